@@ -1,0 +1,111 @@
+"""What Airflow's provider manager is told about this package.
+
+Every Airflow process loads this module, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+DOMINO = "Domino Data Lab"
+LUIGI = "Luigi"
+
+
+def _optional_text(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
+
+
+def _optional_seconds(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["number", "null"], "minimum": 1}}
+
+
+CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "credential": {
+        "label": "Credential",
+        "description": "What the password is, or where else the credential comes from.",
+        "schema": {"type": "string", "default": "api_key", "enum": ["api_key", "bearer", "token_file", "api_proxy"]},
+    },
+    "token_file": _optional_text(
+        "Token file", "Credential token_file: a file on the worker and triggerer, read anew for each request."
+    ),
+    "api_proxy": _optional_text(
+        "API proxy", "Credential api_proxy: URL of Domino's proxy, which adds the credential itself."
+    ),
+    "project": _optional_text("Default project", "owner/name, for tasks that name no project."),
+    "ui_host": _optional_text("UI host", "Address for links that people open, where it differs from the API's host."),
+    "verify": {
+        "label": "Verify TLS certificate",
+        "description": "Refuse a host whose certificate cannot be verified.",
+        "schema": {"type": "boolean", "default": True},
+    },
+    "ca_file": _optional_text("CA file", "Certificates to trust (PEM), on every Airflow machine that talks to Domino."),
+    "connect_timeout": _optional_seconds("Connect timeout", "Seconds (default 10)."),
+    "read_timeout": _optional_seconds("Read timeout", "Seconds without an answer (default 60)."),
+}
+
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "login", "port", "extra"],
+    "relabeling": {"host": "Domino URL", "password": "API key or token"},
+    "placeholders": {"host": "https://domino.example.com", "project": "owner/name"},
+}
+
+
+def _option(description: str, kind: str, default: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": "0.1.0",
+        "type": kind,
+        "example": None,
+        "default": default,
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe the provider: its connection type, operators, links, decorator and options.
+
+    :returns: a dictionary valid against Airflow's ``provider_info.schema.json``, with the connection form of 3.2+.
+    """
+    return {
+        "package-name": "airflow-domino",
+        "name": "Domino and Luigi",
+        "description": "Domino Data Lab runs and Luigi pipelines as Airflow tasks.",
+        "integrations": [
+            {"integration-name": DOMINO, "external-doc-url": "https://docs.dominodatalab.com/", "tags": ["service"]},
+            {"integration-name": LUIGI, "external-doc-url": "https://luigi.readthedocs.io/", "tags": ["software"]},
+        ],
+        "hooks": [{"integration-name": DOMINO, "python-modules": ["airflow_domino.hooks.domino"]}],
+        "operators": [
+            {"integration-name": DOMINO, "python-modules": ["airflow_domino.operators.domino"]},
+            {"integration-name": LUIGI, "python-modules": ["airflow_domino.operators.luigi"]},
+        ],
+        "sensors": [
+            {"integration-name": DOMINO, "python-modules": ["airflow_domino.sensors.domino"]},
+            {"integration-name": LUIGI, "python-modules": ["airflow_domino.sensors.luigi"]},
+        ],
+        "triggers": [{"integration-name": DOMINO, "python-modules": ["airflow_domino.triggers.domino"]}],
+        "extra-links": ["airflow_domino.links.domino.DominoRunLink"],
+        "task-decorators": [{"name": "domino", "class-name": "airflow_domino.decorators.domino.domino_task"}],
+        "connection-types": [
+            {
+                "connection-type": "domino",
+                "hook-class-name": "airflow_domino.hooks.domino.DominoHook",
+                "hook-name": DOMINO,
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
+                "conn-fields": CONNECTION_FIELDS,
+            }
+        ],
+        "config": {
+            "domino": {
+                "description": "Defaults of the tasks that wait for Domino runs.",
+                "options": {
+                    "default_deferrable": _option(
+                        "Wait in the triggerer, without a worker slot, unless a task says otherwise.", "boolean", "True"
+                    ),
+                    "poll_interval": _option("Seconds between two looks at the runs that are awaited.", "float", "10"),
+                    "outage_budget": _option(
+                        "Seconds that Domino may stay out of reach before a waiting task fails.", "float", "3600"
+                    ),
+                },
+            }
+        },
+    }
