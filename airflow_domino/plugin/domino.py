@@ -1,0 +1,56 @@
+"""Airflow plugin: the page "Domino" in Airflow's UI.
+
+Airflow imports this module in each of its components, so only the standard library and Airflow's own plugin
+base are imported here; the web application is built where somebody asks for it, which is the api-server.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+from airflow.plugins_manager import AirflowPlugin
+
+URL_PREFIX = "/domino"
+
+log = logging.getLogger(__name__)
+
+
+def base_path() -> str:
+    """Path below which Airflow is served (``[api] base_url``), without a slash at its end; empty for the root."""
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+
+
+class DominoPlugin(AirflowPlugin):
+    """Adds the page "Domino": the runs that Airflow started on Domino, and what they cost."""
+
+    name = "domino"
+
+    @cached_property
+    def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """Navigation entry that shows the page inside Airflow's own frame, at ``/plugin/domino``."""
+        served_at = base_path() + URL_PREFIX
+        return [
+            {
+                "name": "Domino",
+                "href": f"{served_at}/",
+                "destination": "nav",
+                "category": "browse",
+                "url_route": "domino",
+                "icon": f"{served_at}/static/icon-light.svg",
+                "icon_dark_mode": f"{served_at}/static/icon-dark.svg",
+            }
+        ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The page's own web application; read by the api-server alone, so built there alone."""
+        try:
+            from airflow_domino.plugin.app import create_app
+        except ImportError:
+            log.exception("The page 'Domino' is not served: this Airflow lacks what it is built on")
+            return []
+        return [{"app": create_app(), "url_prefix": URL_PREFIX, "name": "Domino"}]
