@@ -1,0 +1,49 @@
+# make demo   see both sample pipelines run in a real Airflow (ARGS="--once --results OUT" without a person)
+# make test   run all tests          make lint   ruff and mypy
+# make clean  remove all state of the demo (`make distclean`: and the installation)
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; print("$(name)" if (3, 11) <= sys.version_info[:2] < (3, 15) else "")' 2>/dev/null)))
+UV_VERSION := 0.13.8
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+ARGS ?=
+
+.PHONY: demo test lint format pins clean distclean install
+
+demo: $(INSTALLED)
+	@$(BIN)/airflow-domino demo $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/pytest $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed, and none was found; name one with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Installing into $(VENV) (once; half a minute to two minutes) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+# Renew the pins after a change of the dependencies in pyproject.toml.
+pins: $(INSTALLED)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.txt
+
+clean:
+	rm -rf .airflow-domino .pytest_cache .mypy_cache .ruff_cache
+
+distclean: clean
+	rm -rf $(VENV)
