@@ -192,9 +192,12 @@ class AirflowStack:
                 ended = f"Airflow's {process.name} ended with {process.exit_code}"
                 raise AirflowStackError(f"{ended}. The end of {process.log_path}:\n{process.log_tail()}")
 
-    def stop(self) -> None:
-        """End every component with all its descendants."""
-        end_processes([process.identity for process in self.processes.values()])
+    def stop(self, grace: float = 5.0) -> None:
+        """End every component with all its descendants.
+
+        :param grace: seconds until what has not ended by itself is killed (the triggerer takes ten for nothing)
+        """
+        end_processes([process.identity for process in self.processes.values()], grace)
         for process in self.processes.values():
             process.wait(5)
         self.processes.clear()
