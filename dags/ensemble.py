@@ -1,0 +1,64 @@
+"""### Ensemble
+
+Two classifiers of handwritten digits, trained side by side by Domino runs on hardware of their own; then the report on
+the worker. What is complete is not made again: a second trigger trains nothing, unless `retrain` is chosen.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Param, dag, task
+
+from airflow_domino.operators.luigi import LuigiTaskOperator
+
+PROJECT = Path(__file__).parent / "projects" / "luigi-multi-run"
+DATA = Path(os.environ.get("AIRFLOW_DOMINO_DATA", "~/airflow-domino-data")).expanduser()
+TIERS = ["Small", "Medium", "Large", "X-Large", "GPU"]
+FORM = {
+    "target": Param("ScoreReport", enum=["ScoreReport", "TrainRForest", "TrainNNet"], description="What to make"),
+    "retrain": Param(False, type="boolean", description="Train again although the models are there"),
+    "forest_tier": Param("X-Large", enum=TIERS, description="Where the random forest is trained"),
+    "nnet_tier": Param("GPU", enum=TIERS, description="Where the neural network is trained"),
+    "commit": Param(None, type=["null", "string"], description="Commit to start from; by default the latest"),
+}
+START = "{{ (ti.xcom_pull(task_ids='digit_features') or {}).get('output_commit') or params.commit or '' }}"
+AFTER_TRAINING = ["PredictRForest", "PredictNNet", "CombinePredictions", "ScoreReport"]
+
+
+def luigi(family: str, **options: Any) -> LuigiTaskOperator:
+    """Make the task of one Luigi family, with its targets in the data folder."""
+    where = {"project_path": str(PROJECT), "working_dir": str(DATA)}
+    return LuigiTaskOperator(task=f"example_ensemble:{family}", **where, **options)
+
+
+@dag(
+    schedule="@weekly",
+    catchup=False,
+    doc_md=__doc__,
+    params=FORM,
+    tags=["airflow-domino", "sample"],
+    max_active_runs=1,
+    default_args={"poll_interval": 2},
+)
+def ensemble() -> None:
+    features = luigi(
+        "DigitFeatures", task_id="digit_features", run_on="domino", tier="Small", commit_id="{{ params.commit or '' }}"
+    )
+    on_domino = {"run_on": "domino", "commit_id": START, "force": "{{ params.retrain }}"}
+    forest = luigi("TrainRForest", task_id="train_rforest", tier="{{ params.forest_tier }}", **on_domino)
+    net = luigi("TrainNNet", task_id="train_nnet", tier="{{ params.nnet_tier }}", **on_domino)
+    again = "{{ '" + ",".join(AFTER_TRAINING) + "' if params.retrain else 'false' }}"
+    report = luigi("ScoreReport", task_id="score_report", force=again)
+
+    @task.branch
+    def choose_target(params: dict[str, Any]) -> list[str]:
+        training = {"TrainRForest": ["train_rforest"], "TrainNNet": ["train_nnet"]}
+        return training.get(params["target"], ["train_rforest", "train_nnet"])
+
+    features >> choose_target() >> [forest, net] >> report
+
+
+ensemble()
