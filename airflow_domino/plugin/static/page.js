@@ -1,0 +1,139 @@
+// Keeps the page up to date, in Airflow's colours and time zone, and lets its links out of Airflow's frame.
+"use strict";
+
+const LIVE_INTERVAL = 4000;
+const IDLE_INTERVAL = 15000;
+const ANSWER_WITHIN = 10000;
+
+const live = document.getElementById("live");
+const freshness = document.getElementById("freshness");
+
+/** Airflow's window, where this page is shown in a frame of it and may look at it. */
+function airflowWindow() {
+  try {
+    return window.parent !== window && window.parent.document ? window.parent : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A setting that Airflow's UI keeps in the browser (it writes JSON). */
+function airflowSetting(name) {
+  try {
+    const text = localStorage.getItem(name);
+    return text && text.startsWith('"') ? JSON.parse(text) : text;
+  } catch {
+    return null;
+  }
+}
+
+function followAirflowsColours() {
+  const airflow = airflowWindow();
+  const outer = airflow && airflow.document.documentElement;
+  const apply = () => {
+    const asked = outer && ["dark", "light"].find((name) => outer.classList.contains(name));
+    const kept = ["dark", "light"].find((name) => name === airflowSetting("theme"));
+    const theme = asked || kept;
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+  };
+  apply();
+  if (outer) new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });
+}
+
+function timeWriter() {
+  const options = { dateStyle: "medium", timeStyle: "medium" };
+  try {
+    return new Intl.DateTimeFormat(undefined, { ...options, timeZone: airflowSetting("timezone") || undefined });
+  } catch {
+    return new Intl.DateTimeFormat(undefined, options);
+  }
+}
+
+function writeTimes() {
+  const writer = timeWriter();
+  for (const time of live.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.valueOf())) {
+      time.title = time.textContent;
+      time.textContent = writer.format(moment);
+    }
+  }
+}
+
+/** Airflow's frame forbids this page to open or leave a window; a link in Airflow's own document may. */
+function openThroughAirflow(event) {
+  const link = event.target instanceof Element && event.target.closest("a[data-opens]");
+  const airflow = airflowWindow();
+  const isWanted = link && airflow && (event.type === "click" || event.button === 1);
+  if (!isWanted) return;
+  event.preventDefault();
+  const standIn = airflow.document.createElement("a");
+  standIn.href = link.href;
+  const inTab = link.dataset.opens === "tab" || event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey;
+  if (inTab) {
+    standIn.target = "_blank";
+    standIn.rel = "noopener noreferrer";
+  }
+  standIn.hidden = true;
+  airflow.document.body.append(standIn);
+  standIn.click();
+  standIn.remove();
+}
+
+/** Puts the new rows in, and the keyboard's focus back where it was. */
+function show(html) {
+  if (show.last === html) return;
+  show.last = html;
+  const key = live.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  live.innerHTML = html;
+  writeTimes();
+  if (key) {
+    const again = [...live.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
+    if (again) again.focus({ preventScroll: true });
+  }
+}
+
+function say(text, isTrouble = false) {
+  if (freshness.textContent !== text) freshness.textContent = text;
+  freshness.classList.toggle("trouble", isTrouble);
+}
+
+async function refresh() {
+  try {
+    const answer = await fetch(`runs${location.search}`, {
+      headers: { Accept: "text/html" },
+      signal: AbortSignal.timeout(ANSWER_WITHIN),
+    });
+    if (answer.ok) {
+      show(await answer.text());
+      say("Live");
+    } else if (answer.status === 401) {
+      say("You have been signed out of Airflow: sign in and open this page again.", true);
+      return false;
+    } else {
+      say(`Airflow answered ${answer.status}; what you see may be old.`, true);
+    }
+  } catch {
+    say("Airflow does not answer; what you see may be old.", true);
+  }
+  return true;
+}
+
+async function keepFresh() {
+  let goesOn = true;
+  while (goesOn) {
+    const interval = live.querySelector(".tile.live[data-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
+    await new Promise((resolve) => setTimeout(resolve, interval));
+    if (!document.hidden) goesOn = await refresh();
+  }
+}
+
+followAirflowsColours();
+writeTimes();
+document.addEventListener("click", openThroughAirflow);
+document.addEventListener("auxclick", openThroughAirflow);
+document.querySelector("form").addEventListener("change", (event) => event.currentTarget.requestSubmit());
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
+say("Live");
+keepFresh();

@@ -1,0 +1,64 @@
+"""How the page says things: durations, money, states, and addresses inside Airflow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from airflow_domino.plugin.domino import base_path
+from airflow_domino.plugin.runs import TaskRun
+
+NOTHING_KNOWN = "–"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: ``0.4s``, ``42s``, ``3m 20s``, ``2h 05m``, ``1d 4h``."""
+    if seconds is None:
+        return NOTHING_KNOWN
+    if 0 < seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    minutes, seconds_left = divmod(whole, 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours_left}h"
+    if hours:
+        return f"{hours}h {minutes_left:02d}m"
+    return f"{minutes}m {seconds_left:02d}s" if minutes else f"{seconds_left}s"
+
+
+def money(cents: float | None) -> str:
+    """Cents of Domino's price list in whole currency units; more digits for what costs next to nothing."""
+    if cents is None:
+        return NOTHING_KNOWN
+    if 0 < cents < 1:
+        return f"${cents / 100:.4f}"
+    return f"${cents / 100:,.2f}"
+
+
+def state_word(state: str | None) -> str:
+    """A task instance's state as Airflow's UI writes it."""
+    return (state or "no status").replace("_", " ")
+
+
+def task_path(run: TaskRun) -> str:
+    """Address of the task instance in Airflow's UI, relative to the host."""
+    parts = ["dags", run.dag_id, "runs", run.airflow_run_id, "tasks", run.task_id]
+    if run.map_index >= 0:
+        parts += ["mapped", str(run.map_index)]
+    return base_path() + "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def elapsed_seconds(run: TaskRun) -> float | None:
+    """Seconds since the task instance started, for one that goes on; None for one that is over."""
+    if not run.is_live or run.started_at is None:
+        return None
+    return max(0.0, (datetime.now(UTC) - run.started_at).total_seconds())
+
+
+def run_name(run: TaskRun) -> str:
+    """What to call the run: its number, else the end of its id."""
+    if run.number is not None:
+        return f"#{run.number}"
+    return f"…{run.run_id[-6:]}" if run.run_id else "run"
