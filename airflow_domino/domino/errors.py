@@ -1,0 +1,184 @@
+"""Everything that can go wrong between us and Domino, told apart by what the caller can do about it.
+
+::
+
+    DominoError
+     ├── ConfigurationError              change the settings: host, credentials or options are missing or malformed
+     ├── DominoUnavailableError          wait and ask again: Domino could not be asked
+     │    └── LaunchOutcomeUnknownError  look for the run first: a start was sent and its answer was lost
+     ├── RequestError                    change the request: it was wrong, nothing was started
+     │    ├── AuthenticationError        renew the credentials
+     │    │    └── ReloginRequiredError  log in to Domino again in a browser
+     │    ├── PermissionDeniedError      ask for access
+     │    ├── NotFoundError              correct the name or the id
+     │    ├── UnknownTierError           choose one of the tiers named
+     │    ├── AmbiguousTierError         give the tier's id instead of its name
+     │    └── UnsafePathError            choose a path inside the folder (also a ValueError)
+     ├── RunError                        look at the run: it was started and ended badly
+     │    ├── RunFailedError             its command failed: the user's code
+     │    ├── RunPlatformError           Domino failed to carry it out: worth another try
+     │    └── RunStoppedError            somebody stopped it
+     └── RunWaitTimeoutError             the deadline passed while the run was still going
+
+All of them survive pickling, say everything in ``str()`` and never hold credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_domino.domino.models import Run
+
+
+class DominoError(Exception):
+    """Base of every error of this package's Domino client."""
+
+
+class ConfigurationError(DominoError):
+    """The host, the credentials or an option is missing or malformed."""
+
+
+class DominoUnavailableError(DominoError):
+    """Domino could not be asked: no connection, no answer in time, an overloaded or broken server.
+
+    :param message: what happened and what to check.
+    :param retry_after: seconds that Domino asked us to wait, when it said so.
+    :param status: HTTP status of the answer, None when there was none.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.status = status
+
+
+class LaunchOutcomeUnknownError(DominoUnavailableError):
+    """A start was sent and its answer was lost: the run may exist; look for its mark before launching again."""
+
+
+class RequestError(DominoError):
+    """Domino refused the request as wrong; nothing was started.
+
+    :param message: what Domino said and what to change.
+    :param status: HTTP status of the answer, None when the request was refused before it was sent.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AuthenticationError(RequestError):
+    """Domino does not accept the credentials (401, or a login page where data was due)."""
+
+
+class ReloginRequiredError(AuthenticationError):
+    """Credentials that Domino stores for the user have expired (409): the user must log in again.
+
+    :param message: what happened.
+    :param login_url: page on which to log in again, `HOST/relogin?redirectPath=/`.
+    """
+
+    def __init__(self, message: str, *, login_url: str | None = None, status: int | None = 409) -> None:
+        super().__init__(message, status=status)
+        self.login_url = login_url
+
+
+class PermissionDeniedError(RequestError):
+    """The user is known and not allowed to do this (403)."""
+
+
+class NotFoundError(RequestError):
+    """A project, run, commit, file or environment that does not exist or is not visible to this user."""
+
+
+class UnknownTierError(RequestError):
+    """No hardware tier of the project has this name or id; the message lists those that there are."""
+
+
+class AmbiguousTierError(RequestError):
+    """Several hardware tiers have this name; the message lists their ids."""
+
+
+class UnsafePathError(RequestError, ValueError):
+    """A file name that would lead out of the folder asked for."""
+
+
+class RunError(DominoError):
+    """A run ended, and not well.
+
+    :param run: the run as Domino last described it.
+    :param url: its page in Domino's UI.
+    :param log_tail: last lines of its log, oldest first.
+    """
+
+    headline = "ended badly"
+
+    def __init__(self, run: Run, url: str, log_tail: Sequence[str] = ()) -> None:
+        super().__init__(run, url, tuple(log_tail))
+        self.run = run
+        self.url = url
+        self.log_tail = tuple(log_tail)
+
+    def __str__(self) -> str:
+        reason = ": ".join(part for part in (self.run.failure_reason, self.run.failure_message) if part)
+        lines = [f"Domino run {self.run.number} {self.headline} (status {self.run.status})."]
+        if reason:
+            lines.append(f"Reason: {reason}")
+        lines.append(f"See {self.url}")
+        if self.log_tail:
+            lines.append("Last lines of its log:")
+            lines.extend(f"    {line}" for line in self.log_tail)
+        return "\n".join(lines)
+
+
+class RunFailedError(RunError):
+    """The run's command failed: the user's code ended with a non-zero exit code."""
+
+    headline = "failed: its command ended with an error"
+
+
+class RunPlatformError(RunError):
+    """Domino could not carry the run out (Error, Faulty or a status unknown to us)."""
+
+    headline = "could not be carried out by Domino"
+
+
+class RunStoppedError(RunError):
+    """The run was stopped on somebody's request."""
+
+    headline = "was stopped"
+
+
+class RunWaitTimeoutError(DominoError):
+    """A deadline passed while a run was still going; the run itself goes on.
+
+    :param run: the run as last seen.
+    :param url: its page in Domino's UI.
+    """
+
+    def __init__(self, run: Run, url: str) -> None:
+        super().__init__(run, url)
+        self.run = run
+        self.url = url
+
+    def __str__(self) -> str:
+        return (
+            f"Domino run {self.run.number} was still going (status {self.run.status}) when the deadline passed; "
+            f"it has not been stopped. See {self.url}"
+        )
+
+
+_RUN_ERRORS: dict[str, type[RunError]] = {"Failed": RunFailedError, "Stopped": RunStoppedError}
+
+
+def run_error(run: Run, url: str, log_tail: Sequence[str] = ()) -> RunError:
+    """Choose the exception for a run that is over and did not succeed.
+
+    :param run: a completed run whose status is not Succeeded.
+    :param url: its page in Domino's UI.
+    :param log_tail: last lines of its log, oldest first.
+    """
+    return _RUN_ERRORS.get(run.status.word, RunPlatformError)(run, url, log_tail)

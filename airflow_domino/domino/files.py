@@ -1,0 +1,176 @@
+"""Files of a project: listing, bringing one here whole or not at all, putting one there."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import requests
+
+from airflow_domino.domino.errors import (
+    DominoError,
+    DominoUnavailableError,
+    NotFoundError,
+    RequestError,
+    UnsafePathError,
+)
+from airflow_domino.domino.lenient import many, one
+from airflow_domino.domino.models import Project, ProjectFile
+from airflow_domino.domino.paths import contained, project_path
+from airflow_domino.domino.transport import OpenContent, Transport
+
+CHUNK = 1 << 18
+
+
+def listing(transport: Transport, base: str, project: Project, commit_id: str, path: str) -> list[ProjectFile]:
+    """All files below a folder at a commit; see :meth:`DominoClient.files`.
+
+    :param base: the project's v1 route.
+    """
+    subject = f"commit {commit_id} of the project {project.full_name}"
+    folders = [project_path(path)]
+    visited: set[str] = set()
+    found: dict[str, ProjectFile] = {}
+    while folders:
+        folder = folders.pop()
+        visited.add(folder)
+        route = f"{base}/files/{quote(commit_id, safe='')}/{quote(folder)}"
+        for entry, is_folder in transport.get(route, many(one(_read_entry)), subject=subject):
+            if not is_folder:
+                found[entry.path] = entry
+            elif entry.path.rstrip("/") not in visited:
+                folders.append(entry.path.rstrip("/"))
+    return list(found.values())
+
+
+def _read_entry(data: Mapping[str, Any]) -> tuple[ProjectFile, bool]:
+    file = ProjectFile.from_api(data)
+    return file, data.get("isDirectory") is True or file.path.endswith("/")
+
+
+def download(
+    transport: Transport, base: str, project: Project, commit_id: str, path: str, destination: Path, within: Path | None
+) -> int:
+    """Bring one file here; see :meth:`DominoClient.download_file`."""
+    name = project_path(path)
+    if not name:
+        raise UnsafePathError("The root of a project is a folder, not a file to download")
+    contained(destination, within or destination.parent)
+    if destination.is_dir():
+        raise UnsafePathError(f"{str(destination)!r} is a folder; name the file to write")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    route = f"/api/projects/v1/projects/{quote(project.id, safe='')}/files/{quote(commit_id, safe='')}"
+    subject = f"file {name} at commit {commit_id} of the project {project.full_name}"
+    try:
+        return transport.consume(
+            f"{route}/{quote(name, safe='')}/content", lambda answer: _save(answer, destination), subject=subject
+        )
+    except RequestError as error:
+        if error.status not in (400, 404):
+            raise
+        hint = _what_is_there(transport, base, project, commit_id, name)
+        raise NotFoundError(
+            f"The project {project.full_name} has no file {name!r} at commit {commit_id}{hint}", status=error.status
+        ) from None
+
+
+def _save(answer: requests.Response, destination: Path) -> int:
+    descriptor, temporary = tempfile.mkstemp(
+        prefix=f".{destination.name[:100]}.", suffix=".part", dir=destination.parent
+    )
+    try:
+        size = 0
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in answer.iter_content(CHUNK):
+                size += file.write(chunk)
+            _check_length(answer, size)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(destination)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return size
+
+
+def _check_length(answer: requests.Response, size: int) -> None:
+    promised = answer.headers.get("Content-Length", "")
+    if promised.isdigit() and int(promised) != size and "Content-Encoding" not in answer.headers:
+        raise DominoUnavailableError(f"The file was cut off: {size} of {promised} bytes came")
+
+
+def _umask() -> int:
+    """Read from the kernel, since asking os.umask would change it for all threads for a moment."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii", "replace")
+    except OSError:
+        return 0o022
+    return next((int(line.split()[1], 8) for line in status.splitlines() if line.startswith("Umask:")), 0o022)
+
+
+def _what_is_there(transport: Transport, base: str, project: Project, commit_id: str, name: str) -> str:
+    try:
+        names = [file.path for file in listing(transport, base, project, commit_id, "")]
+    except DominoError as error:
+        return "" if not isinstance(error, NotFoundError) else "; the commit itself is unknown"
+    below = [known for known in names if known.startswith(f"{name}/")]
+    if below:
+        return f": it is a folder with {len(below)} files, such as {below[0]!r}; name one file"
+    near = (
+        difflib.get_close_matches(name, names, n=3)
+        or [known for known in names if known.rpartition("/")[2] == name.rpartition("/")[2]][:3]
+    )
+    return f"; near names: {', '.join(map(repr, near))}" if near else ""
+
+
+def upload(
+    transport: Transport, base: str, project: Project, path: str, source: Path | BinaryIO | bytes
+) -> ProjectFile:
+    """Put one file into a project; see :meth:`DominoClient.upload_file`."""
+    name = project_path(path)
+    if not name:
+        raise UnsafePathError("The root of a project is a folder, not a file to upload")
+    with _reopening(source) as content:
+        return transport.put(
+            f"{base}/{quote(name)}",
+            content,
+            one(lambda data: ProjectFile.from_api({"path": name, **data})),
+            subject=f"project {project.full_name}",
+        )
+
+
+@contextmanager
+def _reopening(source: Path | BinaryIO | bytes) -> Iterator[OpenContent]:
+    """Make a source that can be read again from its beginning for each attempt."""
+    if isinstance(source, bytes):
+        yield lambda: nullcontext(source)
+    elif isinstance(source, Path):
+        yield lambda: _opened(source)
+    elif source.seekable():
+        begin = source.tell()
+        yield lambda: _rewound(source, begin)
+    else:
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(source, copy)
+            yield lambda: _rewound(copy, 0)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[bytes | BinaryIO]:
+    with path.open("rb") as file:
+        yield file if path.stat().st_size else b""
+
+
+def _rewound(file: BinaryIO, begin: int) -> AbstractContextManager[bytes | BinaryIO]:
+    end = file.seek(0, io.SEEK_END)
+    file.seek(begin)
+    return nullcontext(file if end > begin else b"")

@@ -1,0 +1,79 @@
+"""A run's log: pages of it, its v1 form in HTML, and lines that no terminal or database will choke on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from html.parser import HTMLParser
+from typing import Any
+
+from airflow_domino.domino.lenient import first, items, mapping, parse_time, text
+from airflow_domino.domino.models import LogLine, LogPage
+
+END_OF_V1_LOG = "end-of-v1-log"
+LONGEST_LINE = 16_384
+MOST_PAGES = 10_000
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
+_SECRETS = (
+    re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    re.compile(r"(?<=Bearer )[\w.~+/=-]{8,}"),
+    re.compile(r"(?i)(?<=x-domino-api-key: )\S+"),
+    re.compile(r"(?<=DOMINO_USER_API_KEY=)[^\s;]+"),
+)
+
+
+def clean(line: str) -> str:
+    """Make a line safe to print and keep: no control characters, no half characters, no secrets, not endless."""
+    if len(line) > LONGEST_LINE:
+        line = f"{line[:LONGEST_LINE]}… [{len(line) - LONGEST_LINE} more characters cut]"
+    line = _UNPRINTABLE.sub("\ufffd", line.rstrip("\r")).encode("utf-8", "replace").decode("utf-8")
+    for secret in _SECRETS:
+        line = secret.sub("***", line)
+    return line
+
+
+def read_page(data: Mapping[str, Any]) -> LogPage:
+    """Read v4 `logsWithProblemSuggestions` or the public API's `logs`."""
+    logset = mapping(data.get("logset")) or mapping(data.get("logs")) or data
+    pagination = mapping(first(logset.get("pagination"), data.get("pagination")))
+    lines = [
+        LogLine(parse_time(entry.get("timestamp")), text(entry.get("logType")) or "stdout", clean(piece))
+        for entry in items(logset.get("logContent"))
+        for piece in str(first(entry.get("log"), "")).removesuffix("\n").split("\n")
+    ]
+    return LogPage(tuple(lines), text(pagination.get("latestTimeNano")) or "", logset.get("isComplete") is True)
+
+
+def read_v1(data: Mapping[str, Any]) -> LogPage:
+    """Read v1 `/run/{id}/stdout`: HTML in which errors have the class `text-danger`."""
+    lines = [
+        LogLine(None, stream, clean(piece))
+        for name, stream in (("setup", "prepareoutput"), ("stdout", "stdout"))
+        for piece in "".join(_TextOf(str(data.get(name) or "")).pieces).splitlines()
+    ]
+    return LogPage(tuple(lines), END_OF_V1_LOG, is_complete=True)
+
+
+class _TextOf(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_data(self, data: str) -> None:
+        self.pieces.append(data)
+
+
+def drain(page_of: Callable[[str, str], LogPage], run_id: str, cursor: str = "0") -> Iterator[LogLine]:
+    """All lines after a cursor, page after page, until one brings nothing new.
+
+    :param page_of: such as `DominoClient.log_page`.
+    """
+    for _ in range(MOST_PAGES):
+        page = page_of(run_id, cursor)
+        yield from page.lines
+        if not page.lines or page.cursor == cursor:
+            return
+        cursor = page.cursor
