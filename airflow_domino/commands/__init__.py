@@ -1,0 +1,1 @@
+"""The sub-commands of ``airflow-domino``: one module each, with ``add_arguments(parser)`` and ``execute(options)``."""

@@ -1,0 +1,82 @@
+"""The settings that all sub-commands share which talk to Domino, and how they name a project and a run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from airflow_domino.commands.failures import REFUSED, CommandError
+
+if TYPE_CHECKING:
+    from airflow_domino.domino import DominoClient, Project, Run
+
+
+def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the settings, each of which wins over its variable. Secrets are no arguments, since anybody can see those."""
+    group = parser.add_argument_group("Domino")
+    group.add_argument("--host", metavar="URL", help="Domino's address (default: DOMINO_API_HOST)")
+    group.add_argument("--token-file", metavar="FILE", help="file with a token, read anew for each request")
+    group.add_argument("--api-proxy", metavar="URL", help="Domino's API proxy, which adds the credential itself")
+    group.add_argument("--ca-file", metavar="FILE", help="certificates to trust (PEM)")
+    group.add_argument("--insecure", action="store_true", help="do not verify the certificate of the host")
+    group.add_argument("--project", metavar="OWNER/NAME", help="default: DOMINO_PROJECT_OWNER and DOMINO_PROJECT_NAME")
+
+
+def settings(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return Domino's environment variables with the arguments put over them."""
+    chosen = dict(environ)
+    if options.token_file:
+        chosen.pop("DOMINO_API_PROXY", None)
+        chosen["DOMINO_TOKEN_FILE"] = options.token_file
+    if options.api_proxy:
+        chosen["DOMINO_API_PROXY"] = options.api_proxy
+    if options.host:
+        chosen["DOMINO_API_HOST"] = options.host
+        chosen.pop("DOMINO_USER_HOST", None)
+    return chosen
+
+
+def make_client(options: argparse.Namespace) -> DominoClient:
+    """Make the client that the arguments and the environment describe.
+
+    :raises ConfigurationError: when there is no host or no credential
+    """
+    from airflow_domino.domino import DominoClient
+
+    if options.ca_file:
+        return DominoClient.from_environment(settings(options), verify=options.ca_file)
+    if options.insecure:
+        return DominoClient.from_environment(settings(options), verify=False)
+    return DominoClient.from_environment(settings(options))
+
+
+def project_name(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the full name of the project to use.
+
+    :raises CommandError: when none is named
+    """
+    if options.project:
+        return str(options.project)
+    owner, name = environ.get("DOMINO_PROJECT_OWNER"), environ.get("DOMINO_PROJECT_NAME")
+    if not owner or not name:
+        raise CommandError(
+            "which project? Give --project owner/name, or set DOMINO_PROJECT_OWNER and DOMINO_PROJECT_NAME"
+        )
+    return f"{owner}/{name}"
+
+
+def run_by_reference(client: DominoClient, project: Project, reference: str) -> Run:
+    """Find a run of a project by its number, or any run by its id.
+
+    :raises CommandError: when the project has no run of that number
+    :raises NotFoundError: when there is no run of that id
+    """
+    number = reference.removeprefix("#")
+    if not number.isdecimal() or len(number) >= 24:
+        return client.run(reference)
+    for run in client.runs(project.id):
+        if run.number == int(number):
+            return run
+    raise CommandError(f"{project.full_name} has no run {number}; `airflow-domino runs` lists them", REFUSED)

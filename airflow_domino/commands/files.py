@@ -1,0 +1,72 @@
+"""``airflow-domino files``: list, get and put files of a project."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path, PurePosixPath
+
+from airflow_domino.commands.connection import add_connection_arguments, make_client, project_name, run_by_reference
+from airflow_domino.commands.failures import CommandError
+from airflow_domino.commands.output import local_time, say, show_table
+from airflow_domino.domino import DominoClient, Project
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the three actions."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list the files")
+    listing.add_argument("path", nargs="?", default="", help="only below this folder")
+    get = actions.add_parser("get", help="download a file")
+    get.add_argument("path", help="file of the project")
+    get.add_argument("local", nargs="?", help="where to (default: its name, in the current folder)")
+    for parser_at_commit in (listing, get):
+        at = parser_at_commit.add_mutually_exclusive_group()
+        at.add_argument("--commit", metavar="ID", help="as of this commit (default: latest)")
+        at.add_argument("--run", metavar="RUN", help="as this run (number or id) left them")
+    put = actions.add_parser("put", help="upload a file, which makes a new commit")
+    put.add_argument("local", help="file on this machine")
+    put.add_argument("path", nargs="?", help="its path in the project (default: its name)")
+    for action, execute_action in ((listing, _list), (get, _get), (put, _put)):
+        add_connection_arguments(action)
+        action.set_defaults(execute_action=execute_action)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Carry out the action."""
+    with make_client(options) as client:
+        options.execute_action(client, client.project(project_name(options)), options)
+    return 0
+
+
+def _commit(client: DominoClient, project: Project, options: argparse.Namespace) -> str:
+    if options.commit:
+        return str(options.commit)
+    if not options.run:
+        return client.head_commit(project)
+    run = run_by_reference(client, project, options.run)
+    if run.results_commit is None:
+        raise CommandError(f"run {run.number} names no commit ({run.status})")
+    return run.results_commit
+
+
+def _list(client: DominoClient, project: Project, options: argparse.Namespace) -> None:
+    files = client.files(project, _commit(client, project, options), options.path)
+    show_table(
+        ("File", "Bytes", "Modified"), [(file.path, file.size, local_time(file.last_modified)) for file in files]
+    )
+
+
+def _get(client: DominoClient, project: Project, options: argparse.Namespace) -> None:
+    local = Path(options.local or PurePosixPath(options.path).name)
+    if local.is_dir():
+        local = local / PurePosixPath(options.path).name
+    size = client.download_file(project, _commit(client, project, options), options.path, local)
+    say(f"{options.path} -> {local} ({size} bytes)")
+
+
+def _put(client: DominoClient, project: Project, options: argparse.Namespace) -> None:
+    local = Path(options.local)
+    if not local.is_file():
+        raise CommandError(f"{local} is not a file")
+    uploaded = client.upload_file(project, options.path or local.name, local)
+    say(f"{local} -> {uploaded.path} ({uploaded.size} bytes)")

@@ -1,0 +1,93 @@
+"""``airflow-domino luigi``: run or plan a Luigi task, with exit codes that tell the truth."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from airflow_domino.commands.failures import NOT_WELL, WRONG_SETTINGS, CommandError
+from airflow_domino.commands.output import remark, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the two actions."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    run = actions.add_parser("run", help="make a task and what it requires, unless it is complete")
+    _add_task_arguments(run)
+    run.add_argument("--workers", type=int, default=1, metavar="N", help="processes that Luigi may use (default: 1)")
+    run.add_argument(
+        "--force",
+        action="append",
+        nargs="?",
+        const=True,
+        metavar="FAMILY",
+        help="make the task again although it is complete; with families: these of its graph; may be repeated",
+    )
+    run.set_defaults(execute_action=_run)
+    plan = actions.add_parser("plan", help="print the graph of a task as JSON, without asking what is complete")
+    _add_task_arguments(plan)
+    plan.set_defaults(execute_action=_plan)
+
+
+def _add_task_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("task", metavar="MODULE:FAMILY", help="the task, such as example_ensemble:ScoreReport")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="value of a parameter; may be repeated"
+    )
+    parser.add_argument(
+        "--project-path", type=Path, metavar="DIR", help="folder that the module is in (default: the current one)"
+    )
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Carry out the action."""
+    return int(options.execute_action(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from airflow_domino.luigi.execute import EngineProcess, EngineRequest
+
+    request = EngineRequest(
+        action="run",
+        task=options.task,
+        params=parameters(options.param),
+        workers=options.workers,
+        force=families(options.force),
+        project_path=_project_path(options),
+    )
+    answer = EngineProcess(request, working_dir=Path.cwd()).run(say)
+    remark(answer.message)
+    if answer.is_good:
+        return 0
+    return WRONG_SETTINGS if answer.is_request_wrong else NOT_WELL
+
+
+def _plan(options: argparse.Namespace) -> int:
+    raise CommandError("not there")
+
+
+def _project_path(options: argparse.Namespace) -> str:
+    return str(options.project_path or Path.cwd())
+
+
+def parameters(texts: Sequence[str]) -> dict[str, str]:
+    """Read ``name=value`` arguments.
+
+    :raises CommandError: when one has another form, or a name comes twice
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise CommandError(f"--param {text!r}: write NAME=VALUE")
+        if name in found:
+            raise CommandError(f"--param {name} is given twice")
+        found[name] = value
+    return found
+
+
+def families(given: Sequence[str | bool] | None) -> bool | list[str]:
+    """Read ``--force``: without a family the task itself, with families those of its graph."""
+    named = [name for text in given or () if isinstance(text, str) for name in text.split(",") if name]
+    return named or bool(given)

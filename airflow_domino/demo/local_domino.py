@@ -1,0 +1,118 @@
+"""The local Domino of the demo, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, end_processes, free_port
+from airflow_domino.demo.state import StateFolder
+
+PROJECT = "domino/luigi-multi-run"
+
+
+class LocalDominoError(Exception):
+    """The local Domino did not start; the text holds the end of its log."""
+
+
+class LocalDomino:
+    """``airflow-domino serve`` on the demo's folder.
+
+    :param state: where it keeps everything
+    :param files: folder with the first files of the project
+    :param port: wished port; a free one is taken when it is busy
+    """
+
+    def __init__(self, state: StateFolder, files: Path, *, port: int | None = None) -> None:
+        self.port = free_port(port)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._state = state
+        self._files = files.resolve()
+        self._register = ProcessRegister(state.processes)
+        self._process: ManagedProcess | None = None
+
+    def start(self, timeout: float = 60) -> None:
+        """Start it and wait until it answers.
+
+        :param timeout: seconds
+        :raises LocalDominoError: when it ends or says nothing in time
+        """
+        end_processes(self._register.read())
+        self._register.clear()
+        self._state.token()
+        log = self._state.domino_log
+        said_before = log.stat().st_size if log.exists() else 0
+        self._process = ManagedProcess("local Domino", self._command(), _environment(), log, self._state.path)
+        self._register.add(self._process.identity)
+        deadline = time.monotonic() + timeout
+        while (ready := _ready_line(log, said_before)) is None:
+            if self._process.exit_code is not None or time.monotonic() > deadline:
+                raise LocalDominoError(f"the local Domino did not start; the end of {log}:\n{self._process.log_tail()}")
+            time.sleep(0.1)
+        self.url = str(ready["url"])
+
+    def _command(self) -> list[str]:
+        options = {
+            "--host": "127.0.0.1",
+            "--port": str(self.port),
+            "--root": str(self._state.domino_root),
+            "--project": f"{PROJECT}={self._files}",
+            "--token-file": str(self._state.token_file),
+        }
+        return [
+            sys.executable,
+            "-m",
+            "airflow_domino.cli",
+            "serve",
+            *(word for pair in options.items() for word in pair),
+        ]
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of its process, None while it runs."""
+        return self._process.exit_code if self._process else None
+
+    def stop(self) -> None:
+        """End it with every run that goes on."""
+        if self._process is not None:
+            end_processes([self._process.identity])
+            self._process.wait(5)
+            self._process = None
+        self._register.clear()
+
+    def __enter__(self) -> LocalDomino:
+        """Start, and stop again when that fails half way."""
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+
+def _environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    # Settings for another Airflow or another Domino would reach the runs.
+    kept = {name: value for name, value in environ.items() if not name.startswith(("AIRFLOW", "DOMINO_"))}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', '')}"}
+
+
+def _ready_line(log: Path, start: int) -> dict[str, object] | None:
+    with log.open("rb") as lines:
+        lines.seek(start)
+        for line in lines:
+            if line.startswith(b"{") and line.endswith(b"\n"):
+                ready: dict[str, object] = json.loads(line)
+                if "url" in ready:
+                    return ready
+    return None
