@@ -105,6 +105,9 @@ def get_provider_info() -> dict[str, Any]:
                     "outage_budget": _option(
                         "Seconds that Domino may stay out of reach before a waiting task fails.", "float", "3600"
                     ),
+                    "output_dir": _option(
+                        "Base of relative local paths (inputs, outputs) of tasks that give no output_dir.", "string", ""
+                    ),
                 },
             }
         },

@@ -1,0 +1,149 @@
+"""What differs between the Airflow versions we run on (3.1 and later), found out in this one place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from airflow import __version__ as airflow_version
+from airflow.configuration import conf
+from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+
+try:
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+    )
+except ImportError:  # Airflow 3.1 keeps them elsewhere
+    from airflow.exceptions import (  # type: ignore[no-redef]
+        AirflowException,
+        AirflowFailException,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+    )
+
+__all__ = [
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "BaseTrigger",
+    "TaskDeferralTimeout",
+    "TaskSkippedEvent",
+    "TaskSuccessEvent",
+    "TriggerEvent",
+    "default_deferrable",
+    "default_outage_budget",
+    "default_output_dir",
+    "default_poll_interval",
+    "kill_is_only_for_users",
+    "task_state_of",
+    "task_state_seen_by_trigger",
+    "task_state_store",
+]
+
+STATE_QUERY_SECONDS = 5.0
+
+
+def _release() -> tuple[int, int]:
+    major, minor, *_ = airflow_version.split(".")
+    return int(major), int(minor)
+
+
+def kill_is_only_for_users() -> bool:
+    """Say whether `BaseTrigger.on_kill` means that a user acted.
+
+    Airflow 3.3 also calls it when a slow triggerer loses its triggers to another one; 3.4 does not (PR #73454).
+    """
+    return _release() >= (3, 4)
+
+
+def task_state_store(context: Mapping[str, Any]) -> Any | None:
+    """Return the store that outlives retries of a task instance (Airflow 3.3+), or None where there is none.
+
+    :param context: Airflow's task context.
+    """
+    return context.get("task_state_store")
+
+
+def default_deferrable() -> bool:
+    """Return ``[domino] default_deferrable``: whether tasks wait in the triggerer when they do not say."""
+    return conf.getboolean("domino", "default_deferrable", fallback=True)
+
+
+def default_poll_interval() -> float:
+    """Return ``[domino] poll_interval`` in seconds."""
+    return conf.getfloat("domino", "poll_interval", fallback=10.0)
+
+
+def default_outage_budget() -> float:
+    """Return ``[domino] outage_budget`` in seconds."""
+    return conf.getfloat("domino", "outage_budget", fallback=3600.0)
+
+
+def default_output_dir() -> str | None:
+    """Return ``[domino] output_dir``, the base of relative local paths, or None when it is not set."""
+    return conf.get("domino", "output_dir", fallback="") or None
+
+
+def _states_request(task_instance: Any) -> Any:
+    from airflow.sdk.execution_time.comms import GetTaskStates
+
+    return GetTaskStates(
+        dag_id=task_instance.dag_id,
+        task_ids=[task_instance.task_id],
+        run_ids=[task_instance.run_id],
+        map_index=task_instance.map_index,
+    )
+
+
+def _state_in(answer: Any, task_instance: Any) -> str | None:
+    states = getattr(answer, "task_states", {}).get(task_instance.run_id, {})
+    name = task_instance.task_id
+    if task_instance.map_index is not None and task_instance.map_index >= 0:
+        name = f"{name}_{task_instance.map_index}"
+    state = states.get(name, states.get(task_instance.task_id))
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def task_state_of(task_instance: Any, timeout: float = STATE_QUERY_SECONDS) -> str | None:
+    """Ask Airflow, from a worker, which state it holds a task instance to be in.
+
+    Meant for `on_kill`, which runs inside a signal handler: asked on a thread of its own, so that a conversation with
+    the supervisor that the signal interrupted cannot block it.
+
+    :param task_instance: the worker's own task instance.
+    :param timeout: seconds to wait for the answer.
+    :returns: such as "failed", "restarting" or "running"; None when Airflow did not answer.
+    """
+
+    def ask() -> str | None:
+        supervisor = sys.modules["airflow.sdk.execution_time.task_runner"].SUPERVISOR_COMMS
+        return _state_in(supervisor.send(_states_request(task_instance)), task_instance)
+
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        answer: Future[str | None] = pool.submit(ask)
+        return answer.result(timeout)
+    except (FutureTimeoutError, KeyError, AttributeError, OSError, RuntimeError):
+        return None
+    finally:
+        pool.shutdown(wait=False)
+
+
+async def task_state_seen_by_trigger(task_instance: Any) -> str | None:
+    """Ask Airflow, from a trigger, which state it holds the task instance to be in.
+
+    :param task_instance: the trigger's task instance.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    answer = await task_runner.SUPERVISOR_COMMS.asend(_states_request(task_instance))
+    return _state_in(answer, task_instance)

@@ -1,0 +1,150 @@
+"""An Airflow connection of type `domino`, read into what the client needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from airflow_domino.domino.auth import ApiKey, ApiProxy, BearerToken, Credentials, TokenFile
+from airflow_domino.domino.client import DominoClient
+from airflow_domino.domino.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+CREDENTIALS = ("api_key", "bearer", "token_file", "api_proxy")
+TRUE, FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """How to reach one Domino.
+
+    :param conn_id: the connection's id, for messages.
+    :param host: URL of Domino's API.
+    :param credential: one of :data:`CREDENTIALS`.
+    :param secret: the API key or token; never shown.
+    :param project: default project, `owner/name`.
+    :param verify: whether to verify certificates, or the path of a file of trusted ones.
+    :param connect_timeout: seconds.
+    :param read_timeout: seconds.
+    """
+
+    conn_id: str
+    host: str
+    credential: str
+    secret: str = field(repr=False)
+    token_file: str | None = None
+    api_proxy: str | None = None
+    project: str | None = None
+    ui_host: str | None = None
+    verify: bool | str = True
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+
+    @classmethod
+    def from_connection(cls, connection: Connection) -> ConnectionSettings:
+        """Read a connection, refusing what cannot work.
+
+        :raises ConfigurationError: with the name of the connection and of the field to change.
+        """
+        conn_id = connection.conn_id
+        if connection.conn_type not in (None, "", "domino"):
+            raise ConfigurationError(
+                f"The connection {conn_id!r} is of type {connection.conn_type!r}; a Domino task needs type 'domino'"
+            )
+        extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
+        settings = cls(
+            conn_id=conn_id,
+            host=_host(connection, extra),
+            credential=str(extra.get("credential", CREDENTIALS[0])),
+            secret=connection.password or "",
+            token_file=extra.get("token_file"),
+            api_proxy=extra.get("api_proxy"),
+            project=extra.get("project"),
+            ui_host=extra.get("ui_host"),
+            verify=extra.get("ca_file") or _boolean(conn_id, "verify", extra.get("verify", True)),
+            connect_timeout=_seconds(conn_id, "connect_timeout", extra.get("connect_timeout", 10.0)),
+            read_timeout=_seconds(conn_id, "read_timeout", extra.get("read_timeout", 60.0)),
+        )
+        settings.refuse_missing()
+        return settings
+
+    def refuse_missing(self) -> None:
+        """Refuse settings without a host or without the credential that they promise.
+
+        :raises ConfigurationError: saying which field is empty.
+        """
+        needed = {"api_key": self.secret, "bearer": self.secret, "token_file": self.token_file}
+        if self.credential not in CREDENTIALS:
+            raise ConfigurationError(
+                f"The connection {self.conn_id!r} has credential {self.credential!r}; "
+                f"use one of {', '.join(CREDENTIALS)}"
+            )
+        if self.credential == "api_proxy":
+            if not self.api_proxy:
+                raise ConfigurationError(
+                    f"The connection {self.conn_id!r} has credential api_proxy but no api_proxy URL"
+                )
+        elif not self.host:
+            raise ConfigurationError(f"The connection {self.conn_id!r} names no host: give the URL of your Domino")
+        elif not needed[self.credential]:
+            name = "token_file" if self.credential == "token_file" else "password"
+            raise ConfigurationError(
+                f"The connection {self.conn_id!r} has credential {self.credential} but its {name} is empty"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Short digest of all settings, by which a changed connection is noticed; it tells nothing of the secret."""
+        fields = (getattr(self, name) for name in self.__dataclass_fields__)
+        return sha256("\0".join(map(str, fields)).encode()).hexdigest()[:16]
+
+    def credentials(self) -> Credentials:
+        """Return what signs the requests."""
+        if self.credential == "token_file":
+            return TokenFile(str(self.token_file))
+        if self.credential == "api_proxy":
+            return ApiProxy(str(self.api_proxy))
+        return BearerToken(self.secret) if self.credential == "bearer" else ApiKey(self.secret)
+
+    def make_client(self) -> DominoClient:
+        """Return a new client; the caller closes it."""
+        return DominoClient(
+            self.host or str(self.api_proxy),
+            self.credentials(),
+            verify=self.verify,
+            connect_timeout=self.connect_timeout,
+            read_timeout=self.read_timeout,
+            ui_host=self.ui_host,
+        )
+
+
+def _host(connection: Connection, extra: dict[str, Any]) -> str:
+    host = (connection.host or "").strip().rstrip("/")
+    if not host:
+        return str(extra.get("host", ""))
+    if "://" not in host:
+        scheme = connection.schema if connection.schema in ("http", "https") else "https"
+        host = f"{scheme}://{host}"
+        if connection.port and not host.rpartition("@")[2].partition("://")[2].partition("/")[0].count(":"):
+            host = f"{host}:{connection.port}"
+    return host
+
+
+def _boolean(conn_id: str, name: str, value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word not in TRUE | FALSE:
+        raise ConfigurationError(f"The connection {conn_id!r} has {name}={value!r}; use true or false")
+    return word in TRUE
+
+
+def _seconds(conn_id: str, name: str, value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if seconds <= 0:
+        raise ConfigurationError(f"The connection {conn_id!r} has {name}={value!r}; use a number of seconds above 0")
+    return seconds

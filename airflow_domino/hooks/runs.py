@@ -1,0 +1,197 @@
+"""What the Airflow side knows of a run: how to find it again, what to tell of it, its log, its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
+
+if TYPE_CHECKING:
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import HardwareTier, LogLine, Project, Run
+
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+PROGRAM_STREAMS = frozenset({"stdout", "stderr", "console", ""})
+STOP_PATIENCE_SECONDS = 60.0
+
+
+class Logger(Protocol):
+    """The part of a logger that is used here; Airflow's task loggers have it."""
+
+    def info(self, message: str, *arguments: Any) -> None:
+        """Write a line."""
+        ...
+
+    def warning(self, message: str, *arguments: Any) -> None:
+        """Write a line that matters."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunHandle:
+    """A run and what is known of it from its launch: small enough for a trigger, a state store and an event.
+
+    The field names are kept in Airflow's database: add to them, never rename.
+
+    :param project: `owner/name`.
+    :param cents_per_minute: price of the run's tier; None when its tier is not known.
+    """
+
+    run_id: str
+    url: str
+    project: str
+    project_id: str
+    tier: str | None = None
+    tier_id: str | None = None
+    cents_per_minute: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunHandle:
+        """Read :meth:`to_dict`'s values, also those of a version that wrote more.
+
+        :raises ValueError: when it is not the description of a run.
+        """
+        known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        try:
+            return cls(**known)
+        except TypeError:
+            raise ValueError(f"Not the description of a Domino run: {sorted(data)}") from None
+
+    @classmethod
+    def of(cls, client: DominoClient, project: Project, run: Run, tier: HardwareTier | None) -> RunHandle:
+        """Describe a run.
+
+        :param tier: the tier that it was launched on; None asks Domino.
+        """
+        if tier is None:
+            return cls.asked(client, project, run)
+        url = client.run_url(project, run.id)
+        return cls(run.id, url, project.full_name, project.id, tier.name, tier.id, tier.cents_per_minute)
+
+    @classmethod
+    def asked(cls, client: DominoClient, project: Project, run: Run) -> RunHandle:
+        """Describe a run that somebody else launched; its tier stays unknown where Domino does not tell it."""
+        handle = cls(run.id, client.run_url(project, run.id), project.full_name, project.id)
+        try:
+            details = client.run_details(run.id)
+            price = next((t.cents_per_minute for t in client.tiers(project.id) if t.id == details.tier_id), None)
+        except DominoError:
+            return handle
+        known = {"tier": details.tier_name, "tier_id": details.tier_id, "cents_per_minute": price}
+        return cls(**{**handle.to_dict(), **known})
+
+
+def run_result(run: Run, handle: RunHandle) -> dict[str, Any]:
+    """Return what a task tells of its run: the XCom `return_value` of operators and sensors.
+
+    :param run: the run as it ended.
+    :param handle: what was known from its launch.
+    """
+    cost = None
+    if handle.cents_per_minute is not None and run.run_seconds is not None:
+        cost = round(handle.cents_per_minute * run.run_seconds / 60, 4)
+    return {
+        "run_id": run.id,
+        "number": run.number,
+        "status": run.status.word,
+        "url": handle.url,
+        "project": handle.project,
+        "tier": handle.tier,
+        "tier_id": handle.tier_id,
+        "title": run.title,
+        "input_commit": run.input_commit,
+        "output_commit": run.results_commit,
+        "queued_seconds": run.queued_seconds,
+        "run_seconds": run.run_seconds,
+        "cost_cents": cost,
+        "stats": dict(run.stats),
+        "outputs": {},
+    }
+
+
+def sentence(run: Run, handle: RunHandle) -> str:
+    """Return one line for the log about how a run ended."""
+    parts = [f"Domino run {run.number}: {run.status}"]
+    if handle.tier:
+        parts.append(f"tier {handle.tier}")
+    if run.queued_seconds is not None:
+        parts.append(f"queued {run.queued_seconds:.0f} s")
+    if run.run_seconds is not None:
+        parts.append(f"ran {run.run_seconds:.0f} s")
+    cost = run_result(run, handle)["cost_cents"]
+    if cost is not None:
+        parts.append(f"cost {cost:.2f} cents")
+    return ", ".join(parts)
+
+
+class RunLog:
+    """Copies a run's log lines into a task's log, up to a limit.
+
+    Domino's own set-up lines are left out: its shell traces every command, which can show secrets.
+
+    :param logger: the task's logger.
+    :param url: where the rest can be read.
+    :param limit: bytes after which no more lines are copied.
+    """
+
+    def __init__(self, logger: Logger, url: str, *, limit: int = LOG_LIMIT_BYTES) -> None:
+        self._logger = logger
+        self._url = url
+        self._left = limit
+
+    def write(self, line: LogLine) -> None:
+        """Copy one line."""
+        if self._left <= 0 or line.stream not in PROGRAM_STREAMS:
+            return
+        text = line.text.rstrip("\r\n")[: self._left].encode("utf-8", "replace").decode()
+        self._left -= len(text) + 1
+        self._logger.info("%s", text)
+        if self._left <= 0:
+            self._logger.warning("The run's log is long: read the rest of it at %s", self._url)
+
+
+def stop_and_confirm(
+    client: DominoClient, handle: RunHandle, *, patience: float = STOP_PATIENCE_SECONDS, interval: float = 1.0
+) -> Run:
+    """Stop a run, keeping what it wrote, and wait until Domino says that it is over.
+
+    :param patience: seconds to wait for the confirmation.
+    :param interval: seconds between two looks.
+    :returns: the run, over.
+    :raises DominoError: when Domino refuses, or is out of reach.
+    :raises RunWaitTimeoutError: when the run still goes on after that time.
+    """
+    run = client.run(handle.run_id)
+    if not run.status.is_completed:
+        run = client.stop_run(handle.run_id, project_id=handle.project_id)
+    deadline = time.monotonic() + patience
+    while not run.status.is_completed:
+        if time.monotonic() > deadline:
+            raise RunWaitTimeoutError(run, handle.url)
+        time.sleep(interval)
+        run = client.run(handle.run_id)
+    return run
+
+
+def stop_quietly(client: DominoClient, handle: RunHandle, logger: logging.Logger | Logger, why: str) -> bool:
+    """Stop a run for good, and tell in the log how that went instead of raising.
+
+    :param why: reason for the log, such as "the task was marked failed".
+    :returns: whether the run is over.
+    """
+    logger.info("Stopping Domino run %s: %s", handle.run_id, why)
+    try:
+        run = stop_and_confirm(client, handle)
+    except DominoError as error:
+        logger.warning("Domino run %s may still be going: %s", handle.run_id, error)
+        return False
+    logger.info("Domino run %s is over: %s", run.number, run.status)
+    return True

@@ -1,0 +1,97 @@
+"""Which files a run begins with: its input commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_domino.domino.errors import ConfigurationError, NotFoundError
+from airflow_domino.domino.launch import RunMark
+from airflow_domino.domino.run_request import GitRef
+from airflow_domino.operators._identity import TaskIdentity
+
+if TYPE_CHECKING:
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import Project
+
+DAG_RUN = "dag_run"
+FULL_SHA = re.compile(r"[0-9a-f]{40}")
+PINNED_SEARCH_LIMIT = 1000
+
+
+def git_reference(
+    project: Project, commit_id: str | None, branch: str | None, git_ref: GitRef | Any | None
+) -> GitRef | None:
+    """Return the code that a run of a git-based project checks out; None means the project's default branch.
+
+    :param commit_id: pins the project's *files*; a branch cannot be combined with it.
+    :param branch: name of a branch; short for `git_ref=("branches", branch)`.
+    :raises ConfigurationError: when the combination has no meaning.
+    """
+    if branch is None and git_ref is None:
+        return None
+    if branch is not None and git_ref is not None:
+        raise ConfigurationError("Give either branch or git_ref, not both")
+    if branch is not None and commit_id is not None:
+        raise ConfigurationError(
+            "branch says which code to run and commit_id which project files: for both, give git_ref with commit_id"
+        )
+    if not project.is_git_based:
+        raise ConfigurationError(
+            f"The project {project.full_name} is not git-based: branch and git_ref have no meaning there, use commit_id"
+        )
+    return GitRef("branches", branch) if branch is not None else GitRef.parse(git_ref)
+
+
+def input_commit(
+    client: DominoClient, project: Project, commit_id: str | None, context: Mapping[str, Any]
+) -> str | None:
+    """Return the commit to launch at; None leaves the latest to Domino.
+
+    :param commit_id: None, the full SHA of a commit of the project's files, or "dag_run".
+    :raises ConfigurationError: when it is neither.
+    :raises NotFoundError: when the project has no such commit.
+    """
+    if commit_id is None:
+        return None
+    if commit_id == DAG_RUN:
+        return _commit_of_dag_run(client, project, context)
+    if not FULL_SHA.fullmatch(commit_id):
+        raise ConfigurationError(
+            f"Not a commit: {commit_id!r}; give the full SHA (40 hexadecimal digits), 'dag_run', "
+            "or nothing for the latest"
+        )
+    if all(commit.id != commit_id for commit in client.commits(project)):
+        _refuse_unknown(client, project, commit_id)
+    return commit_id
+
+
+def _refuse_unknown(client: DominoClient, project: Project, commit_id: str) -> None:
+    # Commits of isolated results are not on the main line that Domino lists, but their files can be listed.
+    try:
+        client.files(project, commit_id)
+    except NotFoundError as error:
+        message = f"The project {project.full_name} has no commit {commit_id}"
+        raise NotFoundError(message, status=error.status) from None
+
+
+def _commit_of_dag_run(client: DominoClient, project: Project, context: Mapping[str, Any]) -> str:
+    """Return the one input commit of all tasks of a DAG run on a project.
+
+    A run of this DAG run that was pinned before says it; otherwise it is the newest commit at the DAG run's start, so
+    that tasks which start side by side agree without asking each other.
+    """
+    identity = TaskIdentity.of(context)
+    owner_key = identity.mark(0).owner_key
+    for run in client.runs(project.id, limit=PINNED_SEARCH_LIMIT):
+        if identity.since is not None and run.submitted_at is not None and run.submitted_at < identity.since:
+            break
+        mark = RunMark.parse(run.title)
+        if mark is not None and mark.pinned and mark.owner_key == owner_key and run.input_commit:
+            return run.input_commit
+    start = getattr(context.get("dag_run"), "start_date", None)
+    for commit in client.commits(project) if start is not None else ():
+        if commit.time is not None and commit.time <= start:
+            return commit.id
+    return client.head_commit(project)

@@ -1,0 +1,387 @@
+"""Launching a run, waiting for it and ending well or badly: what every task that is a Domino run shares."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator
+
+from airflow_domino import compat
+from airflow_domino.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow_domino.domino import errors
+from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
+from airflow_domino.domino.launch import launch_once
+from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
+from airflow_domino.domino.watch import wait_for_run
+from airflow_domino.hooks.domino import DominoHook
+from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
+from airflow_domino.links.domino import LINK_KEY, DominoRunLink
+from airflow_domino.operators._commit import DAG_RUN, git_reference, input_commit
+from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_earlier_generations, find_earlier
+from airflow_domino.triggers.domino import DominoRunTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import HardwareTier, Project, Run
+
+LOG_TAIL_LINES = 20
+SHUTDOWN_STATES = frozenset({None, "running"})
+
+
+@contextmanager
+def refusing_wrong_requests() -> Iterator[None]:
+    """Fail a task for good when trying again cannot help: the request or the settings are wrong.
+
+    :raises AirflowFailException: with the message of the error.
+    """
+    try:
+        yield
+    except (RequestError, ConfigurationError) as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def given(value: Any) -> Any:
+    """Return a templated argument, or None where a template rendered to nothing (a form field left empty)."""
+    return None if isinstance(value, str) and value.strip() in ("", "None") else value
+
+
+class BaseDominoRunOperator(BaseOperator):
+    """A task that is one Domino run. Subclasses say which command, and what to do with its results.
+
+    :param project: `owner/name`; the connection's default when it is not given.
+    :param tier: name or id of a hardware tier; the project's default when it is not given.
+    :param commit_id: the files to begin with: nothing for the latest at launch, the full SHA of a commit (such as an
+        upstream run's `output_commit`), or "dag_run" for one commit for all tasks of a DAG run.
+    :param branch: branch of a git-based project.
+    :param git_ref: other code of a git-based project, such as `("tags", "v1")`.
+    :param environment: name or id of a compute environment.
+    :param environment_revision: "ActiveRevision", "LatestRevision", "RestrictedRevision" or the id of a revision.
+    :param title: title of the run in Domino; a mark that finds it again is put at its end.
+    :param compute_cluster: Domino's `computeClusterProperties`.
+    :param external_volumes: ids of external volumes to mount.
+    :param domino_conn_id: the connection.
+    :param deferrable: whether to wait in the triggerer; default ``[domino] default_deferrable``.
+    :param poll_interval: seconds between two looks at the run; default ``[domino] poll_interval``.
+    :param log_run: whether the run's log lines are copied into the task's log while it runs.
+    :param stop_on_kill: whether the run is stopped when a user marks or clears the task, or it takes too long. A worker
+        that merely shuts down leaves it going for the next attempt to take up.
+    """
+
+    template_fields: Sequence[str] = (
+        "project",
+        "tier",
+        "commit_id",
+        "branch",
+        "git_ref",
+        "environment",
+        "environment_revision",
+        "title",
+        "compute_cluster",
+        "external_volumes",
+        "domino_conn_id",
+    )
+    template_fields_renderers: Mapping[str, str] = {"compute_cluster": "json", "git_ref": "json"}
+    operator_extra_links = (DominoRunLink(),)
+    ui_color = "#ede7f6"
+    ui_fgcolor = "#1f1442"
+
+    run_handle: RunHandle | None = None
+
+    def __init__(
+        self,
+        *,
+        project: str | None = None,
+        tier: str | None = None,
+        commit_id: str | None = None,
+        branch: str | None = None,
+        git_ref: GitRef | str | Sequence[str] | Mapping[str, str] | None = None,
+        environment: str | None = None,
+        environment_revision: str | None = None,
+        title: str | None = None,
+        compute_cluster: Mapping[str, Any] | None = None,
+        external_volumes: Sequence[str] | None = None,
+        domino_conn_id: str = DominoHook.default_conn_name,
+        deferrable: bool | None = None,
+        poll_interval: float | None = None,
+        log_run: bool = True,
+        stop_on_kill: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.project = project
+        self.tier = tier
+        self.commit_id = commit_id
+        self.branch = branch
+        self.git_ref = git_ref
+        self.environment = environment
+        self.environment_revision = environment_revision
+        self.title = title
+        self.compute_cluster = compute_cluster
+        self.external_volumes = external_volumes
+        self.domino_conn_id = domino_conn_id
+        self.deferrable = compat.default_deferrable() if deferrable is None else deferrable
+        self.poll_interval = compat.default_poll_interval() if poll_interval is None else poll_interval
+        self.log_run = log_run
+        self.stop_on_kill = stop_on_kill
+        self._stop_because: str | None = None
+        self._context: Context | None = None
+
+    # ---- what subclasses say -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def run_command(self, context: Context) -> str | Sequence[str]:
+        """Return the command of the run: a command line, or a list of arguments."""
+
+    def check_arguments(self, context: Context) -> None:
+        """Refuse arguments that are wrong, before Domino is asked for anything.
+
+        :raises DominoError: saying what to change.
+        """
+
+    def stage_inputs(self, client: DominoClient, project: Project) -> str | None:
+        """Put files into the project before the run; return the commit that holds them, None when there are none."""
+        return None
+
+    def needs_worker_at_end(self) -> bool:
+        """Say whether there is more to do after a success than to tell of it."""
+        return False
+
+    def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
+        """Do what is left after the run has succeeded, on a worker; return the XCom `return_value`."""
+        return result
+
+    # ---- the story ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def hook(self) -> DominoHook:
+        """The connection's hook."""
+        return DominoHook(self.domino_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """Launch the run, or take up one that an earlier attempt launched, and wait for it."""
+        return self.execute_run(context)
+
+    def execute_run(self, context: Context) -> Any:
+        """Be the run: launch, then wait here or defer.
+
+        :raises AirflowFailException: when the request is wrong; retries do not help.
+        :raises DominoUnavailableError: when Domino is out of reach; a retry finds the run again.
+        :raises RunError: when the run ended badly.
+        """
+        self._context = context
+        try:
+            with refusing_wrong_requests():
+                run = self._launch_or_take_up(context)
+                self._stop_if_asked_meanwhile()
+                if not run.status.is_completed:
+                    run = self.hook.client.run(run.id)
+                if run.status.is_completed or not self.deferrable:
+                    return self._finish(context, self._wait_here(run))
+            self._defer(context)
+        finally:
+            self.hook.close()
+
+    def _launch_or_take_up(self, context: Context) -> Run:
+        self.check_arguments(context)
+        client = self.hook.client
+        project = client.project(self.hook.project_name(given(self.project)))
+        identity, record = TaskIdentity.of(context), LaunchRecord.load(context)
+        self._stop_earlier_generations(client, project, identity, record)
+        pinned = given(self.commit_id) == DAG_RUN
+        found = find_earlier(client, project.id, identity, record, pinned=pinned)
+        if found.run is None:
+            request, tier = self._request(context, client, project)
+            mark = identity.mark(found.launch, pinned=pinned)
+            run = launch_once(client, request, mark, since=identity.since, look_first=False).run
+            handle = RunHandle.of(client, project, run, tier)
+        else:
+            run = found.run
+            known = record is not None and record.handle.run_id == run.id
+            handle = record.handle if record is not None and known else RunHandle.asked(client, project, run)
+        LaunchRecord(identity.generation, found.launch, handle).save(context)
+        self._tell(context, run, handle, taken_up=found.run is not None)
+        return run
+
+    def _stop_earlier_generations(
+        self, client: DominoClient, project: Project, identity: TaskIdentity, record: LaunchRecord | None
+    ) -> None:
+        if not self.stop_on_kill:
+            return
+        for run in active_of_earlier_generations(client, project.id, identity, record):
+            handle = RunHandle(run.id, client.run_url(project, run.id), project.full_name, project.id)
+            stop_quietly(client, handle, self.log, "its task was cleared, and now runs again")
+
+    def _request(self, context: Context, client: DominoClient, project: Project) -> tuple[RunRequest, HardwareTier]:
+        command = command_line(self.run_command(context))
+        tier = client.resolve_tier(project, given(self.tier))
+        wanted = given(self.environment)
+        environment = client.resolve_environment(project, wanted) if wanted else None
+        commit_id = given(self.commit_id)
+        git_ref = git_reference(project, commit_id, given(self.branch), given(self.git_ref))
+        commit = input_commit(client, project, commit_id, context)
+        request = RunRequest(
+            project_id=project.id,
+            command=command,
+            title=given(self.title) or f"{self.dag_id}.{self.task_id}",
+            tier_id=tier.id,
+            commit_id=self.stage_inputs(client, project) or commit,
+            git_ref=git_ref,
+            environment_id=environment.id if environment else None,
+            environment_revision=given(self.environment_revision),
+            compute_cluster=self.compute_cluster,
+            external_volumes=tuple(self.external_volumes or ()),
+        )
+        return request, tier
+
+    def _tell(self, context: Context, run: Run, handle: RunHandle, *, taken_up: bool) -> None:
+        self.run_handle = handle
+        task_instance = context["ti"]
+        task_instance.xcom_push(key="run_id", value=handle.run_id)
+        task_instance.xcom_push(key=LINK_KEY, value=handle.url)
+        what = (
+            "Going on with Domino run %s, which an earlier attempt launched" if taken_up else "Launched Domino run %s"
+        )
+        self.log.info(what + " in %s on tier %s: %s", run.number, handle.project, handle.tier or "unknown", handle.url)
+
+    # ---- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait_here(self, run: Run) -> Run:
+        handle = self._handle()
+        return wait_for_run(
+            self.hook.client,
+            run.id,
+            interval=self.poll_interval,
+            on_log=RunLog(self.log, handle.url).write if self.log_run else None,
+            outage_budget=compat.default_outage_budget(),
+        ).run
+
+    def _defer(self, context: Context) -> NoReturn:
+        handle = self._handle()
+        trigger = DominoRunTrigger(
+            domino_conn_id=self.domino_conn_id,
+            run=handle.to_dict(),
+            poll_interval=self.poll_interval,
+            outage_budget=compat.default_outage_budget(),
+            deadline=self._deadline(context),
+            log_run=self.log_run,
+            ends_task=self._ends_in_trigger(),
+            push_result=bool(self.do_xcom_push),
+            stop_on_kill=self.stop_on_kill,
+            deferred_at=datetime.now(UTC).isoformat(),
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"run": handle.to_dict()}, timeout=None)
+
+    def _deadline(self, context: Context) -> str | None:
+        start = context["ti"].start_date
+        if self.execution_timeout is None or start is None:
+            return None
+        return str((start + self.execution_timeout).isoformat())
+
+    def _ends_in_trigger(self) -> bool:
+        """Say whether a success needs no worker: nothing to bring back, announce or call."""
+        hooked = self._post_execute_hook is not None or type(self).post_execute is not BaseOperator.post_execute
+        expands = self.has_dag() and next(iter(self.iter_mapped_dependants()), None) is not None
+        announces = bool(self.outlets or self.on_success_callback or getattr(self, "multiple_outputs", False))
+        return not (hooked or expands or announces or self.needs_worker_at_end())
+
+    def execute_complete(self, context: Context, event: Any = None, run: Mapping[str, Any] | None = None) -> Any:
+        """Go on after the trigger has fired.
+
+        :param event: what the trigger said; it came through a database, so it is checked first.
+        :param run: the run that this attempt waits for; an event about another one is stale.
+        """
+        self._context = context
+        self.run_handle = handle = self._awaited(context, event, run)
+        try:
+            if isinstance(event, Mapping) and event.get("run_id") not in (None, handle.run_id):
+                self.log.info("Ignoring the news of run %s: this attempt waits for another", event.get("run_id"))
+                self._defer(context)
+            with refusing_wrong_requests():
+                return self._complete(context, event, handle)
+        finally:
+            self.hook.close()
+
+    def _complete(self, context: Context, event: Any, handle: RunHandle) -> Any:
+        outcome = event.get("outcome") if isinstance(event, Mapping) else event
+        if outcome == "error":
+            raise self._told_error(event)
+        if outcome == "deadline":
+            stop_and_confirm(self.hook.client, handle)
+            raise AirflowTaskTimeout(
+                f"The task took longer than its execution_timeout {self.execution_timeout}; "
+                f"its Domino run has been stopped. See {handle.url}"
+            )
+        if outcome not in ("ended", "success"):
+            raise AirflowException(f"Not an event of a Domino run: {event!r}")
+        ended = self.hook.client.run(handle.run_id)
+        if not ended.status.is_completed:
+            self._defer(context)
+        return self._finish(context, ended)
+
+    def _told_error(self, event: Mapping[str, Any]) -> Exception:
+        kind = getattr(errors, str(event.get("error")), DominoUnavailableError)
+        message = str(event.get("message") or "The trigger gave no reason")
+        if isinstance(kind, type) and issubclass(kind, RequestError | ConfigurationError | DominoUnavailableError):
+            return kind(message)
+        return DominoError(message)
+
+    def _awaited(self, context: Context, event: Any, run: Mapping[str, Any] | None) -> RunHandle:
+        told = run or (event.get("run") if isinstance(event, Mapping) else None)
+        if told:
+            return RunHandle.from_dict(told)
+        record = LaunchRecord.load(context)
+        if record is None:
+            raise AirflowException("The task was resumed without a word about which Domino run it waited for")
+        return record.handle
+
+    def _finish(self, context: Context, run: Run) -> Any:
+        handle, client = self._handle(), self.hook.client
+        if not run.status.succeeded:
+            raise errors.run_error(run, handle.url, self._log_tail(client, run))
+        self.log.info("%s", sentence(run, handle))
+        return self.deliver(context, client, run, run_result(run, handle))
+
+    def _log_tail(self, client: DominoClient, run: Run) -> list[str]:
+        try:
+            return client.log_tail(run.id, LOG_TAIL_LINES)
+        except DominoError as error:
+            return [f"(its log cannot be read: {error})"]
+
+    def _handle(self) -> RunHandle:
+        if self.run_handle is None:
+            raise AirflowException("There is no Domino run to wait for")
+        return self.run_handle
+
+    # ---- being killed ------------------------------------------------------------------------------------------------
+
+    def on_kill(self) -> None:
+        """Stop the run when a user or a deadline ended the task; leave it for the retry when the worker shuts down.
+
+        Airflow calls this for all three, inside a signal handler.
+        """
+        timed_out = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
+        task_instance = self._context["ti"] if self._context else None
+        state = None if timed_out or task_instance is None else compat.task_state_of(task_instance)
+        if not timed_out and state in SHUTDOWN_STATES and self._will_be_tried_again(task_instance):
+            raise AirflowException("The worker is being shut down; the Domino run goes on for the next attempt")
+        if self.stop_on_kill:
+            self._stop_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
+            self._stop_if_asked_meanwhile()
+
+    def _will_be_tried_again(self, task_instance: Any) -> bool:
+        return task_instance is not None and task_instance.try_number <= task_instance.max_tries
+
+    def _stop_if_asked_meanwhile(self) -> None:
+        """Stop the run if the task was killed; a kill during the launch is caught up with right after it."""
+        if self._stop_because is None or self.run_handle is None:
+            return
+        with self.hook.settings.make_client() as client:  # the task's own may be in the middle of a request
+            stop_quietly(client, self.run_handle, self.log, self._stop_because)

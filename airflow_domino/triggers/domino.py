@@ -1,0 +1,182 @@
+"""Waits for a Domino run in the triggerer, without a worker slot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from airflow_domino.compat import BaseTrigger, TaskSuccessEvent, TriggerEvent
+from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
+from airflow_domino.domino.models import LogLine, Run
+from airflow_domino.domino.watch import Watched, watcher_for
+from airflow_domino.hooks.connection import ConnectionSettings
+from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_quietly
+from airflow_domino.triggers import _kill
+
+RESUME_AFTER_SECONDS = 8.0
+"""How old a deferral must be before a worker is asked to go on.
+
+Airflow 3.3's scheduler fails a task that is resumed while it still handles the end of the process that deferred it.
+"""
+
+
+def event_of(outcome: str, handle: RunHandle, *, message: str = "", error: str = "") -> dict[str, Any]:
+    """Build the event that hands a task back to a worker.
+
+    :param outcome: "ended", "deadline" or "error".
+    :param error: name of the exception's class, for outcome "error".
+    """
+    return {
+        "run_id": handle.run_id,
+        "outcome": outcome,
+        "message": message,
+        "error": error,
+        "run": handle.to_dict(),
+    }
+
+
+class DominoRunTrigger(BaseTrigger):
+    """Waits for one run; all triggers of a project share one poll (:mod:`airflow_domino.domino.watch`).
+
+    Its arguments are kept in Airflow's database and hold no secret: the credentials come from the connection.
+
+    :param domino_conn_id: the connection.
+    :param run: :class:`~airflow_domino.hooks.runs.RunHandle` as plain values.
+    :param poll_interval: seconds between two looks.
+    :param outage_budget: seconds that Domino may stay out of reach before the task fails.
+    :param deadline: absolute time (ISO 8601) at which the run is stopped and the task fails.
+    :param log_run: whether the run's log lines are copied into the task's log.
+    :param log_cursor: where to begin with them.
+    :param ends_task: whether a success ends the task here, with no worker involved.
+    :param push_result: whether that success pushes the XCom `return_value`.
+    :param stop_on_kill: whether a user who marks or clears the waiting task stops the run.
+    :param deferred_at: when the worker deferred (ISO 8601).
+    """
+
+    def __init__(
+        self,
+        *,
+        domino_conn_id: str,
+        run: dict[str, Any],
+        poll_interval: float = 10.0,
+        outage_budget: float = 3600.0,
+        deadline: str | None = None,
+        log_run: bool = True,
+        log_cursor: str = "0",
+        ends_task: bool = False,
+        push_result: bool = True,
+        stop_on_kill: bool = True,
+        deferred_at: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.domino_conn_id = domino_conn_id
+        self.run_handle = RunHandle.from_dict(run)
+        self.poll_interval = poll_interval
+        self.outage_budget = outage_budget
+        self.deadline = deadline
+        self.log_run = log_run
+        self.log_cursor = log_cursor
+        self.ends_task = ends_task
+        self.push_result = push_result
+        self.stop_on_kill = stop_on_kill
+        self.deferred_at = deferred_at
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and the arguments by which any triggerer makes this trigger again."""
+        names = (
+            "domino_conn_id",
+            "poll_interval",
+            "outage_budget",
+            "deadline",
+            "log_run",
+            "log_cursor",
+            "ends_task",
+            "push_result",
+            "stop_on_kill",
+            "deferred_at",
+        )
+        arguments = {name: getattr(self, name) for name in names} | {"run": self.run_handle.to_dict()}
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    async def settings(self) -> ConnectionSettings:
+        """Read the connection without blocking the triggerer."""
+        return ConnectionSettings.from_connection(await BaseHook.aget_connection(self.domino_conn_id))
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then end the task or hand it back to a worker."""
+        _kill.register(self)
+        event = await self._event()
+        if not isinstance(event, TaskSuccessEvent):
+            await self._let_the_deferral_settle()
+        yield event
+
+    async def cleanup(self) -> None:
+        """Forget the trigger; the run goes on, since a triggerer that restarts ends up here too."""
+        _kill.forget(self)
+
+    async def on_kill(self) -> None:
+        """Stop the run because a user marked or cleared the task."""
+        if self.stop_on_kill:
+            await _kill.stop_run_of(self)
+
+    async def _event(self) -> TriggerEvent:
+        handle = self.run_handle
+        try:
+            watched = await self._wait(await self.settings())
+        except RunWaitTimeoutError:
+            await asyncio.to_thread(self.stop, await self.settings(), "its task has reached its execution_timeout")
+            return TriggerEvent(event_of("deadline", handle))
+        except DominoError as error:
+            return TriggerEvent(event_of("error", handle, message=str(error), error=type(error).__name__))
+        if watched.run.status.succeeded and self.ends_task:
+            return self.success(watched.run)
+        return TriggerEvent(event_of("ended", handle))
+
+    async def _wait(self, settings: ConnectionSettings) -> Watched:
+        handle = self.run_handle
+        watcher = watcher_for(
+            (settings.fingerprint, handle.project_id, self.poll_interval),
+            settings.make_client,
+            handle.project_id,
+            interval=self.poll_interval,
+            outage_budget=self.outage_budget,
+        )
+        return await watcher.wait(
+            handle.run_id,
+            on_log=self._log_writer() if self.log_run else None,
+            log_cursor=self.log_cursor,
+            deadline=datetime.fromisoformat(self.deadline) if self.deadline else None,
+        )
+
+    def _log_writer(self) -> Any:
+        # The poll is shared, so it runs in the context of whichever trigger came first; Airflow finds a line's task log
+        # by the context.
+        context = contextvars.copy_context()
+        write = RunLog(self.log, self.run_handle.url).write
+
+        def write_here(line: LogLine) -> None:
+            context.run(write, line)
+
+        return write_here
+
+    def success(self, run: Run) -> TaskSuccessEvent:
+        """End the task well, with the run's result as its XCom."""
+        self.log.info("%s", sentence(run, self.run_handle))
+        result = run_result(run, self.run_handle)
+        return TaskSuccessEvent(xcoms={"return_value": result} if self.push_result else None)
+
+    def stop(self, settings: ConnectionSettings, why: str) -> bool:
+        """Stop the run and see it end; blocking, to be called on a thread."""
+        with settings.make_client() as client:
+            return stop_quietly(client, self.run_handle, self.log, why)
+
+    async def _let_the_deferral_settle(self) -> None:
+        if self.deferred_at is None:
+            return
+        age = (datetime.now(UTC) - datetime.fromisoformat(self.deferred_at)).total_seconds()
+        await asyncio.sleep(min(max(RESUME_AFTER_SECONDS - age, 0.0), RESUME_AFTER_SECONDS))
