@@ -1,0 +1,69 @@
+"""A task as arguments of Luigi's own command line, verified by letting Luigi read them back."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import luigi
+from luigi.cmdline_parser import CmdlineParser
+
+from .loading import is_private
+from .outcome import COMMAND_IMPOSSIBLE, Problem
+
+
+def command_arguments(task: luigi.Task) -> list[str]:
+    """Arguments after ``luigi`` that make the same task elsewhere: same id, same value of every parameter.
+
+    :raises Problem: Luigi's command line cannot express a value; the message names the parameter
+    """
+    arguments = ["--module", task.__class__.__module__, task.task_family]
+    for name, parameter in task.get_params():
+        arguments += _argument(task, name, parameter)
+    _verify(task, arguments)
+    return arguments
+
+
+def _argument(task: luigi.Task, name: str, parameter: Any) -> list[str]:
+    value = getattr(task, name)
+    is_default = parameter.has_task_value(task.task_family, name) and _same(
+        parameter.normalize(parameter.task_value(task.task_family, name)), value
+    )
+    if is_private(parameter):
+        if is_default:
+            return []
+        raise _refusal(task, name, "is private, and a command line can be read by others")
+    flag = f"--{task.task_family}-{name}".replace("_", "-")
+    if getattr(parameter, "parsing", None) == luigi.BoolParameter.IMPLICIT_PARSING and isinstance(value, bool):
+        return [flag] if value and not is_default else []
+    text = parameter.serialize(value)
+    if not isinstance(text, str):
+        raise _refusal(task, name, f"holds a {type(value).__name__}, not what a {type(parameter).__name__} holds")
+    return [f"{flag}={text}"] if text else []
+
+
+def _verify(task: luigi.Task, arguments: list[str]) -> None:
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), CmdlineParser.global_instance(arguments) as parser:
+            again = parser.get_task_obj()
+    except (Exception, SystemExit) as error:
+        reason = (said.getvalue().strip().splitlines() or [str(error)])[-1]
+        raise Problem(COMMAND_IMPOSSIBLE, f"{task} cannot be written as a luigi command: {reason}") from error
+    if type(again) is not type(task):
+        raise Problem(COMMAND_IMPOSSIBLE, f"{task} cannot be written as a luigi command: its family names {again!r}")
+    for name, _ in task.get_params():
+        if not _same(getattr(again, name), getattr(task, name)):
+            raise _refusal(task, name, "has a value that Luigi's command line cannot carry")
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _refusal(task: luigi.Task, name: str, reason: str) -> Problem:
+    return Problem(
+        COMMAND_IMPOSSIBLE,
+        f"{task.task_family} cannot run on Domino: its parameter {name!r} {reason}. Run it with run_on='worker'",
+    )

@@ -1,0 +1,170 @@
+"""From a reference ``module:Family`` and parameters to a live Luigi task."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+from typing import Any
+
+import luigi
+from luigi.task_register import Register
+
+from .outcome import (
+    CONSTRUCTION_FAILED,
+    FAMILY_AMBIGUOUS,
+    FAMILY_UNKNOWN,
+    IMPORT_FAILED,
+    PARAMETER_WRONG,
+    REQUEST_WRONG,
+    Problem,
+)
+
+
+def load_task(reference: str, params: dict[str, Any]) -> luigi.Task:
+    """The task that a reference and its parameters name.
+
+    :param reference: ``module:Family``, or ``Family`` alone when its module is imported already
+    :param params: parameter values; strings are parsed by the parameter's own type, as on Luigi's command line
+    :raises Problem: with the outcome word for what is wrong
+    """
+    module_name, _, family = reference.rpartition(":")
+    if not family:
+        raise Problem(REQUEST_WRONG, f"{reference!r} names no task: write it as 'module:Family'")
+    cls = _class_in_module(import_module(module_name), family) if module_name else _registered_class(family)
+    return build_task(cls, params)
+
+
+def import_module(name: str) -> Any:
+    """Import the user's module; whatever it raises becomes one clear problem."""
+    try:
+        return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except SystemExit as error:
+        raise Problem(
+            IMPORT_FAILED,
+            f"Importing {name!r} ended the program (exit {error.code!r}): put what starts it under"
+            " if __name__ == '__main__'",
+        ) from error
+    except BaseException as error:
+        traceback.print_exc()
+        said = f"Could not import {name!r}: {describe_error(error)}. {_where_looked(name, error)}"
+        raise Problem(IMPORT_FAILED, said) from error
+
+
+def _where_looked(name: str, error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and (name + ".").startswith(error.name + "."):
+        return f"Looked first in {sys.path[0]!r}: is that the project's folder (project_path)?"
+    return "The whole traceback is in the log"
+
+
+def describe_error(error: BaseException) -> str:
+    """One line: the exception, and the place in the user's code that it came from."""
+    text = traceback.format_exception_only(type(error), error)[-1].strip()
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    return f"{text} ({own[-1].filename}, line {own[-1].lineno})" if own else text
+
+
+def _class_in_module(module: Any, family: str) -> type:
+    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, luigi.Task)]
+    by_family = {cls for cls in classes if cls.get_task_family() == family}
+    found = by_family or {cls for cls in classes if cls.__name__ == family}
+    twins = [
+        cls
+        for cls in getattr(Register, "_reg", [])
+        if cls.get_task_family() == family and cls.__module__ == module.__name__ and cls not in found
+    ]
+    if len(found) > 1 or (found and _rivals(twins, next(iter(found)))):
+        names = sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in [*found, *twins]})
+        raise Problem(
+            FAMILY_AMBIGUOUS,
+            f"{module.__name__!r} has more than one task of the family {family!r} ({', '.join(names)}):"
+            " give one of them another name or a task_namespace",
+        )
+    if found:
+        return found.pop()
+    own = sorted({cls.get_task_family() for cls in classes if cls.__module__ == module.__name__})
+    raise Problem(
+        FAMILY_UNKNOWN,
+        f"{module.__name__!r} has no Luigi task {family!r}. Its tasks: {', '.join(own) or 'none'}",
+    )
+
+
+def _rivals(twins: list[type], chosen: type) -> bool:
+    # A class that replaced its own base (a decorator such as luigi.util.requires does that) is no rival to it.
+    return any(not issubclass(chosen, twin) and not issubclass(twin, chosen) for twin in twins)
+
+
+def _registered_class(family: str) -> type:
+    try:
+        cls: type = Register.get_task_cls(family)
+    except luigi.task_register.TaskClassAmbigiousException as error:
+        raise Problem(FAMILY_AMBIGUOUS, f"{error}: write it as 'module:{family}'") from error
+    except luigi.task_register.TaskClassNotFoundException as error:
+        raise Problem(FAMILY_UNKNOWN, f"No Luigi task {family!r} is known: write it as 'module:{family}'") from error
+    return cls
+
+
+def build_task(cls: Any, params: dict[str, Any]) -> luigi.Task:
+    """Parse the values by the parameters' own types and make the instance."""
+    family = cls.get_task_family()
+    known = dict(cls.get_params())
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise Problem(
+            PARAMETER_WRONG,
+            f"{family} has no parameter {', '.join(map(repr, unknown))}. Its parameters: {', '.join(known) or 'none'}",
+        )
+    values = {name: _parse(family, name, known[name], value) for name, value in params.items()}
+    missing = [name for name in known if name not in values and not _has_default(family, name, known[name])]
+    if missing:
+        described = ", ".join(f"{name!r} ({type(known[name]).__name__})" for name in missing)
+        raise Problem(PARAMETER_WRONG, f"{family} needs a value for {described}")
+    try:
+        task: luigi.Task = cls(**values)
+    except Exception as error:
+        traceback.print_exc()
+        raise Problem(CONSTRUCTION_FAILED, f"{family} could not be made: {describe_error(error)}") from error
+    return task
+
+
+def _has_default(family: str, name: str, parameter: Any) -> bool:
+    try:
+        return bool(parameter.has_task_value(family, name))
+    except Exception as error:
+        raise Problem(
+            PARAMETER_WRONG, f"The configured or default value of {family}.{name} cannot be read: {error}"
+        ) from error
+
+
+def _parse(family: str, name: str, parameter: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        return parameter.parse(_as_text(parameter, value))
+    except Exception as error:
+        shown = "(private)" if is_private(parameter) else repr(value)
+        reason = "" if is_private(parameter) else f": {error}"
+        raise Problem(
+            PARAMETER_WRONG,
+            f"{family}.{name} is a {type(parameter).__name__} and cannot take the value {shown}{reason}",
+        ) from None
+
+
+def _as_text(parameter: Any, value: Any) -> str:
+    """A JSON value in the writing that the parameter parses."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) or isinstance(parameter, (luigi.ListParameter, luigi.DictParameter)):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def is_private(parameter: Any) -> bool:
+    """Whether the value must not be shown: Luigi's ParameterVisibility.PRIVATE."""
+    return bool(parameter.visibility == luigi.parameter.ParameterVisibility.PRIVATE)

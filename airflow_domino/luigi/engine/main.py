@@ -1,0 +1,120 @@
+"""The engine's program: reads a request, answers it, writes the answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from .outcome import COMPLETE, ENGINE_FAILED, INCOMPLETE, REQUEST_WRONG, TERMINATED, Problem, Terminated
+
+_GRACE_SECONDS = 30
+
+
+def main(request_path: str, answer_path: str) -> int:
+    """Answer one request.
+
+    :param request_path: JSON file with ``action`` (check or run), ``task``, ``params``, ``workers``, ``force``,
+        ``only_self``, ``project_path``, ``command``
+    :param answer_path: JSON file to write: ``outcome``, ``message`` and what is known beside it
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    threading.Thread(target=_end_with_starter, args=(_take_stdin(),), name="end-with-starter", daemon=True).start()
+    code = 0
+    try:
+        request = json.loads(Path(request_path).read_text(encoding="utf-8"))
+        answer = _answer(request, answer_path + ".journal")
+    except Problem as problem:
+        answer = problem.answer()
+    except KeyboardInterrupt:
+        code, answer = 128 + signal.SIGTERM, {"outcome": TERMINATED, "message": "The task was told to end"}
+    except Exception as error:
+        traceback.print_exc()
+        answer = {"outcome": ENGINE_FAILED, "message": f"{type(error).__name__}: {error} (traceback in the log)"}
+    _write(answer_path, answer)
+    return code
+
+
+def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
+    sys.argv[:] = ["luigi"]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a line shows when it is printed, and stays one line
+    sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
+    # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
+    try:
+        from . import command, completion, loading, running
+    except ImportError as error:
+        raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
+
+    task = loading.load_task(request["task"], request.get("params") or {})
+    facts: dict[str, Any] = {
+        "task_id": task.task_id,
+        "task": str(task),
+        "module": type(task).__module__,
+        "family": task.task_family,
+    }
+    try:
+        if request.get("command"):
+            facts["command"] = command.command_arguments(task)
+        if request["action"] == "check":
+            answer = _check(task, completion)
+        else:
+            answer = running.run(
+                task,
+                running.Journal(journal_path),
+                workers=int(request.get("workers") or 1),
+                force=request.get("force") or False,
+                only_self=bool(request.get("only_self")),
+            )
+        return {"outputs": completion.describe_outputs(task), **facts, **answer}
+    except Problem as problem:
+        problem.details = {**facts, **problem.details}
+        raise
+
+
+def _check(task: Any, completion: Any) -> dict[str, Any]:
+    complete = completion.is_complete(task)
+    return {
+        "outcome": COMPLETE if complete else INCOMPLETE,
+        "message": f"{task} is {'complete' if complete else 'not complete'}",
+        "already_complete": complete,
+        "external": completion.is_external(task),
+    }
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    # Once: what was interrupted now cleans up, and must not be interrupted in that.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated("asked to end")
+
+
+def _take_stdin() -> int:
+    """Keep the pipe that came as stdin for ourselves; the pipeline reads from nothing."""
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return lifeline
+
+
+def _end_with_starter(lifeline: int) -> None:
+    """End this process group when the process that started it is gone: it holds the lifeline's other end."""
+    while os.read(lifeline, 1024):
+        pass
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _write(path: str, answer: dict[str, Any]) -> None:
+    part = Path(path + ".part")
+    part.write_text(json.dumps(answer), encoding="utf-8")
+    part.replace(path)

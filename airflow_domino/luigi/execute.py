@@ -1,0 +1,257 @@
+"""Check or run a Luigi task in a fresh process of its own: the starting side of ``airflow_domino.luigi.engine``.
+
+Imports neither Luigi nor Airflow. The engine may run under another interpreter, in which airflow_domino is not
+installed: it is started by its path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow_domino.luigi.engine import outcome as words
+
+_ENGINE = Path(__file__).parent / "engine"
+# Loads the engine under a name of its own, and keeps both its folder and the current one off sys.path.
+_START = """
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+import importlib, importlib.util, os
+folder, request, answer = sys.argv[1:4]
+spec = importlib.util.spec_from_file_location(
+    "airflow_domino_luigi_engine", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder])
+sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
+sys.exit(importlib.import_module(spec.name + ".main").main(request, answer))
+"""
+_LONGEST_LINE = 16_384
+# A scheduler's own settings (database, encryption key, other people's connections) are not the pipeline's business.
+_AIRFLOW_ONLY = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "__AIRFLOW_")
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """What the engine is asked.
+
+    :param action: ``check`` asks complete(); ``run`` also makes the task when it is not complete
+    :param task: ``module:Family``
+    :param params: parameter values; strings are parsed by Luigi's own parameter types
+    :param workers: how many processes Luigi may use
+    :param force: True to make the task again although complete, or the families to make again
+    :param only_self: never make what the task requires: fail when that is not complete
+    :param project_path: folder that is put first on the import path; the working directory by default
+    :param command: also answer the task as arguments of Luigi's command line
+    """
+
+    action: Literal["check", "run"]
+    task: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = 1
+    force: bool | Sequence[str] = False
+    only_self: bool = False
+    project_path: str | None = None
+    command: bool = False
+
+
+@dataclass(frozen=True)
+class EngineAnswer:
+    """What the engine answered.
+
+    :param outcome: one of the words of ``engine.outcome``
+    :param message: the same for people
+    :param facts: everything else: task_id, family, already_complete, ran, failed, outputs, summary, command
+    """
+
+    outcome: str
+    message: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the question was answered, and for ``run``: the task is complete now."""
+        return self.outcome in words.GOOD
+
+    @property
+    def is_request_wrong(self) -> bool:
+        """Whether asking the same again is useless."""
+        return self.outcome in words.WRONG
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the task is complete."""
+        return self.outcome in (words.COMPLETE, words.DONE)
+
+
+class EngineProcess:
+    """One engine in a process group of its own.
+
+    :param request: what to ask
+    :param python: the interpreter that has the pipeline's dependencies; this one by default
+    :param working_dir: where relative targets live and ``luigi.cfg`` is looked for; made when it is not there
+    :param env: the whole environment of the process (see :func:`engine_environment`)
+    :param grace: seconds between asking the group to end and ending it
+    """
+
+    def __init__(
+        self,
+        request: EngineRequest,
+        *,
+        python: str | None = None,
+        working_dir: str | Path | None = None,
+        env: Mapping[str, str] | None = None,
+        grace: float = 30.0,
+    ) -> None:
+        self._request = request
+        self._python = python or sys.executable
+        self._working_dir = Path(working_dir or request.project_path or Path.cwd()).absolute()
+        self._env = dict(engine_environment() if env is None else env)
+        self._grace = grace
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended = False
+
+    def run(self, on_line: Callable[[str], None]) -> EngineAnswer:
+        """Start, hand each line of output to ``on_line`` as it is written, wait for the end, answer.
+
+        Whatever the task left running is ended with the engine.
+        """
+        problem = self._refusal()
+        if problem:
+            return EngineAnswer(words.REQUEST_WRONG, problem)
+        folder = Path(tempfile.mkdtemp(prefix="airflow-domino-luigi-"))
+        try:
+            return self._run_in(folder, on_line)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _refusal(self) -> str | None:
+        project = self._request.project_path
+        if project is not None and not Path(project).is_dir():
+            return f"The project folder {project!r} (project_path) does not exist"
+        if shutil.which(self._python) is None:
+            return f"The interpreter {self._python!r} (python) does not exist"
+        return None
+
+    def _run_in(self, folder: Path, on_line: Callable[[str], None]) -> EngineAnswer:
+        request, answer = folder / "request.json", folder / "answer.json"
+        asked = asdict(self._request)
+        asked["project_path"] = str(Path(self._request.project_path or self._working_dir).absolute())
+        request.write_text(json.dumps(asked), encoding="utf-8")
+        self._working_dir.mkdir(parents=True, exist_ok=True)
+        if self._ended:
+            return EngineAnswer(words.TERMINATED, "The task was told to end")
+        self._process = process = subprocess.Popen(
+            [self._python, "-c", _START, str(_ENGINE), str(request), str(answer)],
+            cwd=self._working_dir,
+            env=self._env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        with process.stdin, process.stdout:  # type: ignore[union-attr]
+            try:
+                _follow(process, on_line)
+            finally:
+                self.end()
+        return _read_answer(answer, process.returncode)
+
+    def end(self) -> None:
+        """End the whole process group: SIGTERM, and SIGKILL for what is left after the grace. Safe to repeat."""
+        self._ended = True
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            _signal_group(process.pid, signal.SIGTERM)
+            deadline = time.monotonic() + self._grace
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+        _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def engine_environment(
+    extra: Mapping[str, str] | None = None,
+    *,
+    config: str | Path | None = None,
+    base: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The environment of an engine: this process's, without Airflow's own settings, with the pipeline's additions.
+
+    :param extra: variables to add
+    :param config: path of the ``luigi.cfg`` to use
+    :param base: instead of this process's environment
+    """
+    env = {
+        name: value
+        for name, value in (os.environ if base is None else base).items()
+        if not name.startswith(_AIRFLOW_ONLY)
+    }
+    if config is not None:
+        env["LUIGI_CONFIG_PATH"] = str(Path(config).absolute())
+    env.update(extra or {})
+    return env
+
+
+def _follow(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> None:
+    """Hand over the lines until the process has ended. A child left behind may hold the pipe open: not waited for."""
+    assert process.stdout is not None  # noqa: S101
+    descriptor = process.stdout.fileno()
+    os.set_blocking(descriptor, False)
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            ended = process.poll() is not None
+            if not selector.select(timeout=0 if ended else 0.2):
+                if ended:
+                    break
+                continue
+            data = os.read(descriptor, 65_536)
+            if not data:
+                process.wait()
+                break
+            rest = _hand_over(rest + data, on_line)
+    if rest:
+        on_line(_text(rest))
+
+
+def _hand_over(data: bytes, on_line: Callable[[str], None]) -> bytes:
+    *lines, rest = data.split(b"\n")
+    for line in lines:
+        on_line(_text(line))
+    while len(rest) > _LONGEST_LINE:
+        on_line(_text(rest[:_LONGEST_LINE]))
+        rest = rest[_LONGEST_LINE:]
+    return rest
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace").rstrip("\r")
+
+
+def _signal_group(group: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signum)
+
+
+def _read_answer(path: Path, code: int | None) -> EngineAnswer:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        how = f"was ended by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return EngineAnswer(words.ENGINE_FAILED, f"The process that ran the Luigi task {how}{hint} without an answer")
+    return EngineAnswer(facts.pop("outcome"), facts.pop("message"), facts)
