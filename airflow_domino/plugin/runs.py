@@ -1,7 +1,8 @@
 """What Airflow's own store knows of the runs that its tasks started on Domino.
 
-Each of our operators leaves three XComs: the link to its run, the id of the run and, when the run is over, a
-dictionary about it. They are read as plain JSON: nothing that a task has stored is ever turned into an object.
+Each of our operators leaves XComs: the link to its run, the id of the run, and a dictionary about it when the run
+is over. Where Airflow has a task state store (3.3), what was known at the launch is there. All of it is read as plain
+JSON: nothing that a task has stored is ever turned into an object.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from urllib.parse import urlsplit
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
-from sqlalchemy import RowMapping, Select, and_, select
+from sqlalchemy import RowMapping, Select, and_, null, select
 from sqlalchemy.orm import Session, aliased
+
+try:
+    from airflow.models.task_state_store import TaskStateStoreModel
+except ImportError:  # Airflow below 3.3
+    TaskStateStoreModel = None  # type: ignore[assignment, misc]
 
 LINK_KEY = "domino_run_link"
 RUN_ID_KEY = "run_id"
-FACTS_KEY = "domino_run"
+FACTS_KEY = "domino_run"  # both an XCom about the run, and the record of the launch in the task state store
 
 LIVE_STATES = frozenset(
     {"scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"}
@@ -179,11 +185,25 @@ def _statement(dag_ids: Collection[str], states: Collection[str] | None, limit: 
         )
     if states is not None:
         statement = statement.where(TaskInstance.state.in_(states))
-    return statement
+    return _with_launch_record(statement, link)
+
+
+def _with_launch_record(statement: Select[Any], link: Any) -> Select[Any]:
+    store = TaskStateStoreModel
+    if store is None:
+        return statement.add_columns(null().label("launch_record"))
+    same_task = and_(
+        store.dag_run_id == link.dag_run_id,
+        store.task_id == link.task_id,
+        store.map_index == link.map_index,
+        store.key == FACTS_KEY,
+    )
+    return statement.add_columns(store.value.label("launch_record")).outerjoin(store, same_task)
 
 
 def _task_run(row: RowMapping) -> TaskRun:
-    facts = {**_mapping(row[f"xcom_{FACTS_KEY}"]), **_mapping(row[f"xcom_{XCOM_RETURN_KEY}"])}
+    at_launch = _mapping(_mapping(row["launch_record"]).get("run"))
+    facts = {**at_launch, **_mapping(row[f"xcom_{FACTS_KEY}"]), **_mapping(row[f"xcom_{XCOM_RETURN_KEY}"])}
     return TaskRun(
         dag_id=row["dag_id"],
         airflow_run_id=row["airflow_run_id"],

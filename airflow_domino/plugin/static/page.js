@@ -7,6 +7,7 @@ const ANSWER_WITHIN = 10000;
 
 const live = document.getElementById("live");
 const freshness = document.getElementById("freshness");
+const form = document.querySelector("form");
 
 /** Airflow's window, where this page is shown in a frame of it and may look at it. */
 function airflowWindow() {
@@ -100,13 +101,15 @@ function say(text, isTrouble = false) {
 }
 
 async function refresh() {
+  const asked = location.search;
   try {
-    const answer = await fetch(`runs${location.search}`, {
+    const answer = await fetch(`runs${asked}`, {
       headers: { Accept: "text/html" },
       signal: AbortSignal.timeout(ANSWER_WITHIN),
     });
     if (answer.ok) {
-      show(await answer.text());
+      const html = await answer.text();
+      if (asked === location.search) show(html);
       say("Live");
     } else if (answer.status === 401) {
       say("You have been signed out of Airflow: sign in and open this page again.", true);
@@ -118,6 +121,14 @@ async function refresh() {
     say("Airflow does not answer; what you see may be old.", true);
   }
   return true;
+}
+
+/** Shows another choice of runs without a new page, so that the keyboard stays where it is. */
+function choose(event) {
+  event.preventDefault();
+  const chosen = [...new FormData(form)].filter(([, value]) => value);
+  history.replaceState(null, "", `?${new URLSearchParams(chosen)}`);
+  refresh();
 }
 
 async function keepFresh() {
@@ -133,7 +144,9 @@ followAirflowsColours();
 writeTimes();
 document.addEventListener("click", openThroughAirflow);
 document.addEventListener("auxclick", openThroughAirflow);
-document.querySelector("form").addEventListener("change", (event) => event.currentTarget.requestSubmit());
+form.addEventListener("change", choose);
+form.addEventListener("submit", choose);
+form.querySelector("button").hidden = true;
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 say("Live");
 keepFresh();

@@ -1,0 +1,97 @@
+"""Who may see what: Airflow's authentication on every route, and Airflow's permissions for every DAG."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from fastapi.routing import APIRoute
+
+PATHS = ["/", "/runs", "/api/runs", "/static/page.css", "/static/page.js", "/static/icon-light.svg", "/static/nothing"]
+
+
+def test_the_application_has_no_route_but_those_tested_here(plugin_app):
+    served = {route.path for route in plugin_app.routes}
+
+    assert all(isinstance(route, APIRoute) for route in plugin_app.routes)
+    assert served == {"/", "/runs", "/api/runs", "/static/{name}"}
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/?state=nonsense", "/runs?limit=0"])
+def test_who_is_not_signed_in_is_sent_away(anonymous, path):
+    answer = anonymous.get(path)
+
+    assert answer.status_code == 401
+    assert answer.json() == {"detail": "Not authenticated"}
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_nothing_can_be_changed(anonymous, method):
+    assert getattr(anonymous, method)("/runs").status_code == 405
+
+
+def test_a_person_who_is_not_signed_in_is_told_so_in_words(anonymous):
+    answer = anonymous.get("/", headers={"Accept": "text/html,application/xhtml+xml"})
+
+    assert answer.status_code == 401
+    assert "You are not signed in" in answer.text
+
+
+@pytest.mark.parametrize("entity", [DagAccessEntity.TASK_INSTANCE, DagAccessEntity.XCOM])
+@pytest.mark.parametrize("path", PATHS)
+def test_an_account_that_may_not_read_what_the_page_is_made_of_is_refused(ann, permissions, entity, path):
+    permissions.forbidden.add(entity)
+
+    assert ann.get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/api/runs"])
+def test_only_the_runs_of_readable_dags_are_shown(ann, permissions, store, path):
+    store.add_finished("ours", "fit", number=7)
+    store.add_finished("theirs", "steal", number=8, tier="Secret tier")
+    permissions.dag_ids = {"ours"}
+
+    answer = ann.get(path)
+
+    assert answer.status_code == 200
+    assert "ours" in answer.text
+    assert "theirs" not in answer.text
+    assert "steal" not in answer.text
+    assert "Secret tier" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/api/runs"])
+def test_asking_for_a_dag_that_one_may_not_read_is_refused(ann, permissions, store, path):
+    store.add_finished("theirs")
+    permissions.dag_ids = {"ours"}
+
+    assert ann.get(path, params={"dag_id": "theirs"}).status_code == 403
+
+
+def test_who_may_read_no_dag_sees_no_run(ann, store):
+    store.add_finished("theirs")
+
+    answer = ann.get("/api/runs")
+
+    assert answer.json() == {"runs": [], "tiers": []}
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/api/runs", "/static/page.css"])
+def test_only_airflow_may_frame_the_page_and_nothing_outside_is_loaded(ann, permissions, path):
+    policy = ann.get(path).headers["Content-Security-Policy"]
+
+    assert "frame-ancestors 'self'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_refusals_carry_the_same_headers(anonymous):
+    answer = anonymous.get("/")
+
+    assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("name", ["..%2Fapp.py", "app.py", "%2e%2e%2fdomino.py", "page.css%00"])
+def test_only_the_pages_own_files_are_served(ann, name):
+    assert ann.get(f"/static/{name}").status_code == 404

@@ -1,0 +1,65 @@
+"""What Airflow finds of the plugin, and what finding it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+from fastapi import FastAPI
+
+from airflow_domino.plugin.domino import DominoPlugin
+
+
+def test_airflow_finds_the_plugin_by_its_entry_point():
+    found = [entry.load() for entry in entry_points(group="airflow.plugins") if entry.name == "domino"]
+
+    assert found == [DominoPlugin]
+
+
+def test_importing_the_plugin_brings_in_nothing_that_airflow_has_not_loaded_already():
+    program = (
+        "import sys, airflow.configuration, airflow.plugins_manager\n"
+        "before = set(sys.modules)\n"
+        "from airflow_domino.plugin.domino import DominoPlugin\n"
+        "DominoPlugin().external_views\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "['airflow_domino.plugin', 'airflow_domino.plugin.domino']"
+
+
+def test_the_application_is_mounted_below_domino():
+    (mounted,) = DominoPlugin().fastapi_apps
+
+    assert mounted["url_prefix"] == "/domino"
+    assert isinstance(mounted["app"], FastAPI)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "page"),
+    [
+        ("", "/domino/"),
+        ("http://localhost:8080", "/domino/"),
+        ("https://company.example.com/airflow", "/airflow/domino/"),
+        ("https://company.example.com/data/airflow/", "/data/airflow/domino/"),
+    ],
+)
+def test_the_navigation_leads_below_the_path_that_airflow_is_served_under(monkeypatch, base_url, page):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+
+    (view,) = DominoPlugin().external_views
+
+    assert view["href"] == page
+    assert view["url_route"] == "domino"
+    assert view["icon"] == f"{page}static/icon-light.svg"
+
+
+def test_where_airflow_lacks_what_the_page_needs_there_is_no_page_and_airflow_goes_on(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "airflow_domino.plugin.app", None)
+
+    assert DominoPlugin().fastapi_apps == []
+    assert "not served" in caplog.text
