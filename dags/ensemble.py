@@ -24,13 +24,13 @@ FORM = {
     "nnet_tier": Param("GPU", enum=TIERS, description="Where the neural network is trained"),
     "commit": Param(None, type=["null", "string"], description="Commit to start from; by default the latest"),
 }
-START = "{{ (ti.xcom_pull(task_ids='digit_features') or {}).get('output_commit') or params.commit or '' }}"
+START = "{{ (ti.xcom_pull(task_ids='extract_features') or {}).get('output_commit') or params.commit or '' }}"
 AFTER_TRAINING = ["PredictRForest", "PredictNNet", "CombinePredictions", "ScoreReport"]
 
 
 def luigi(family: str, **options: Any) -> LuigiTaskOperator:
     """Make the task of one Luigi family, with its targets in the data folder."""
-    where = {"project_path": str(PROJECT), "working_dir": str(DATA)}
+    where = {"project_path": str(PROJECT), "working_dir": str(DATA), "domino_conn_id": "domino_default"}
     return LuigiTaskOperator(task=f"example_ensemble:{family}", **where, **options)
 
 
@@ -41,11 +41,14 @@ def luigi(family: str, **options: Any) -> LuigiTaskOperator:
     params=FORM,
     tags=["airflow-domino", "sample"],
     max_active_runs=1,
-    default_args={"poll_interval": 2},
 )
 def ensemble() -> None:
     features = luigi(
-        "DigitFeatures", task_id="digit_features", run_on="domino", tier="Small", commit_id="{{ params.commit or '' }}"
+        "ExtractFeatures",
+        task_id="extract_features",
+        run_on="domino",
+        tier="Small",
+        commit_id="{{ params.commit or '' }}",
     )
     on_domino = {"run_on": "domino", "commit_id": START, "force": "{{ params.retrain }}"}
     forest = luigi("TrainRForest", task_id="train_rforest", tier="{{ params.forest_tier }}", **on_domino)

@@ -31,7 +31,6 @@ def ensemble_one_run() -> None:
         commit_id="{{ params.commit or '' }}",
         outputs=["report/score_report.json"],
         output_dir=str(DATA / "ensemble_one_run"),
-        poll_interval=2,
     )
 
 

@@ -26,13 +26,13 @@ def hello_world() -> None:
         tier="Small",
         outputs=["data/hello.txt"],
         output_dir=str(DATA),
-        poll_interval=2,
     )
     world = LuigiTaskOperator(
         task_id="hello_world",
         task="example_pipeline:DominoHelloWorld",
         project_path=str(PROJECT),
         working_dir=str(DATA),
+        domino_conn_id="domino_default",
     )
     hello >> world
 

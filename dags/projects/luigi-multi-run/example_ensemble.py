@@ -1,7 +1,7 @@
 """Two models that read handwritten digits, each trained by a Domino run on hardware of its own, and their ensemble.
 
-    CleanDigits -> DigitFeatures -> TrainRForest (X-Large) -> PredictRForest -> CombinePredictions -> ScoreReport
-                                 -> TrainNNet    (GPU)     -> PredictNNet    ->
+    CleanDigits -> ExtractFeatures -> TrainRForest (X-Large) -> PredictRForest -> CombinePredictions -> ScoreReport
+                                   -> TrainNNet    (GPU)     -> PredictNNet    ->
 
 Every task makes one file, written beside its place and renamed when it is whole, so a target that exists is complete.
 """
@@ -44,7 +44,7 @@ class CleanDigits(luigi.Task):
             np.savetxt(table, rows, fmt="%d", delimiter=",")
 
 
-class DigitFeatures(luigi.Task):
+class ExtractFeatures(luigi.Task):
     """Writes pixels scaled to 0..1 with the sums of their rows and columns, a third of the images kept for scoring."""
 
     def requires(self) -> luigi.Task:
@@ -69,7 +69,7 @@ class TrainTask(luigi.Task):
     """Fits a classifier and keeps it as one file: a zip of the model's folder."""
 
     def requires(self) -> luigi.Task:
-        return DigitFeatures()
+        return ExtractFeatures()
 
     def classifier(self) -> ClassifierMixin:
         """Return the classifier to fit."""
@@ -115,7 +115,7 @@ class PredictTask(luigi.Task):
         raise NotImplementedError
 
     def requires(self) -> dict[str, luigi.Task]:
-        return {"features": DigitFeatures(), "model": self.trained()}
+        return {"features": ExtractFeatures(), "model": self.trained()}
 
     def run(self) -> None:
         model = load_model(self.input()["model"].path)
@@ -160,7 +160,7 @@ class ScoreReport(luigi.Task):
 
     def requires(self) -> dict[str, luigi.Task]:
         return {
-            "features": DigitFeatures(),
+            "features": ExtractFeatures(),
             "forest": PredictRForest(),
             "net": PredictNNet(),
             "ensemble": CombinePredictions(),
