@@ -39,6 +39,7 @@ class RunHandle:
 
     :param project: `owner/name`.
     :param cents_per_minute: price of the run's tier; None when its tier is not known.
+    :param number: the run's number in its project, for people.
     """
 
     run_id: str
@@ -48,6 +49,7 @@ class RunHandle:
     tier: str | None = None
     tier_id: str | None = None
     cents_per_minute: float | None = None
+    number: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -74,12 +76,13 @@ class RunHandle:
         if tier is None:
             return cls.asked(client, project, run)
         url = client.run_url(project, run.id)
-        return cls(run.id, url, project.full_name, project.id, tier.name, tier.id, tier.cents_per_minute)
+        price = tier.cents_per_minute
+        return cls(run.id, url, project.full_name, project.id, tier.name, tier.id, price, run.number)
 
     @classmethod
     def asked(cls, client: DominoClient, project: Project, run: Run) -> RunHandle:
         """Describe a run that somebody else launched; its tier stays unknown where Domino does not tell it."""
-        handle = cls(run.id, client.run_url(project, run.id), project.full_name, project.id)
+        handle = cls(run.id, client.run_url(project, run.id), project.full_name, project.id, number=run.number)
         try:
             details = client.run_details(run.id)
             price = next((t.cents_per_minute for t in client.tiers(project.id) if t.id == details.tier_id), None)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from airflow_domino.domino.models import HardwareTier, Project, Run
 
 LOG_TAIL_LINES = 20
+BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was and cost; a good one is the result
 SHUTDOWN_STATES = frozenset({None, "running"})
 
 
@@ -345,6 +346,7 @@ class BaseDominoRunOperator(BaseOperator):
     def _finish(self, context: Context, run: Run) -> Any:
         handle, client = self._handle(), self.hook.client
         if not run.status.succeeded:
+            context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
             raise errors.run_error(run, handle.url, self._log_tail(client, run))
         self.log.info("%s", sentence(run, handle))
         return self.deliver(context, client, run, run_result(run, handle))
