@@ -1,0 +1,78 @@
+"""``airflow-domino luigi``: exit codes that a Domino run can be judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_domino import cli
+
+PIPELINE = """
+import luigi
+
+class Count(luigi.Task):
+    n = luigi.IntParameter()
+    def output(self):
+        return luigi.LocalTarget(f"count_{self.n}.txt")
+    def run(self):
+        with self.output().open("w") as target:
+            target.write(str(self.n))
+
+class Forgetful(luigi.Task):
+    def output(self):
+        return luigi.LocalTarget("never.txt")
+    def run(self):
+        pass
+
+class Waiting(luigi.ExternalTask):
+    def output(self):
+        return luigi.LocalTarget("from_elsewhere.txt")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "counting.py").write_text(PIPELINE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_task_is_made_in_the_current_folder(project: Path) -> None:
+    assert cli.main(["luigi", "run", "counting:Count", "--param", "n=3"]) == 0
+    assert (project / "count_3.txt").read_text() == "3"
+
+
+def test_a_complete_task_is_made_again_only_by_force(project: Path) -> None:
+    (project / "count_3.txt").write_text("from before")
+    assert cli.main(["luigi", "run", "counting:Count", "--param", "n=3"]) == 0
+    assert (project / "count_3.txt").read_text() == "from before"
+    assert cli.main(["luigi", "run", "counting:Count", "--param", "n=3", "--force"]) == 0
+    assert (project / "count_3.txt").read_text() == "3"
+
+
+def test_another_folder_can_hold_the_module(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = project / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert cli.main(["luigi", "run", "counting:Count", "--param", "n=4", "--project-path", str(project)]) == 0
+    assert (elsewhere / "count_4.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "complaint"),
+    [
+        (["counting:Forgetful"], 1, "never.txt"),
+        (["counting:Waiting"], 1, "from_elsewhere.txt"),
+        (["counting:Nobody"], 2, "Nobody"),
+        (["nowhere:Count"], 2, "nowhere"),
+        (["counting:Count"], 2, "n"),
+        (["counting:Count", "--param", "n=many"], 2, "many"),
+    ],
+)
+def test_what_does_not_end_well_is_told_by_exit_code_and_message(
+    project: Path, arguments: list[str], exit_code: int, complaint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["luigi", "run", *arguments]) == exit_code
+    said = capfd.readouterr().err
+    assert complaint in said

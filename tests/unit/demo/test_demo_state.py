@@ -1,0 +1,45 @@
+"""The folder of a demo."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_domino.demo.state import StateFolder, StateInUseError
+
+HOLD = "import sys; from pathlib import Path; from airflow_domino.demo.state import StateFolder\n"
+HOLD += "with StateFolder(Path(sys.argv[1])): print('taken', flush=True); sys.stdin.read()"
+
+
+def test_a_second_demo_on_the_same_folder_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "taken\n"
+        with pytest.raises(StateInUseError, match=f"process {first.pid}") as refused, StateFolder(tmp_path):
+            pass
+        assert "--state" in str(refused.value)
+        first.kill()
+
+
+def test_a_folder_is_free_again_when_its_demo_was_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        first.kill()
+    with StateFolder(tmp_path):
+        assert (tmp_path / "demo.lock").read_text() == str(os.getpid())
+
+
+def test_the_token_is_kept_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    with StateFolder(tmp_path) as state:
+        token = state.token()
+        assert state.token() == token
+        assert len(token) > 20
+        assert stat.S_IMODE(state.token_file.stat().st_mode) == 0o600
