@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_any
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import luigi
@@ -19,7 +19,7 @@ from luigi.parameter import ParameterVisibility
 
 from airflow_domino.domino.client import DominoClient, RunRequest, command_line
 from airflow_domino.domino.errors import ConfigurationError, DominoError, NotFoundError, run_error
-from airflow_domino.domino.launch import RunMark, launch_once
+from airflow_domino.domino.launch import RunMark, find_run, launch_once
 from airflow_domino.domino.watch import wait_for_run
 
 if TYPE_CHECKING:
@@ -63,13 +63,16 @@ class DominoRunTask(luigi.Task):
         # The client is made here, not in __init__: Luigi forks one process per task.
         with _interruptible(), DominoClient.from_environment() as client:
             project = client.project(full_name)
-            run = self._launch(client, project)
-            url = client.run_url(project, run.id)
-            self._report(url, f"Domino run #{run.number} of {project.full_name} on tier {self.domino_run_tier}: {url}")
-            run = self._wait(client, project, run, url)
-            self._copy(client, project, run, wanted_file, url)
+            # Of this attempt alone: it finds the run again when it was started and the answer got lost.
+            mark = RunMark.for_task("luigi", uuid.uuid4().hex, self.task_id)
+            try:
+                ended = self._launch_and_wait(client, project, mark)
+            except (KeyboardInterrupt, SystemExit):
+                _stop(client, project, mark)
+                raise
+            self._copy(client, project, ended, wanted_file)
 
-    def _launch(self, client: DominoClient, project: Project) -> Run:
+    def _launch_and_wait(self, client: DominoClient, project: Project, mark: RunMark) -> Run:
         tier = client.resolve_tier(project, self.domino_run_tier)
         command = command_line(list(self.domino_run_command))
         request = RunRequest(
@@ -77,31 +80,22 @@ class DominoRunTask(luigi.Task):
             command=command,
             title=f"Luigi: {command}",
             tier_id=tier.id,
-            commit_id=self.commit_id or _current_input_commit(client, project.full_name),
+            commit_id=self.commit_id or _current_input_commit(client, project),
         )
-        # Unique to this attempt: it finds the run again after a lost answer, never the run of an earlier attempt.
-        mark = RunMark.for_task("luigi", uuid.uuid4().hex, self.task_id, -1, 0)
-        return launch_once(client, request, mark, look_first=False).run
-
-    def _wait(self, client: DominoClient, project: Project, run: Run, url: str) -> Run:
-        try:
-            ended = wait_for_run(client, run.id, interval=self.poll_interval).run
-        except (KeyboardInterrupt, SystemExit):
-            logger.warning("Ending: stopping Domino run #%s (%s)", run.number, url)
-            client.stop_run(run.id, project_id=project.id)
-            raise
+        run = launch_once(client, request, mark, look_first=False).run
+        url = client.run_url(project, run.id)
+        self._report(url, f"Domino run #{run.number} of {project.full_name} on tier {tier.name}: {url}")
+        ended = wait_for_run(client, run.id, interval=self.poll_interval, url=url).run
         if not ended.status.succeeded:
             raise run_error(ended, url, _log_tail(client, run.id))
         return ended
 
-    def _copy(self, client: DominoClient, project: Project, run: Run, wanted_file: str, url: str) -> None:
-        commit = run.results_commit
+    def _copy(self, client: DominoClient, project: Project, run: Run, wanted_file: str) -> None:
+        commit, url = run.results_commit, client.run_url(project, run.id)
         if commit is None:
             raise NotFoundError(f"Domino run #{run.number} succeeded but names no results commit: {url}")
-        destination = Path(self.output().path).absolute()
-        destination.parent.mkdir(parents=True, exist_ok=True)
         try:
-            size = client.download_file(project, commit, wanted_file, destination)
+            size = client.download_file(project, commit, wanted_file, Path(self.output().path).absolute())
         except NotFoundError as error:
             raise NotFoundError(
                 f"Domino run #{run.number} succeeded but its results have no file {wanted_file!r}"
@@ -143,21 +137,29 @@ def project_file(path: str) -> str:
     here = str(Path.cwd())
     roots = [root for root in (os.environ.get("DOMINO_WORKING_DIR"), here) if root]
     for root in [*roots, *map(os.path.realpath, roots)]:
-        inside = os.path.relpath(absolute, root)
-        if inside != "." and not inside.startswith(".."):
-            return Path(inside).as_posix()
+        inside = PurePath(os.path.relpath(absolute, root))
+        if inside.parts and inside.parts[0] != "..":
+            return inside.as_posix()
     raise ConfigurationError(
         f"The output {path!r} lies outside the project's files: give a path relative to the working directory"
         f" ({roots[0]}), so that the same file can be found in the run's results"
     )
 
 
-def _current_input_commit(client: DominoClient, full_name: str) -> str | None:
+def _current_input_commit(client: DominoClient, project: Project) -> str | None:
     """Input commit of the Domino run that this process is part of; None outside one, or for another project."""
     run_id = os.environ.get("DOMINO_RUN_ID")
-    if not run_id or full_name != current_project():
+    if not run_id:
         return None
-    return client.run(run_id).input_commit
+    current = client.run(run_id)
+    return current.input_commit if current.project_id in (None, project.id) else None
+
+
+def _stop(client: DominoClient, project: Project, mark: RunMark) -> None:
+    run = find_run(client, project.id, mark, since=None, limit=100)
+    if run is not None and not run.status.is_completed:
+        logger.warning("Ending: stopping Domino run #%s", run.number)
+        client.stop_run(run.id, project_id=project.id)
 
 
 def _log_tail(client: DominoClient, run_id: str) -> list[str]:
@@ -176,24 +178,35 @@ def _interruptible() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     if before is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt)
-    _follow_parent()
     try:
-        yield
+        with _ending_with_parent():
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(signum: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: what follows is the stopping of the run
     raise KeyboardInterrupt("asked to end")
 
 
-def _follow_parent() -> None:
+@contextmanager
+def _ending_with_parent() -> Iterator[None]:
     parent = multiprocessing.parent_process()
     if parent is None:
+        yield
         return
+    over, say_over = multiprocessing.Pipe(duplex=False)
 
-    def end_with_parent() -> None:
-        wait_for_any([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
+    def watch() -> None:
+        if over not in wait_for_any([parent.sentinel, over]):
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=end_with_parent, name="follow-luigi", daemon=True).start()
+    watcher = threading.Thread(target=watch, name="watch-luigi", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        say_over.close()
+        watcher.join()
+        over.close()

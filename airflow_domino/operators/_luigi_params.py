@@ -24,9 +24,7 @@ class LuigiParamsMeta(type(BaseOperator)):  # type: ignore[misc]  # Airflow's ow
             return super().__call__(*args, **kwargs)
         if not isinstance(params, ParamsDict):
             return super().__call__(*args, luigi_params=params, **kwargs)
-        dag = kwargs.get("dag")
-        of_dag = dag.params.dump() if dag is not None else {}
-        own = sorted(name for name, value in params.dump().items() if name not in of_dag or of_dag[name] != value)
+        own = sorted(name for name in params if params.get_param(name).source != "dag")
         if own:
             raise ValueError(f"With partial and expand, give the Luigi parameters ({', '.join(own)}) as luigi_params")
         return super().__call__(*args, params=params, **kwargs)

@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.sdk import BaseOperator
-
 from airflow_domino.compat import AirflowException, AirflowFailException
+from airflow_domino.domino.errors import ConfigurationError, NotFoundError
+from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
+from airflow_domino.operators._domino_run import BaseDominoRunOperator, given, refusing_wrong_requests
+from airflow_domino.operators._luigi_arguments import (
+    as_text,
+    forced_command,
+    freeze,
+    luigi_command,
+    parse_force,
+    parse_workers,
+    project_files,
+)
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
 
 if TYPE_CHECKING:
     import luigi
     from airflow.sdk import Context
 
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import Project, Run
+
+__all__ = ["LuigiTaskError", "LuigiTaskOperator"]
+
+RUN_ON = ("worker", "domino")
+
 
 class LuigiTaskError(AirflowException):
     """A Luigi task that is not complete after all; trying again may help."""
 
 
-class LuigiTaskOperator(BaseOperator, metaclass=LuigiParamsMeta):
+class LuigiTaskOperator(BaseDominoRunOperator, metaclass=LuigiParamsMeta):
     """Make a Luigi task complete: ask its ``complete()``, and run it and what it requires if the answer is no.
 
-    The task runs by Luigi's own engine in a fresh process; Luigi itself is not loaded into Airflow's.
+    The task runs by Luigi's own engine in a fresh process, on this worker or as a Domino run; Luigi itself is not
+    loaded into Airflow's process. The XCom ``return_value`` holds ``task_id`` (Luigi's), ``already_complete``, ``ran``
+    (Luigi ids of the tasks that ran, in this order; on a worker) and ``outputs`` (paths), and for a Domino run what
+    :class:`~airflow_domino.operators.domino.DominoRunOperator` tells beside.
 
     :param task: ``"module:Family"``, or a Luigi task object whose class lives in an importable module (templated)
     :param params: values of the Luigi task's parameters; strings are parsed as on Luigi's command line (templated).
-        Not Airflow's ``params``: those are the DAG's. For ``expand``, and in rendered templates: ``luigi_params``
+        Not Airflow's ``params``: those are the DAG's. With ``partial``/``expand`` and in rendered templates it is
+        called ``luigi_params``
     :param project_path: folder that is put first on the import path (templated)
-    :param working_dir: where relative targets and ``luigi.cfg`` are; by default ``project_path`` (templated)
-    :param python: interpreter that has the pipeline's dependencies; by default Airflow's
-    :param workers: how many processes Luigi may use (templated)
-    :param force: True makes the task again although it is complete; a list of families (or their names separated by
-        commas) makes those of its graph again. Local outputs are put aside meanwhile, and put back if that fails
+    :param working_dir: absolute path where relative targets and ``luigi.cfg`` are; by default ``project_path``
         (templated)
-    :param only_self: fail when a requirement is not complete, instead of making it
-    :param env: environment variables to add (templated)
-    :param config: path of the ``luigi.cfg`` to use (templated)
-    :param domino_conn_id: connection whose host and credentials the process gets, so that ``DominoRunTask`` works in it
-    :param project: Domino project ``owner/name``; by default the connection's (templated)
+    :param python: interpreter that has the pipeline's dependencies; by default Airflow's (templated)
+    :param workers: how many processes Luigi may use (templated)
+    :param run_on: "worker", or "domino" for a Domino run of the project that holds the module; the task's local
+        targets below ``working_dir`` are then files of the project, and are brought back
+    :param force: True makes the task again although it is complete; a list of families (or their names separated by
+        commas) makes those of its graph again. On a worker local outputs are put aside meanwhile, and come back if it
+        fails; a Domino run needs airflow_domino in its environment for it (templated)
+    :param only_self: fail when a requirement is not complete, instead of making it (worker only)
+    :param env: environment variables to add, for Luigi on this worker (templated)
+    :param config: path of the ``luigi.cfg`` to use, for Luigi on this worker (templated)
+    :param domino_conn_id: the connection. On a worker: if given, the process gets its host and credentials, so that
+        ``DominoRunTask`` works in it
+    :param kwargs: see :class:`~airflow_domino.operators._domino_run.BaseDominoRunOperator` for ``project``, ``tier``,
+        ``commit_id`` and the other choices of a Domino run
     """
 
     template_fields: Sequence[str] = (
@@ -56,11 +81,15 @@ class LuigiTaskOperator(BaseOperator, metaclass=LuigiParamsMeta):
         "force",
         "env",
         "config",
-        "domino_conn_id",
-        "project",
+        *BaseDominoRunOperator.template_fields,
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"luigi_params": "json", "env": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **BaseDominoRunOperator.template_fields_renderers,
+        "luigi_params": "json",
+        "env": "json",
+    }
     ui_color = "#d9ead3"
+    ui_fgcolor = "#1b3317"
 
     def __init__(
         self,
@@ -77,52 +106,63 @@ class LuigiTaskOperator(BaseOperator, metaclass=LuigiParamsMeta):
         env: Mapping[str, str] | None = None,
         config: str | Path | None = None,
         domino_conn_id: str | None = None,
-        project: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.task, self.luigi_params = _freeze(task, luigi_params)
-        self.project_path = _path(project_path)
-        self.working_dir = _path(working_dir)
+        super().__init__(domino_conn_id=domino_conn_id or DominoHook.default_conn_name, **kwargs)
+        self.domino_conn_id = domino_conn_id or (DominoHook.default_conn_name if run_on == "domino" else None)  # type: ignore[assignment]
+        self.task, self.luigi_params = freeze(task, luigi_params)
+        self.project_path = as_text(project_path)
+        self.working_dir = as_text(working_dir)
         self.python = python
         self.workers = workers
         self.run_on = run_on
         self.force = force
         self.only_self = only_self
         self.env = env
-        self.config = _path(config)
-        self.domino_conn_id = domino_conn_id
-        self.project = project
+        self.config = as_text(config)
         self._engine: EngineProcess | None = None
+        self._command: list[str] = []
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Any:
         """Check, run if due, check again.
 
         :raises AirflowFailException: the request is wrong, so that no retry can help
         :raises LuigiTaskError: the task is not complete after all
+        :raises RunError: the Domino run ended badly
         """
-        answer = self._ask(EngineRequest(action="run", **self._asked(), force=parse_force(self.force)))
-        return self._result(answer)
+        with refusing_wrong_requests():
+            if self.run_on not in RUN_ON:
+                raise ConfigurationError(f"run_on={self.run_on!r}: choose one of {', '.join(RUN_ON)}")
+            if self.run_on == "worker":
+                return luigi_result(self._ask("run", force=parse_force(self.force), only_self=self.only_self))
+            finished = self._prepare_domino_run()
+        return finished or self.execute_run(context)
 
     def on_kill(self) -> None:
-        """End the engine's whole process group."""
+        """End the engine's whole process group; stop the Domino run as its operator would."""
         if self._engine is not None:
             self._engine.end()
+        if self.run_on == "domino":
+            super().on_kill()
 
-    def _asked(self) -> dict[str, Any]:
-        return {
-            "task": self.task,
-            "params": self.luigi_params or {},
-            "workers": _workers(self.workers),
-            "only_self": self.only_self,
-            "project_path": self.project_path,
-        }
+    # ---- the engine --------------------------------------------------------------------------------------------------
 
-    def _ask(self, request: EngineRequest) -> EngineAnswer:
+    def _ask(self, action: Literal["check", "run"], **more: Any) -> EngineAnswer:
+        request = EngineRequest(
+            action=action,
+            task=self.task,
+            params=self.luigi_params or {},
+            workers=parse_workers(self.workers),
+            project_path=given(self.project_path),
+            **more,
+        )
         secrets = Path(tempfile.mkdtemp(prefix="airflow-domino-"))
         try:
             self._engine = EngineProcess(
-                request, python=self.python, working_dir=self.working_dir, env=self._environment(secrets)
+                request,
+                python=given(self.python),
+                working_dir=self._working_folder(),
+                env=self._environment(secrets),
             )
             answer = self._engine.run(lambda line: self.log.info("%s", line))
         finally:
@@ -134,59 +174,90 @@ class LuigiTaskOperator(BaseOperator, metaclass=LuigiParamsMeta):
             raise AirflowFailException(answer.message)
         raise LuigiTaskError(answer.message)
 
+    def _working_folder(self) -> Path:
+        return Path(given(self.working_dir) or given(self.project_path) or Path.cwd()).absolute()
+
     def _environment(self, secrets: Path) -> dict[str, str]:
         domino: dict[str, str] = {}
-        if self.domino_conn_id:
-            from airflow_domino.hooks.domino import DominoHook
+        if given(self.domino_conn_id):
+            domino = DominoHook(self.domino_conn_id).environment(given(self.project), token_folder=secrets)
+        return engine_environment({**domino, **(self.env or {})}, config=given(self.config))
 
-            domino = DominoHook(self.domino_conn_id).environment(self.project, token_folder=secrets)
-        return engine_environment({**domino, **(self.env or {})}, config=self.config)
+    # ---- as a Domino run ---------------------------------------------------------------------------------------------
 
-    def _result(self, answer: EngineAnswer) -> dict[str, Any]:
-        return {
-            "task_id": answer.facts["task_id"],
-            "already_complete": bool(answer.facts.get("already_complete")),
-            "ran": list(answer.facts.get("ran", ())),
-            "outputs": [output["path"] for output in answer.facts.get("outputs", ())],
-        }
+    def _prepare_domino_run(self) -> dict[str, Any] | None:
+        """Ask complete() here; return the task's result if that is all, else settle the command of the run."""
+        force, workers = parse_force(self.force), parse_workers(self.workers)
+        answer = self._ask("check", command=not force)
+        if answer.is_complete and not force:
+            self.log.info("Already complete: no Domino run is needed")
+            return luigi_result(answer)
+        project_files(answer.facts["outputs"], self._working_folder())
+        if force:
+            self._command = forced_command(self.task, self.luigi_params or {}, force, workers)
+        else:
+            self._command = luigi_command(answer.facts["command"], workers)
+        return None
+
+    def run_command(self, context: Context) -> list[str]:
+        """Return the command that makes the task in the Domino run."""
+        return self._command
+
+    def needs_worker_at_end(self) -> bool:
+        """Say that targets are brought back and completion is asked again, both by a worker."""
+        return True
+
+    def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
+        """Bring the task's local targets back from the run's results commit, and ask complete() again here."""
+        answer = self._ask("check")
+        force = parse_force(self.force)
+        if not answer.is_complete or force:
+            self._bring_back(client, run, result, project_files(answer.facts["outputs"], self._working_folder()))
+            answer = self._ask("check")
+        if not answer.is_complete:
+            missing = [output["path"] for output in answer.facts["outputs"] if not output["exists"]]
+            raise LuigiTaskError(
+                f"Domino run {run.number} succeeded, so the task was complete there, but it is not complete on this"
+                f" worker (missing here: {', '.join(missing) or 'nothing; its complete() says False'}). See"
+                f" {result['url']}"
+            )
+        return {**result, **luigi_result(answer), "already_complete": False}
+
+    def _bring_back(self, client: DominoClient, run: Run, result: dict[str, Any], files: dict[str, Path]) -> None:
+        project, commit, here = client.project(result["project"]), run.results_commit, self._working_folder()
+        if commit is None:
+            raise LuigiTaskError(f"Domino run {run.number} names no commit that holds its results: {result['url']}")
+        for name, destination in files.items():
+            try:
+                bring(client, project, commit, name, destination, here)
+            except NotFoundError as error:
+                raise LuigiTaskError(
+                    f"Domino run {run.number} succeeded, but its results lack the target {name!r}: {error}."
+                    f" See {result['url']}"
+                ) from error
+            self.log.info("Brought %s back from Domino run %s", name, run.number)
 
 
-def parse_force(force: bool | str | Sequence[str] | None) -> bool | list[str]:
-    """Read what a template may have made of ``force``: a truth value, or the families to make again.
+def bring(client: DominoClient, project: Project, commit: str, name: str, destination: Path, within: Path) -> None:
+    """Bring one target here: a file, or a folder with all that is below it.
 
-    :param force: True/False, "true"/"false", family names separated by commas, or a list of them
+    :raises NotFoundError: the commit has neither
     """
-    if not force or isinstance(force, bool):
-        return bool(force)
-    families = force.split(",") if isinstance(force, str) else list(force)
-    named = [family for family in (str(one).strip(" []'\"") for one in families) if family]
-    if len(named) == 1 and named[0].lower() in ("true", "false", "none"):
-        return named[0].lower() == "true"
-    return named or False
-
-
-def _workers(workers: int | str) -> int:
     try:
-        number = int(workers)
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise AirflowFailException(f"workers={workers!r}: give the number of processes that Luigi may use, 1 or more")
-    return number
+        client.download_file(project, commit, name, destination, within=within)
+    except NotFoundError:
+        below = [file.path for file in client.files(project, commit, name) if file.path.startswith(f"{name}/")]
+        if not below:
+            raise
+        for path in below:
+            client.download_file(project, commit, path, destination / path[len(name) + 1 :], within=within)
 
 
-def _path(path: Any) -> Any:
-    return str(path) if isinstance(path, Path) else path
-
-
-def _freeze(task: Any, params: Any) -> tuple[Any, Any]:
-    """A Luigi task object as its reference and parameters; anything else as it is."""
-    luigi_module = sys.modules.get("luigi")
-    if luigi_module is None or not isinstance(task, luigi_module.Task):
-        return task, params
-    from airflow_domino.luigi.spec import TaskSpec
-
-    if params:
-        raise ValueError("Give either a Luigi task object, which has its parameters, or 'module:Family' with params")
-    spec = TaskSpec.freeze(task)
-    return spec.reference, dict(spec.params)
+def luigi_result(answer: EngineAnswer) -> dict[str, Any]:
+    """The part of the XCom ``return_value`` that is about the Luigi task."""
+    return {
+        "task_id": answer.facts["task_id"],
+        "already_complete": bool(answer.facts.get("already_complete")),
+        "ran": list(answer.facts.get("ran", ())),
+        "outputs": [output["path"] for output in answer.facts.get("outputs", ())],
+    }

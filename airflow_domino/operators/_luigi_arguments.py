@@ -1,0 +1,114 @@
+"""Reading the arguments of Luigi tasks, as DAG authors write them and as templates leave them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow_domino.domino.errors import ConfigurationError
+
+# Luigi exits with 0 whatever happens to its tasks, unless it is told otherwise (luigi.retcodes).
+HONEST_EXIT_CODES = (
+    "--retcode-already-running=10",
+    "--retcode-missing-data=20",
+    "--retcode-not-run=25",
+    "--retcode-task-failed=30",
+    "--retcode-scheduling-error=35",
+    "--retcode-unhandled-exception=40",
+)
+
+
+def freeze(task: Any, params: Any) -> tuple[Any, Any]:
+    """A Luigi task object as its reference and parameters; a reference as it is.
+
+    :raises ValueError: the object would not come back the same in another process
+    """
+    luigi_module = sys.modules.get("luigi")
+    if luigi_module is None or not isinstance(task, luigi_module.Task):
+        return task, params
+    from airflow_domino.luigi.spec import TaskSpec
+
+    if params:
+        raise ValueError("Give either a Luigi task object, which has its parameters, or 'module:Family' with params")
+    spec = TaskSpec.freeze(task)
+    return spec.reference, dict(spec.params)
+
+
+def parse_force(force: bool | str | Sequence[str] | None) -> bool | list[str]:
+    """Read what a template may have made of ``force``: a truth value, or the families to make again.
+
+    :param force: True/False, "true"/"false", family names separated by commas, or a list of them
+    """
+    if not force or isinstance(force, bool):
+        return bool(force)
+    families = force.split(",") if isinstance(force, str) else list(force)
+    named = [family for family in (str(one).strip(" []'\"") for one in families) if family]
+    if len(named) == 1 and named[0].lower() in ("true", "false", "none"):
+        return named[0].lower() == "true"
+    return named or False
+
+
+def parse_workers(workers: int | str) -> int:
+    """Read the number of Luigi's processes.
+
+    :raises ConfigurationError: it is no number above zero
+    """
+    try:
+        number = int(workers)
+    except (TypeError, ValueError):
+        number = 0
+    if number < 1:
+        raise ConfigurationError(f"workers={workers!r}: give the number of processes that Luigi may use, 1 or more")
+    return number
+
+
+def as_text(path: Any) -> Any:
+    """A path as a string, so that templates and mapped operators can carry it; anything else as it is."""
+    return str(path) if isinstance(path, Path) else path
+
+
+def luigi_command(arguments: Sequence[str], workers: int) -> list[str]:
+    """Luigi's own command line, with exit codes that tell the truth.
+
+    :param arguments: the task's part, verified by the engine
+    """
+    # `python -m` puts the working directory, where the project's modules are, on the import path; `luigi` does not.
+    command = ["python", "-m", "luigi", *arguments, "--local-scheduler", "--no-lock", f"--workers={workers}"]
+    return [*command, *HONEST_EXIT_CODES]
+
+
+def forced_command(task: str, params: Mapping[str, Any], force: bool | list[str], workers: int) -> list[str]:
+    """The command that makes a task again although complete; it needs airflow_domino where it runs.
+
+    :raises ConfigurationError: a parameter is None, which cannot be written
+    """
+    command = ["airflow-domino", "luigi", "run", task, f"--workers={workers}"]
+    for name, value in params.items():
+        if value is None:
+            raise ConfigurationError(f"The parameter {name!r} is None, which cannot be written on a command line")
+        command.append(f"--param={name}={value if isinstance(value, str) else json.dumps(value)}")
+    return command + (["--force"] if force is True else [f"--force={family}" for family in force or ()])
+
+
+def project_files(outputs: Sequence[Mapping[str, Any]], working_dir: Path) -> dict[str, Path]:
+    """Local targets as files of the Domino project: those below the working directory, by their name in the project.
+
+    :param outputs: the targets as the engine describes them
+    :raises ConfigurationError: a local target lies elsewhere, where a Domino run can leave nothing
+    """
+    found = {}
+    for output in outputs:
+        if not output["local"]:
+            continue
+        destination = working_dir / output["path"]
+        normal = Path(*[part for part in destination.parts if part != "."])
+        if ".." in normal.parts or not normal.is_relative_to(working_dir):
+            raise ConfigurationError(
+                f"The target {output['path']!r} lies outside the working directory {working_dir}, so a Domino run"
+                " cannot leave it among its project's files: give a path below it, or run_on='worker'"
+            )
+        found[normal.relative_to(working_dir).as_posix()] = normal
+    return found
