@@ -18,6 +18,8 @@ WRONG_SETTINGS = 2
 UNAVAILABLE = 3
 REFUSED = 4
 
+LOCAL_EXTRA = frozenset({"pygit2", "psutil"})
+
 _EXIT_CODES: tuple[tuple[type[DominoError], int], ...] = (
     (RunError, NOT_WELL),
     (RunWaitTimeoutError, NOT_WELL),
@@ -54,6 +56,8 @@ def explain(error: Exception) -> Explanation | None:
     for kind, exit_code in _EXIT_CODES:
         if isinstance(error, kind):
             return Explanation(str(error), exit_code)
+    if isinstance(error, ModuleNotFoundError) and error.name in LOCAL_EXTRA:
+        return Explanation(f"{error.name} is missing: pip install 'airflow-domino[local]'", WRONG_SETTINGS)
     if isinstance(error, OSError) and error.filename:
         return Explanation(f"{error.filename}: {error.strerror}", WRONG_SETTINGS)
     return None

@@ -6,7 +6,8 @@ import argparse
 
 from airflow_domino.commands.connection import add_connection_arguments, make_client, project_name, run_by_reference
 from airflow_domino.commands.run import print_log_line
-from airflow_domino.domino import DominoClient, Run, run_error, wait_for_run
+from airflow_domino.domino import DominoClient, Run, run_error
+from airflow_domino.domino.watch import wait_for_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,13 +18,12 @@ from airflow_domino.domino import (
     LogLine,
     Project,
     Run,
-    RunMark,
     RunRequest,
     command_line,
-    launch_once,
     run_error,
-    wait_for_run,
 )
+from airflow_domino.domino.launch import RunMark, launch_once
+from airflow_domino.domino.watch import wait_for_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from airflow_domino.commands.connection import add_connection_arguments, make_client, project_name, run_by_reference
 from airflow_domino.commands.output import say
-from airflow_domino.domino import wait_for_run
+from airflow_domino.domino.watch import wait_for_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

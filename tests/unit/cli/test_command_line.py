@@ -65,6 +65,7 @@ def test_no_sub_command_takes_a_secret_as_an_argument(capsys: pytest.CaptureFixt
         (errors.LaunchOutcomeUnknownError("answer lost"), 3),
         (errors.UnknownTierError("no tier Huge"), 4),
         (errors.AuthenticationError("who are you"), 4),
+        (ModuleNotFoundError("No module named 'pygit2'", name="pygit2"), 2),
         (FileNotFoundError(2, "No such file or directory", "missing.txt"), 2),
     ],
 )
@@ -78,6 +79,7 @@ def test_an_error_is_explained_with_an_exit_code_of_its_kind(error: Exception, e
 def test_a_fault_of_the_program_is_not_explained_away() -> None:
     assert explain(ZeroDivisionError("division by zero")) is None
     assert explain(KeyError("status")) is None
+    assert explain(ModuleNotFoundError("No module named 'oops'", name="oops")) is None
 
 
 def test_a_command_without_a_host_says_what_to_set(
