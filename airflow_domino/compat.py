@@ -16,14 +16,16 @@ try:
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
+        AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
         TaskDeferralTimeout,
     )
 except ImportError:  # Airflow 3.1 keeps them elsewhere
-    from airflow.exceptions import (  # type: ignore[no-redef]
+    from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
         AirflowException,
         AirflowFailException,
+        AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
         TaskDeferralTimeout,
@@ -32,6 +34,7 @@ except ImportError:  # Airflow 3.1 keeps them elsewhere
 __all__ = [
     "AirflowException",
     "AirflowFailException",
+    "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
     "BaseTrigger",
@@ -47,6 +50,7 @@ __all__ = [
     "task_state_of",
     "task_state_seen_by_trigger",
     "task_state_store",
+    "trigger_event",
 ]
 
 STATE_QUERY_SECONDS = 5.0
@@ -55,6 +59,11 @@ STATE_QUERY_SECONDS = 5.0
 def _release() -> tuple[int, int]:
     major, minor, *_ = airflow_version.split(".")
     return int(major), int(minor)
+
+
+def trigger_event(payload: Any) -> TriggerEvent:
+    """Build an event (Airflow's own constructor has no types)."""
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 
 def kill_is_only_for_users() -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 DOMINO = "Domino Data Lab"
 LUIGI = "Luigi"
+TRIGGERS = ["airflow_domino.triggers.domino", "airflow_domino.triggers.domino_sensor"]
 
 
 def _optional_text(label: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": DOMINO, "python-modules": ["airflow_domino.sensors.domino"]},
             {"integration-name": LUIGI, "python-modules": ["airflow_domino.sensors.luigi"]},
         ],
-        "triggers": [{"integration-name": DOMINO, "python-modules": ["airflow_domino.triggers.domino"]}],
+        "triggers": [{"integration-name": DOMINO, "python-modules": TRIGGERS}],
         "extra-links": ["airflow_domino.links.domino.DominoRunLink"],
         "task-decorators": [{"name": "domino", "class-name": "airflow_domino.decorators.domino.domino_task"}],
         "connection-types": [

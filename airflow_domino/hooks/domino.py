@@ -128,7 +128,7 @@ class DominoHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form fields for Airflow 3.1; later versions read them from the provider's info."""
-        from wtforms import BooleanField, StringField
+        from wtforms import BooleanField, StringField  # type: ignore[import-untyped]
 
         return {
             name: (BooleanField if field["schema"]["type"] == "boolean" else StringField)(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -22,11 +21,11 @@ STOP_PATIENCE_SECONDS = 60.0
 class Logger(Protocol):
     """The part of a logger that is used here; Airflow's task loggers have it."""
 
-    def info(self, message: str, *arguments: Any) -> None:
+    def info(self, message: Any, /, *arguments: Any) -> Any:
         """Write a line."""
         ...
 
-    def warning(self, message: str, *arguments: Any) -> None:
+    def warning(self, message: Any, /, *arguments: Any) -> Any:
         """Write a line that matters."""
         ...
 
@@ -184,7 +183,7 @@ def stop_and_confirm(
     return run
 
 
-def stop_quietly(client: DominoClient, handle: RunHandle, logger: logging.Logger | Logger, why: str) -> bool:
+def stop_quietly(client: DominoClient, handle: RunHandle, logger: Logger, why: str) -> bool:
     """Stop a run for good, and tell in the log how that went instead of raising.
 
     :param why: reason for the log, such as "the task was marked failed".

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError
@@ -20,9 +21,7 @@ FULL_SHA = re.compile(r"[0-9a-f]{40}")
 PINNED_SEARCH_LIMIT = 1000
 
 
-def git_reference(
-    project: Project, commit_id: str | None, branch: str | None, git_ref: GitRef | Any | None
-) -> GitRef | None:
+def git_reference(project: Project, commit_id: str | None, branch: str | None, git_ref: Any) -> GitRef | None:
     """Return the code that a run of a git-based project checks out; None means the project's default branch.
 
     :param commit_id: pins the project's *files*; a branch cannot be combined with it.
@@ -41,7 +40,7 @@ def git_reference(
         raise ConfigurationError(
             f"The project {project.full_name} is not git-based: branch and git_ref have no meaning there, use commit_id"
         )
-    return GitRef("branches", branch) if branch is not None else GitRef.parse(git_ref)
+    return GitRef.parse(git_ref if branch is None else ("branches", branch))
 
 
 def input_commit(
@@ -90,8 +89,10 @@ def _commit_of_dag_run(client: DominoClient, project: Project, context: Mapping[
         mark = RunMark.parse(run.title)
         if mark is not None and mark.pinned and mark.owner_key == owner_key and run.input_commit:
             return run.input_commit
-    start = getattr(context.get("dag_run"), "start_date", None)
-    for commit in client.commits(project) if start is not None else ():
+    start: datetime | None = getattr(context.get("dag_run"), "start_date", None)
+    if start is None:
+        return client.head_commit(project)
+    for commit in client.commits(project):
         if commit.time is not None and commit.time <= start:
             return commit.id
     return client.head_commit(project)

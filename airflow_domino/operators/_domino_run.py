@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 
@@ -54,6 +54,24 @@ def given(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip() in ("", "None") else value
 
 
+def told_error(event: Mapping[str, Any]) -> DominoError:
+    """Make the exception that a trigger tells of."""
+    kind = getattr(errors, str(event.get("error")), DominoError)
+    message = str(event.get("message") or "The trigger gave no reason")
+    if isinstance(kind, type) and issubclass(kind, (RequestError, ConfigurationError, DominoUnavailableError)):
+        return kind(message)
+    return DominoError(message)
+
+
+def ends_without_worker(operator: BaseOperator) -> bool:
+    """Say whether a success of this task can be recorded by the triggerer: nothing is to be announced or called."""
+    hooked = operator._post_execute_hook is not None or type(operator).post_execute is not BaseOperator.post_execute
+    in_dag = operator.has_dag()  # type: ignore[no-untyped-call]
+    expands = in_dag and next(iter(operator.iter_mapped_dependants()), None) is not None
+    announces = bool(operator.outlets or operator.on_success_callback or getattr(operator, "multiple_outputs", False))
+    return not (hooked or expands or announces)
+
+
 class BaseDominoRunOperator(BaseOperator):
     """A task that is one Domino run. Subclasses say which command, and what to do with its results.
 
@@ -89,7 +107,7 @@ class BaseDominoRunOperator(BaseOperator):
         "external_volumes",
         "domino_conn_id",
     )
-    template_fields_renderers: Mapping[str, str] = {"compute_cluster": "json", "git_ref": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {"compute_cluster": "json", "git_ref": "json"}
     operator_extra_links = (DominoRunLink(),)
     ui_color = "#ede7f6"
     ui_fgcolor = "#1f1442"
@@ -273,7 +291,7 @@ class BaseDominoRunOperator(BaseOperator):
             outage_budget=compat.default_outage_budget(),
             deadline=self._deadline(context),
             log_run=self.log_run,
-            ends_task=self._ends_in_trigger(),
+            ends_task=ends_without_worker(self) and not self.needs_worker_at_end(),
             push_result=bool(self.do_xcom_push),
             stop_on_kill=self.stop_on_kill,
             deferred_at=datetime.now(UTC).isoformat(),
@@ -285,13 +303,6 @@ class BaseDominoRunOperator(BaseOperator):
         if self.execution_timeout is None or start is None:
             return None
         return str((start + self.execution_timeout).isoformat())
-
-    def _ends_in_trigger(self) -> bool:
-        """Say whether a success needs no worker: nothing to bring back, announce or call."""
-        hooked = self._post_execute_hook is not None or type(self).post_execute is not BaseOperator.post_execute
-        expands = self.has_dag() and next(iter(self.iter_mapped_dependants()), None) is not None
-        announces = bool(self.outlets or self.on_success_callback or getattr(self, "multiple_outputs", False))
-        return not (hooked or expands or announces or self.needs_worker_at_end())
 
     def execute_complete(self, context: Context, event: Any = None, run: Mapping[str, Any] | None = None) -> Any:
         """Go on after the trigger has fired.
@@ -313,7 +324,7 @@ class BaseDominoRunOperator(BaseOperator):
     def _complete(self, context: Context, event: Any, handle: RunHandle) -> Any:
         outcome = event.get("outcome") if isinstance(event, Mapping) else event
         if outcome == "error":
-            raise self._told_error(event)
+            raise told_error(event)
         if outcome == "deadline":
             stop_and_confirm(self.hook.client, handle)
             raise AirflowTaskTimeout(
@@ -326,13 +337,6 @@ class BaseDominoRunOperator(BaseOperator):
         if not ended.status.is_completed:
             self._defer(context)
         return self._finish(context, ended)
-
-    def _told_error(self, event: Mapping[str, Any]) -> Exception:
-        kind = getattr(errors, str(event.get("error")), DominoUnavailableError)
-        message = str(event.get("message") or "The trigger gave no reason")
-        if isinstance(kind, type) and issubclass(kind, RequestError | ConfigurationError | DominoUnavailableError):
-            return kind(message)
-        return DominoError(message)
 
     def _awaited(self, context: Context, event: Any, run: Mapping[str, Any] | None) -> RunHandle:
         told = run or (event.get("run") if isinstance(event, Mapping) else None)

@@ -195,8 +195,7 @@ def _upload(client: DominoClient, project: Project, item: Input) -> int:
         if isinstance(item.source, CommittedFile):
             client.download_file(project, item.source.commit_id, item.source.path, copy)
         else:
-            with item.source.open("rb") as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target)
+            _copy(item.source, copy)
         return client.upload_file(project, item.path, copy).size
 
 
@@ -228,8 +227,12 @@ def _fetch(client: DominoClient, project: Project, commit: str, output: Output) 
     with tempfile.TemporaryDirectory(prefix="airflow-domino-") as folder:
         copy = Path(folder) / "output"
         client.download_file(project, commit, output.path, copy)
-        with copy.open("rb") as source, output.destination.open("wb") as target:
-            shutil.copyfileobj(source, target)
+        _copy(copy, output.destination)
+
+
+def _copy(source: Place, target: Place) -> None:
+    with source.open("rb") as reader, target.open("wb") as writer:
+        shutil.copyfileobj(reader, writer)
 
 
 def _missing(client: DominoClient, project: Project, run: Run, output: Output, error: NotFoundError) -> str:

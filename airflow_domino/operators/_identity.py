@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STORE_KEY = "domino_run"
 REMEMBERED_GENERATIONS = 20
 REMEMBERED_LAUNCHES = 10
+LAUNCH_STEP = 1_000_000
 CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -59,9 +60,8 @@ class TaskIdentity:
 
         Each launch has a mark of its own, so that the run of an attempt that ended badly is never taken for the next.
         """
-        number = self.generation if generation is None else generation
-        name = f"{number}.{launch}" if launch else str(number)
-        return RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, name, pinned=pinned)
+        number = (self.generation if generation is None else generation) + launch * LAUNCH_STEP
+        return RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, number, pinned=pinned)
 
     def earlier_keys(self) -> set[str]:
         """Return the task keys of the marks that earlier generations can have used."""

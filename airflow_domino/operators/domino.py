@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.domino.run_request import command_line
@@ -45,7 +45,7 @@ class DominoRunOperator(BaseDominoRunOperator):
         "output_dir",
         *BaseDominoRunOperator.template_fields,
     )
-    template_fields_renderers: Mapping[str, str] = {
+    template_fields_renderers: ClassVar[dict[str, str]] = {
         **BaseDominoRunOperator.template_fields_renderers,
         "command": "bash",
         "inputs": "json",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import BaseHook
 
-from airflow_domino.compat import BaseTrigger, TaskSuccessEvent, TriggerEvent
+from airflow_domino.compat import BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
 from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
 from airflow_domino.domino.models import LogLine, Run
-from airflow_domino.domino.watch import Watched, watcher_for
+from airflow_domino.domino.watch import RunWatcher, Watched, watcher_for
 from airflow_domino.hooks.connection import ConnectionSettings
-from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_quietly
+from airflow_domino.hooks.runs import Logger, RunHandle, RunLog, run_result, sentence, stop_quietly
 from airflow_domino.triggers import _kill
 
 RESUME_AFTER_SECONDS = 8.0
@@ -38,6 +38,40 @@ def event_of(outcome: str, handle: RunHandle, *, message: str = "", error: str =
         "error": error,
         "run": handle.to_dict(),
     }
+
+
+async def settle(deferred_at: str | None) -> None:
+    """Wait until a deferral is old enough for its task to be resumed.
+
+    :param deferred_at: ISO 8601; None does not wait.
+    """
+    if deferred_at is None:
+        return
+    age = (datetime.now(UTC) - datetime.fromisoformat(deferred_at)).total_seconds()
+    await asyncio.sleep(min(max(RESUME_AFTER_SECONDS - age, 0.0), RESUME_AFTER_SECONDS))
+
+
+def shared_watcher(
+    settings: ConnectionSettings, project_id: str, poll_interval: float, outage_budget: float
+) -> RunWatcher:
+    """Return the watcher that all triggers of this process share for a project."""
+    key = (settings.fingerprint, project_id, poll_interval)
+    return watcher_for(key, settings.make_client, project_id, interval=poll_interval, outage_budget=outage_budget)
+
+
+def log_writer(logger: Logger, url: str) -> Callable[[LogLine], None]:
+    """Return what copies a run's log lines into the log of the trigger that calls this.
+
+    The poll is shared, so it runs in the context of whichever trigger came first; Airflow finds the task that a line
+    belongs to by the context.
+    """
+    context = contextvars.copy_context()
+    write = RunLog(logger, url).write
+
+    def write_here(line: LogLine) -> None:
+        context.run(write, line)
+
+    return write_here
 
 
 class DominoRunTrigger(BaseTrigger):
@@ -73,7 +107,7 @@ class DominoRunTrigger(BaseTrigger):
         stop_on_kill: bool = True,
         deferred_at: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.domino_conn_id = domino_conn_id
         self.run_handle = RunHandle.from_dict(run)
         self.poll_interval = poll_interval
@@ -112,7 +146,7 @@ class DominoRunTrigger(BaseTrigger):
         _kill.register(self)
         event = await self._event()
         if not isinstance(event, TaskSuccessEvent):
-            await self._let_the_deferral_settle()
+            await settle(self.deferred_at)
         yield event
 
     async def cleanup(self) -> None:
@@ -130,39 +164,21 @@ class DominoRunTrigger(BaseTrigger):
             watched = await self._wait(await self.settings())
         except RunWaitTimeoutError:
             await asyncio.to_thread(self.stop, await self.settings(), "its task has reached its execution_timeout")
-            return TriggerEvent(event_of("deadline", handle))
+            return trigger_event(event_of("deadline", handle))
         except DominoError as error:
-            return TriggerEvent(event_of("error", handle, message=str(error), error=type(error).__name__))
+            return trigger_event(event_of("error", handle, message=str(error), error=type(error).__name__))
         if watched.run.status.succeeded and self.ends_task:
             return self.success(watched.run)
-        return TriggerEvent(event_of("ended", handle))
+        return trigger_event(event_of("ended", handle))
 
     async def _wait(self, settings: ConnectionSettings) -> Watched:
         handle = self.run_handle
-        watcher = watcher_for(
-            (settings.fingerprint, handle.project_id, self.poll_interval),
-            settings.make_client,
-            handle.project_id,
-            interval=self.poll_interval,
-            outage_budget=self.outage_budget,
-        )
-        return await watcher.wait(
+        return await shared_watcher(settings, handle.project_id, self.poll_interval, self.outage_budget).wait(
             handle.run_id,
-            on_log=self._log_writer() if self.log_run else None,
+            on_log=log_writer(self.log, handle.url) if self.log_run else None,
             log_cursor=self.log_cursor,
             deadline=datetime.fromisoformat(self.deadline) if self.deadline else None,
         )
-
-    def _log_writer(self) -> Any:
-        # The poll is shared, so it runs in the context of whichever trigger came first; Airflow finds a line's task log
-        # by the context.
-        context = contextvars.copy_context()
-        write = RunLog(self.log, self.run_handle.url).write
-
-        def write_here(line: LogLine) -> None:
-            context.run(write, line)
-
-        return write_here
 
     def success(self, run: Run) -> TaskSuccessEvent:
         """End the task well, with the run's result as its XCom."""
@@ -174,9 +190,3 @@ class DominoRunTrigger(BaseTrigger):
         """Stop the run and see it end; blocking, to be called on a thread."""
         with settings.make_client() as client:
             return stop_quietly(client, self.run_handle, self.log, why)
-
-    async def _let_the_deferral_settle(self) -> None:
-        if self.deferred_at is None:
-            return
-        age = (datetime.now(UTC) - datetime.fromisoformat(self.deferred_at)).total_seconds()
-        await asyncio.sleep(min(max(RESUME_AFTER_SECONDS - age, 0.0), RESUME_AFTER_SECONDS))

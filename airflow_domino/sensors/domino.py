@@ -1,0 +1,189 @@
+"""Wait for a Domino run that somebody else launched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from airflow_domino import compat
+from airflow_domino.compat import AirflowException, AirflowSensorTimeout, AirflowSkipException
+from airflow_domino.domino.errors import DominoError, RunError, run_error
+from airflow_domino.hooks.domino import DominoHook
+from airflow_domino.hooks.matching import RunMatch
+from airflow_domino.hooks.runs import RunHandle, run_result, sentence
+from airflow_domino.links.domino import LINK_KEY, DominoRunLink
+from airflow_domino.operators._domino_run import (
+    LOG_TAIL_LINES,
+    ends_without_worker,
+    given,
+    refusing_wrong_requests,
+    told_error,
+)
+from airflow_domino.triggers.domino_sensor import DominoRunSensorTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import Run
+
+__all__ = ["DominoRunSensor"]
+
+
+class DominoRunSensor(BaseSensorOperator):
+    """Wait until a run that this task did not launch is over; tell of it as `DominoRunOperator` tells of its own.
+
+    :param run_id: id of the run, such as `upstream.output["run_id"]`.
+    :param title: instead of an id, a regular expression to be found in the title of the newest run that fits.
+    :param command: the same for its command; with both, both must fit.
+    :param since: runs submitted before this time do not count (datetime or ISO 8601: `{{ dag_run.start_date }}`).
+    :param project: `owner/name`; the connection's default when it is not given.
+    :param success_statuses: Domino's words that count as success.
+    :param on_failure: "fail" or "skip" the task when the run ends otherwise.
+    :param domino_conn_id: the connection.
+    :param deferrable: whether to wait in the triggerer; default ``[domino] default_deferrable``. Otherwise `mode` says
+        whether the worker's slot is kept ("poke") or given back between looks ("reschedule").
+    :param poke_interval: seconds between two looks; default ``[domino] poll_interval``.
+    :param log_run: whether the run's log lines are copied into the task's log (in deferrable mode).
+    """
+
+    template_fields: Sequence[str] = ("run_id", "title", "command", "since", "project", "domino_conn_id")
+    operator_extra_links = (DominoRunLink(),)
+    ui_color = "#ede7f6"
+    ui_fgcolor = "#1f1442"
+
+    run_handle: RunHandle | None = None
+
+    def __init__(
+        self,
+        *,
+        run_id: str | None = None,
+        title: str | None = None,
+        command: str | None = None,
+        since: str | datetime | None = None,
+        project: str | None = None,
+        success_statuses: Sequence[str] = ("Succeeded",),
+        on_failure: Literal["fail", "skip"] = "fail",
+        domino_conn_id: str = DominoHook.default_conn_name,
+        deferrable: bool | None = None,
+        poke_interval: float | timedelta | None = None,
+        log_run: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        interval = compat.default_poll_interval() if poke_interval is None else poke_interval
+        super().__init__(poke_interval=interval, **kwargs)
+        if on_failure not in ("fail", "skip"):
+            raise ValueError(f"on_failure={on_failure!r}: use 'fail' or 'skip'")
+        self.run_id = run_id
+        self.title = title
+        self.command = command
+        self.since = since
+        self.project = project
+        self.success_statuses = success_statuses
+        self.on_failure = on_failure
+        self.domino_conn_id = domino_conn_id
+        self.deferrable = compat.default_deferrable() if deferrable is None else deferrable
+        self.log_run = log_run
+
+    def execute(self, context: Context) -> Any:
+        """Look once; when the run is not over, wait."""
+        if not self.deferrable:
+            return super().execute(context)
+        seen = self.poke(context)
+        if not seen.is_done:
+            self._defer(context)
+        return seen.xcom_value
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look whether the run is over.
+
+        :raises RunError: when it ended badly.
+        :raises AirflowSkipException: the same, where a failure is to skip the task.
+        """
+        hook = DominoHook(self.domino_conn_id)
+        try:
+            with refusing_wrong_requests():
+                project = hook.client.project(hook.project_name(given(self.project)))
+                match = self._match()
+                run = match.find(hook.client, project.id)
+                if run is None:
+                    self.log.info("There is no run yet: waiting for %s", match)
+                    return PokeReturnValue(is_done=False)
+                url = hook.client.run_url(project, run.id)
+                self._show(context, RunHandle(run.id, url, project.full_name, project.id))
+                if not run.status.is_completed:
+                    self.log.info("Domino run %s is %s: %s", run.number, run.status, url)
+                    return PokeReturnValue(is_done=False)
+                handle = RunHandle.asked(hook.client, project, run)
+                return PokeReturnValue(is_done=True, xcom_value=self._judge(hook.client, run, handle))
+        finally:
+            hook.close()
+
+    def _match(self) -> RunMatch:
+        return RunMatch.parse(given(self.run_id), given(self.title), given(self.command), self.since)
+
+    def _show(self, context: Context, handle: RunHandle) -> None:
+        if self.run_handle is None or self.run_handle.run_id != handle.run_id:
+            context["ti"].xcom_push(key=LINK_KEY, value=handle.url)
+        self.run_handle = handle
+
+    def _judge(self, client: DominoClient, run: Run, handle: RunHandle) -> dict[str, Any]:
+        if run.status.word in self.success_statuses:
+            self.log.info("%s", sentence(run, handle))
+            return run_result(run, handle)
+        if self.on_failure == "skip":
+            raise AirflowSkipException(f"Domino run {run.number} ended with status {run.status}: {handle.url}")
+        if run.status.succeeded:
+            raise RunError(run, handle.url)
+        try:
+            tail = client.log_tail(run.id, LOG_TAIL_LINES)
+        except DominoError as error:
+            tail = [f"(its log cannot be read: {error})"]
+        raise run_error(run, handle.url, tail)
+
+    def _defer(self, context: Context) -> NoReturn:
+        hook, match = DominoHook(self.domino_conn_id), self._match()
+        started = context["ti"].start_date or datetime.now(UTC)
+        trigger = DominoRunSensorTrigger(
+            domino_conn_id=self.domino_conn_id,
+            project=hook.project_name(given(self.project)),
+            run_id=match.run_id,
+            title=match.title,
+            command=match.command,
+            since=match.since.isoformat() if match.since else None,
+            success_statuses=list(self.success_statuses),
+            poll_interval=float(self.poke_interval),
+            outage_budget=compat.default_outage_budget(),
+            deadline=(started + timedelta(seconds=float(self.timeout))).isoformat(),
+            log_run=self.log_run,
+            ends_task=ends_without_worker(self),
+            push_result=bool(self.do_xcom_push),
+            deferred_at=datetime.now(UTC).isoformat(),
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=None)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Go on after the trigger has fired; what it says came through a database and is checked first."""
+        outcome = event.get("outcome") if isinstance(event, Mapping) else event
+        if outcome == "error":
+            with refusing_wrong_requests():
+                raise told_error(event)
+        if outcome == "deadline":
+            self._give_up()
+        if outcome not in ("ended", "success"):
+            raise AirflowException(f"Not an event of a Domino run: {event!r}")
+        if isinstance(event, Mapping) and event.get("run_id"):
+            self.run_id, self.title, self.command = event["run_id"], None, None
+        seen = self.poke(context)
+        if not seen.is_done:
+            self._defer(context)
+        return seen.xcom_value
+
+    def _give_up(self) -> NoReturn:
+        message = f"Gave up waiting for {self._match()} after {self.timeout:.0f} seconds"
+        if self.soft_fail:
+            raise AirflowSkipException(message)
+        raise AirflowSensorTimeout(message)

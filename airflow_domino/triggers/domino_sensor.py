@@ -1,0 +1,163 @@
+"""Waits in the triggerer for a run that somebody else launched, or will launch."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from airflow_domino.compat import BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
+from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunWaitTimeoutError
+from airflow_domino.domino.models import Run
+from airflow_domino.hooks.connection import ConnectionSettings
+from airflow_domino.hooks.matching import RunMatch
+from airflow_domino.hooks.runs import RunHandle, run_result, sentence
+from airflow_domino.triggers.domino import log_writer, settle, shared_watcher
+
+JITTER = 0.1
+
+
+class DominoRunSensorTrigger(BaseTrigger):
+    """Waits for a run that is not ours; whatever happens to the task, the run is left alone.
+
+    :param domino_conn_id: the connection.
+    :param project: `owner/name`.
+    :param run_id: id of the run; otherwise the newest that fits is meant.
+    :param title: regular expression for its title.
+    :param command: regular expression for its command.
+    :param since: runs submitted before do not count (ISO 8601).
+    :param success_statuses: Domino's words that count as success.
+    :param poll_interval: seconds between two looks.
+    :param outage_budget: seconds that Domino may stay out of reach before the task fails.
+    :param deadline: absolute time (ISO 8601) at which the sensor gives up.
+    :param log_run: whether the run's log lines are copied into the task's log.
+    :param ends_task: whether a success ends the task here.
+    :param push_result: whether that success pushes the XCom `return_value`.
+    :param deferred_at: when the worker deferred (ISO 8601).
+    """
+
+    ARGUMENTS = (
+        "domino_conn_id",
+        "project",
+        "run_id",
+        "title",
+        "command",
+        "since",
+        "success_statuses",
+        "poll_interval",
+        "outage_budget",
+        "deadline",
+        "log_run",
+        "ends_task",
+        "push_result",
+        "deferred_at",
+    )
+
+    def __init__(
+        self,
+        *,
+        domino_conn_id: str,
+        project: str,
+        run_id: str | None = None,
+        title: str | None = None,
+        command: str | None = None,
+        since: str | None = None,
+        success_statuses: Sequence[str] = ("Succeeded",),
+        poll_interval: float = 10.0,
+        outage_budget: float = 3600.0,
+        deadline: str | None = None,
+        log_run: bool = False,
+        ends_task: bool = False,
+        push_result: bool = True,
+        deferred_at: str | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.domino_conn_id = domino_conn_id
+        self.project = project
+        self.run_id = run_id
+        self.title = title
+        self.command = command
+        self.since = since
+        self.success_statuses = list(success_statuses)
+        self.poll_interval = poll_interval
+        self.outage_budget = outage_budget
+        self.deadline = deadline
+        self.log_run = log_run
+        self.ends_task = ends_task
+        self.push_result = push_result
+        self.deferred_at = deferred_at
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and the arguments by which any triggerer makes this trigger again."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {n: getattr(self, n) for n in self.ARGUMENTS}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then end the task or hand it back to a worker."""
+        try:
+            event = await self._event()
+        except TimeoutError:
+            event = trigger_event({"outcome": "deadline"})
+        except DominoError as error:
+            event = trigger_event({"outcome": "error", "error": type(error).__name__, "message": str(error)})
+        if not isinstance(event, TaskSuccessEvent):
+            await settle(self.deferred_at)
+        yield event
+
+    async def _event(self) -> TriggerEvent:
+        settings = ConnectionSettings.from_connection(await BaseHook.aget_connection(self.domino_conn_id))
+        handle = await self._search(settings)
+        self.log.info("Waiting for %s", handle.url)
+        try:
+            watched = await shared_watcher(settings, handle.project_id, self.poll_interval, self.outage_budget).wait(
+                handle.run_id,
+                on_log=log_writer(self.log, handle.url) if self.log_run else None,
+                deadline=self._deadline(),
+            )
+        except RunWaitTimeoutError:
+            raise TimeoutError from None
+        run = watched.run
+        if self.ends_task and run.status.word in self.success_statuses:
+            handle = await asyncio.to_thread(self._describe, settings, run)
+            self.log.info("%s", sentence(run, handle))
+            return TaskSuccessEvent(xcoms={"return_value": run_result(run, handle)} if self.push_result else None)
+        return trigger_event({"outcome": "ended", "run_id": run.id})
+
+    async def _search(self, settings: ConnectionSettings) -> RunHandle:
+        """Look until there is such a run."""
+        out_of_reach_since: datetime | None = None
+        while True:
+            try:
+                handle = await asyncio.to_thread(self._look, settings)
+                out_of_reach_since = None
+                if handle is not None:
+                    return handle
+            except DominoUnavailableError as error:
+                now = datetime.now(UTC)
+                out_of_reach_since = out_of_reach_since or now
+                if (now - out_of_reach_since).total_seconds() > self.outage_budget:
+                    raise
+                self.log.warning("Domino is out of reach, asking again: %s", error)
+            deadline = self._deadline()
+            if deadline is not None and datetime.now(UTC) >= deadline:
+                raise TimeoutError
+            await asyncio.sleep(self.poll_interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+
+    def _look(self, settings: ConnectionSettings) -> RunHandle | None:
+        match = RunMatch.parse(self.run_id, self.title, self.command, self.since)
+        with settings.make_client() as client:
+            project = client.project(self.project)
+            run = match.find(client, project.id)
+            if run is None:
+                return None
+            return RunHandle(run.id, client.run_url(project, run.id), project.full_name, project.id)
+
+    def _describe(self, settings: ConnectionSettings, run: Run) -> RunHandle:
+        with settings.make_client() as client:
+            return RunHandle.asked(client, client.project(self.project), run)
+
+    def _deadline(self) -> datetime | None:
+        return datetime.fromisoformat(self.deadline) if self.deadline else None
