@@ -22,6 +22,7 @@ from airflow_domino.domino.errors import (
     UnsafePathError,
     run_error,
 )
+from airflow_domino.domino.launch import Launch, RunMark, find_run, launch_once, mark_title
 from airflow_domino.domino.models import (
     Commit,
     Environment,
@@ -39,6 +40,7 @@ from airflow_domino.domino.models import (
 from airflow_domino.domino.paths import safe_join
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
 from airflow_domino.domino.transport import RetryPolicy
+from airflow_domino.domino.watch import RunWatcher, Watched, wait_for_run, watcher_for
 
 __all__ = [
     "AmbiguousTierError",
@@ -55,6 +57,7 @@ __all__ = [
     "Environment",
     "GitRef",
     "HardwareTier",
+    "Launch",
     "LaunchOutcomeUnknownError",
     "LogLine",
     "LogPage",
@@ -69,17 +72,25 @@ __all__ = [
     "RunDetails",
     "RunError",
     "RunFailedError",
+    "RunMark",
     "RunPlatformError",
     "RunRequest",
     "RunStatus",
     "RunStoppedError",
     "RunWaitTimeoutError",
+    "RunWatcher",
     "TokenFile",
     "UnknownTierError",
     "UnsafePathError",
     "User",
     "Version",
+    "Watched",
     "command_line",
+    "find_run",
+    "launch_once",
+    "mark_title",
     "run_error",
     "safe_join",
+    "wait_for_run",
+    "watcher_for",
 ]

@@ -101,8 +101,6 @@ class DominoClient:
     def __repr__(self) -> str:
         return f"DominoClient({self.host!r})"
 
-    # ---- the deployment ----------------------------------------------------------------------------------------------
-
     def version(self) -> Version:
         """The deployment's release: GET `/version`."""
         return self._transport.get("/version", one(Version.from_api), subject="version of the deployment")
@@ -110,8 +108,6 @@ class DominoClient:
     def current_user(self) -> User:
         """The user that the credentials stand for: GET `/v4/users/self`."""
         return self._transport.get("/v4/users/self", one(User.from_api), subject="user of these credentials")
-
-    # ---- projects and their choices ----------------------------------------------------------------------------------
 
     def project(self, full_name: str) -> Project:
         """Look a project up, once per client: GET `/v4/gateway/projects/findProjectByOwnerAndName`.
@@ -175,8 +171,6 @@ class DominoClient:
         :raises RequestError: when several have the name.
         """
         return resolve.environment(self.environments(project.id), name_or_id, project)
-
-    # ---- runs --------------------------------------------------------------------------------------------------------
 
     def start_run(self, request: RunRequest) -> Run:
         """Start a run: POST `/v4/jobs/start`, sent once and never repeated.
@@ -270,8 +264,6 @@ class DominoClient:
                 return
             number += 1
 
-    # ---- logs --------------------------------------------------------------------------------------------------------
-
     def log_page(self, run_id: str, cursor: str = "0", limit: int = 10_000) -> LogPage:
         """The next piece of a run's log: GET `/v4/jobs/{id}/logsWithProblemSuggestions`.
 
@@ -317,8 +309,6 @@ class DominoClient:
         for line in logs.drain(self.log_page, run_id):
             (setup if line.stream == "prepareoutput" else printed).append(line.text)
         return list(printed or setup)
-
-    # ---- files -------------------------------------------------------------------------------------------------------
 
     def commits(self, project: Project) -> list[Commit]:
         """The commits of a project's files, newest first: GET v1 `/commits`."""
@@ -370,8 +360,6 @@ class DominoClient:
         :raises UnsafePathError: when the path leads out of the project.
         """
         return files.upload(self._transport, _v1(project), project, path, source)
-
-    # ---- links -------------------------------------------------------------------------------------------------------
 
     def run_url(self, project: Project, run_id: str) -> str:
         """Page of a run in Domino's UI."""

@@ -29,7 +29,7 @@ def normalise_host(host: str) -> str:
     if parts.scheme not in _DEFAULT_PORTS:
         raise ConfigurationError(f"The Domino host {host!r} must begin with https:// or http://")
     if parts.query or parts.fragment:
-        raise ConfigurationError(f"The Domino host {host!r} must end before the ? or #")
+        raise ConfigurationError("The Domino host must end before its ? or #")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 

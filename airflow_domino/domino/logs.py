@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -42,7 +42,14 @@ def read_page(data: Mapping[str, Any]) -> LogPage:
         for entry in items(logset.get("logContent"))
         for piece in str(first(entry.get("log"), "")).removesuffix("\n").split("\n")
     ]
-    return LogPage(tuple(lines), text(pagination.get("latestTimeNano")) or "", logset.get("isComplete") is True)
+    cursor = text(pagination.get("latestTimeNano")) or _cursor_after(lines)
+    return LogPage(tuple(lines), cursor, logset.get("isComplete") is True)
+
+
+def _cursor_after(lines: Sequence[LogLine]) -> str:
+    """Where an older release names no cursor: the nanosecond before the millisecond after the last line."""
+    last = lines[-1].timestamp if lines else None
+    return str(int(last.timestamp() * 1000) * 1_000_000 + 999_999) if last else ""
 
 
 def read_v1(data: Mapping[str, Any]) -> LogPage:

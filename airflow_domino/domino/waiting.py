@@ -1,0 +1,144 @@
+"""Waiting for runs: the pace of asking, which trouble passes, and the blocking form of the wait."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from airflow_domino.domino.client import DominoClient
+from airflow_domino.domino.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DominoError,
+    DominoUnavailableError,
+    NotFoundError,
+    PermissionDeniedError,
+    RunWaitTimeoutError,
+)
+from airflow_domino.domino.follow import LogFollower
+from airflow_domino.domino.models import LogLine, Run, RunStatus
+
+DEFAULT_OUTAGE_BUDGET = 3600.0
+QUICKEST = 1.0
+SHARE_OF_AGE = 0.2
+TIMES_NOT_FOUND = 4
+
+# A token may be renewed and a permission given while the run goes on, so these are waited out like an outage.
+PASSING = (DominoUnavailableError, AuthenticationError, PermissionDeniedError, ConfigurationError)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The end of a wait.
+
+    :param run: the run, over.
+    :param log_cursor: where reading its log has come to.
+    """
+
+    run: Run
+    log_cursor: str
+
+
+def delay(age: float, interval: float) -> float:
+    """Seconds until a run is asked for again: about one for a young run, growing with its age to the interval.
+
+    :param age: seconds waited so far.
+    :param interval: longest time between two questions, before jitter of a tenth.
+    """
+    seconds = min(interval, max(QUICKEST, age * SHARE_OF_AGE))
+    return seconds * random.uniform(0.9, 1.1)  # noqa: S311  spreads load, guards nothing
+
+
+def unseen(run_id: str, project_id: str | None) -> Run:
+    """What is known of a run that Domino has not told us about yet."""
+    return Run(run_id, 0, None, "", project_id, RunStatus("Unknown", is_completed=False))
+
+
+class Patience:
+    """How much trouble one wait has met, and when it is too much.
+
+    :param outage_budget: seconds of unbroken trouble that are waited out.
+    :param announced: whether trouble and its end are written to the log.
+    """
+
+    def __init__(self, outage_budget: float, *, announced: bool = True) -> None:
+        self._outage_budget = outage_budget
+        self._announced = announced
+        self._since: float | None = None
+        self._not_found = 0
+
+    def recovered(self) -> None:
+        """Note an answer."""
+        if self._since is not None and self._announced:
+            _log.info("Domino answers again")
+        self._since, self._not_found = None, 0
+
+    def bear(self, error: DominoError) -> None:
+        """Note a failed question.
+
+        :raises DominoError: the error itself, when it does not pass or the budget is used up.
+        """
+        if isinstance(error, NotFoundError):
+            self._not_found += 1
+            if self._not_found >= TIMES_NOT_FOUND:
+                raise error
+            return
+        if not isinstance(error, PASSING):
+            raise error
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            if self._announced:
+                _log.warning("Domino could not be asked, trying for %g s: %s", self._outage_budget, error)
+        if now - self._since >= self._outage_budget:
+            raise error
+
+
+def wait_for_run(
+    client: DominoClient,
+    run_id: str,
+    *,
+    interval: float = 10.0,
+    deadline: datetime | None = None,
+    on_log: Callable[[LogLine], None] | None = None,
+    log_cursor: str = "0",
+    outage_budget: float = DEFAULT_OUTAGE_BUDGET,
+    url: str = "",
+) -> Watched:
+    """Block until a run is over. Trouble in asking is waited out; the run's own fate is in the answer, no exception.
+
+    :param interval: longest time in seconds between two questions; young runs are asked for more often.
+    :param deadline: moment at which to give up; the run is left alone.
+    :param on_log: gets each line of the run's log once.
+    :param log_cursor: where to begin in the log.
+    :param outage_budget: seconds of unbroken trouble that are waited out.
+    :param url: the run's page, for error messages.
+    :raises RunWaitTimeoutError: when the deadline passes.
+    :raises DominoUnavailableError: when the trouble outlasts the budget (or the error that it began with).
+    :raises NotFoundError: when Domino keeps saying that there is no such run.
+    """
+    patience, begin = Patience(outage_budget), time.monotonic()
+    log = LogFollower(client, run_id, on_log, log_cursor)
+    run = unseen(run_id, None)
+    while True:
+        try:
+            run = client.run(run_id)
+            patience.recovered()
+        except DominoError as error:
+            patience.bear(error)
+        log.read(to_end=run.status.is_completed)
+        if run.status.is_completed:
+            return Watched(run, log.cursor)
+        pause = delay(time.monotonic() - begin, interval)
+        if deadline is not None:
+            left = (deadline - datetime.now(UTC)).total_seconds()
+            if left <= 0:
+                raise RunWaitTimeoutError(run, url)
+            pause = min(pause, left)
+        time.sleep(pause)
