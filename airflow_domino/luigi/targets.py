@@ -148,9 +148,15 @@ class _Upload(io.BufferedRandom):
 
 
 class _TextUpload(io.TextIOWrapper):
+    def __del__(self) -> None:
+        self._forget()  # before the base class closes it, which would upload
+
+    def _forget(self) -> None:
+        if not self.closed:
+            self.detach().forget()  # type: ignore[attr-defined]
+
     def __exit__(self, *exception: object) -> None:
         if exception[0] is None:
             self.close()
         else:
-            upload = self.detach()
-            upload.forget()  # type: ignore[attr-defined]
+            self._forget()
