@@ -1,5 +1,5 @@
 # make demo   see both sample pipelines run in a real Airflow (ARGS="--once --results OUT" without a person)
-# make test   run all tests          make lint   ruff and mypy
+# make test   run all tests          make lint   ruff and mypy          make docs   build the pages
 # make clean  remove all state of the demo (`make distclean`: and the installation)
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; print("$(name)" if (3, 11) <= sys.version_info[:2] < (3, 15) else "")' 2>/dev/null)))
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 ARGS ?=
 
-.PHONY: demo test lint format pins clean distclean install
+.PHONY: demo test lint format docs pins clean distclean install
 
 demo: $(INSTALLED)
 	@$(BIN)/airflow-domino demo $(ARGS)
@@ -25,6 +25,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED)
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 install: $(INSTALLED)
 
