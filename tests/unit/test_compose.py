@@ -136,9 +136,10 @@ def test_the_example_connection_leads_to_the_local_domino_and_its_links_to_the_b
 
     assert connection["conn_type"] == "domino"
     assert connection["host"] == "http://local-domino:8888"
+    assert "--allow-host=local-domino" in SERVICES["local-domino"]["command"]
     assert connection["extra"]["ui_host"] == f"http://localhost:{variables['LOCAL_DOMINO_PORT']}"
     assert with_defaults(port) == f"127.0.0.1:{variables['LOCAL_DOMINO_PORT']}:8888"
-    assert f"{connection['extra']['project']}=" in SERVICES["local-domino"]["command"][-1]
+    assert f"--project={connection['extra']['project']}=" in SERVICES["local-domino"]["command"][-1]
 
 
 @pytest.mark.parametrize("name", ["postgres.txt", "celery.txt"])
