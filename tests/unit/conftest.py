@@ -111,6 +111,7 @@ class Handler(BaseHTTPRequestHandler):
 
     domino: FakeDomino
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
 
     def log_message(self, *_: Any) -> None: ...
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from airflow_domino.compat import AirflowFailException
@@ -59,11 +57,11 @@ def test_a_list_is_quoted_so_that_each_element_stays_one_argument(make, fake_dom
     assert fake_domino.starts[0]["commandToRun"] == """main.py 'a b' 'it'"'"'s' 'naïve' '$(rm -rf /)'"""
 
 
-def test_the_runs_log_lines_appear_in_the_tasks_log(make, fake_domino, task_context, caplog):
-    with caplog.at_level(logging.INFO):
-        make().execute(task_context())
-    assert "line 1 of run 1" in caplog.text
-    assert "Domino run 1: Succeeded, tier X-Large, queued 2 s, ran 30 s, cost 6.00 cents" in caplog.text
+def test_the_runs_log_lines_appear_in_the_tasks_log(make, fake_domino, task_context, capsys):
+    make().execute(task_context())
+    printed = capsys.readouterr().out
+    assert "line 1 of run 1" in printed
+    assert "Domino run 1: Succeeded, tier X-Large, queued 2 s, ran 30 s, cost 6.00 cents" in printed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,177 @@
+"""DominoRunOperator that gives its worker slot back while its run goes on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import DAG, Asset, TaskGroup, task
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_domino.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow_domino.domino.errors import DominoUnavailableError, RunFailedError
+from airflow_domino.operators.domino import DominoRunOperator
+
+pytestmark = pytest.mark.usefixtures("domino_connection")
+
+
+@pytest.fixture
+def make():
+    def build(**arguments):
+        return DominoRunOperator(**{"task_id": "forest", "command": "main.py", "poll_interval": 0.1} | arguments)
+
+    return build
+
+
+@pytest.fixture
+def defer(make, fake_domino, task_context):
+    """Execute an operator whose run goes on; return the deferral."""
+
+    def run(operator=None, context=None, **arguments):
+        fake_domino.leave_running()
+        with pytest.raises(TaskDeferred) as deferral:
+            (operator or make(**arguments)).execute(context or task_context())
+        return deferral.value
+
+    return run
+
+
+def test_waiting_in_the_triggerer_is_the_default(defer, fake_domino):
+    deferral = defer()
+    assert deferral.method_name == "execute_complete"
+    assert deferral.kwargs["run"]["run_id"] == fake_domino.last["id"]
+    assert deferral.timeout is None
+
+
+def test_link_and_run_id_are_there_before_the_task_defers(defer, fake_domino, task_context):
+    context = task_context()
+    defer(context=context)
+    assert context["ti"].xcoms["run_id"] == fake_domino.last["id"]
+    assert fake_domino.last["id"] in context["ti"].xcoms["domino_run_link"]
+
+
+def test_a_run_that_is_already_over_is_not_deferred(make, fake_domino, task_context):
+    assert make().execute(task_context())["status"] == "Succeeded"
+
+
+def test_the_triggers_arguments_hold_no_secret(defer, fake_domino):
+    _, arguments = defer().trigger.serialize()
+    assert fake_domino.token not in str(arguments)
+    assert arguments["domino_conn_id"] == "domino_default"
+
+
+def test_the_deadline_is_absolute_and_counts_from_the_start_of_the_attempt(defer, task_context):
+    context = task_context()
+    deferral = defer(context=context, execution_timeout=timedelta(minutes=5))
+    assert deferral.trigger.deadline == (context["ti"].start_date + timedelta(minutes=5)).isoformat()
+
+
+def test_a_plain_success_ends_in_the_triggerer(defer):
+    assert defer().trigger.ends_task
+    assert defer().trigger.push_result
+    assert not defer(do_xcom_push=False).trigger.push_result
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"outputs": ["model.zip"], "output_dir": "/tmp"},
+        {"outlets": [Asset("model")]},
+        {"on_success_callback": lambda context: None},
+        {"multiple_outputs": True},
+        {"post_execute": lambda context, result: None},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_a_success_with_more_to_do_goes_back_to_a_worker(defer, arguments):
+    assert not defer(**arguments).trigger.ends_task
+
+
+def test_a_success_that_others_expand_over_goes_back_to_a_worker(defer, make):
+    with DAG("train"), TaskGroup("group"):
+        operator = make()
+
+        @task
+        def each(value): ...
+
+        each.expand(value=operator.output)
+    assert not defer(operator).trigger.ends_task
+
+
+def resume(make, deferral, task_context, event, **arguments):
+    return make(**arguments).execute_complete(task_context(), event=event, **(deferral.kwargs or {}))
+
+
+def test_the_worker_tells_of_a_success(make, defer, fake_domino, task_context):
+    deferral = defer()
+    run_id = fake_domino.last["id"]
+    fake_domino.end(run_id, "Succeeded")
+    result = resume(make, deferral, task_context, {"run_id": run_id, "outcome": "ended"})
+    assert (result["run_id"], result["status"], result["cost_cents"]) == (run_id, "Succeeded", 0.5)
+
+
+def test_a_failed_run_fails_the_task_with_its_last_log_lines(make, defer, fake_domino, task_context):
+    deferral = defer()
+    run_id = fake_domino.last["id"]
+    fake_domino.end(run_id, "Failed")
+    with pytest.raises(RunFailedError, match="line 2 of run 1"):
+        resume(make, deferral, task_context, {"run_id": run_id, "outcome": "ended"})
+
+
+def test_news_of_another_run_is_stale_and_the_task_waits_on(make, defer, fake_domino, task_context):
+    deferral = defer()
+    with pytest.raises(TaskDeferred) as again:
+        resume(make, deferral, task_context, {"run_id": "f" * 24, "outcome": "ended"})
+    assert again.value.trigger.run_handle.run_id == fake_domino.last["id"]
+
+
+def test_news_of_an_end_that_is_none_makes_the_task_wait_on(make, defer, fake_domino, task_context):
+    deferral = defer()
+    with pytest.raises(TaskDeferred):
+        resume(make, deferral, task_context, {"run_id": fake_domino.last["id"], "outcome": "ended"})
+
+
+def test_a_passed_deadline_fails_the_task_after_the_stop_is_confirmed(make, defer, fake_domino, task_context):
+    deferral = defer()
+    run_id = fake_domino.last["id"]
+    with pytest.raises(AirflowTaskTimeout, match="has been stopped"):
+        resume(make, deferral, task_context, {"run_id": run_id, "outcome": "deadline"})
+    assert fake_domino.stops == [run_id]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("DominoUnavailableError", DominoUnavailableError),
+        ("NotFoundError", AirflowFailException),
+        ("ConfigurationError", AirflowFailException),
+        ("os.system", Exception),
+    ],
+)
+def test_what_the_trigger_could_not_do_is_raised_on_the_worker(make, defer, fake_domino, task_context, error, kind):
+    deferral = defer()
+    event = {"run_id": fake_domino.last["id"], "outcome": "error", "error": error, "message": "it said so"}
+    with pytest.raises(kind, match="it said so"):
+        resume(make, deferral, task_context, event)
+
+
+@pytest.mark.parametrize("event", [None, "nonsense", {}, {"outcome": "party"}, 7])
+def test_an_event_that_is_not_ours_fails_loudly(make, defer, task_context, event):
+    with pytest.raises(AirflowException, match="Not an event of a Domino run"):
+        resume(make, defer(), task_context, event)
+
+
+def test_the_run_is_known_from_the_store_when_the_deferral_lost_it(make, defer, fake_domino, task_context, state_store):
+    # This is how `dag.test()` resumes a task whose trigger ended it.
+    defer(context=task_context(state_store))
+    fake_domino.end(fake_domino.last["id"], "Succeeded")
+    assert make().execute_complete(task_context(state_store), event="success")["status"] == "Succeeded"
+
+
+def test_a_resumed_operator_still_knows_its_link(make, defer, fake_domino, task_context):
+    deferral = defer()
+    fake_domino.end(fake_domino.last["id"], "Succeeded")
+    operator = make()
+    operator.execute_complete(task_context(), event={"outcome": "ended"}, **deferral.kwargs)
+    (link,) = operator.operator_extra_links
+    assert link.get_link(operator, ti_key=None) == deferral.kwargs["run"]["url"]
