@@ -43,7 +43,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 
 # Renew the pins after a change of the dependencies in pyproject.toml.
 pins: $(INSTALLED)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.txt
 
 clean:
