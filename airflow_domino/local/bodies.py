@@ -1,0 +1,121 @@
+"""Bodies of requests, as the documents of the API describe them; unknown fields are ignored, as Domino ignores them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+_OBJECT_ID = r"^[0-9a-f]{24}$"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+
+
+class GitRef(_Body):
+    """``{type, value}``: which code of a git-based project."""
+
+    type: str
+    value: str | None = None
+
+
+class TierId(_Body):
+    """A tier id in the wrapping that clusters have."""
+
+    value: str
+
+
+class Revision(_Body):
+    """A revision of an environment by its id."""
+
+    revision_id: str
+
+
+RevisionSpec = Literal["ActiveRevision", "LatestRevision", "RestrictedRevision"] | Revision | None
+
+
+class Cluster(_Body):
+    """A compute cluster beside the job."""
+
+    cluster_type: Literal["Spark", "Ray", "Dask", "MPI"]
+    compute_environment_id: str = Field(pattern=_OBJECT_ID)
+    compute_environment_revision_spec: RevisionSpec = None
+    master_hardware_tier_id: TierId | None = None
+    worker_count: int = Field(ge=1)
+    max_worker_count: int | None = None
+    worker_hardware_tier_id: TierId
+    worker_storage: dict[str, Any] | None = None
+    extra_configs: dict[str, str] | None = None
+
+
+class StartJob(_Body):
+    """Body of ``POST /v4/jobs/start``."""
+
+    project_id: str = Field(pattern=_OBJECT_ID)
+    command_to_run: str
+    title: str | None = None
+    commit_id: str | None = None
+    main_repo_git_ref: GitRef | None = None
+    override_hardware_tier_id: str | None = None
+    environment_id: str | None = Field(None, pattern=_OBJECT_ID)
+    environment_revision_spec: RevisionSpec = None
+    compute_cluster_properties: Cluster | None = None
+    external_volume_mounts: list[str] | None = None
+
+
+class JobDefaults(_Body):
+    """Body of ``POST /v4/jobs/{projectId}/resolveJobDefaults``."""
+
+    commit_id: str | None = None
+    main_repo_git_ref: GitRef | None = None
+    hardware_tier_id: TierId | None = None
+    environment_id: str | None = Field(None, pattern=_OBJECT_ID)
+    environment_revision_spec: RevisionSpec = None
+    compute_cluster_properties: Cluster | None = None
+    external_volume_mount_ids: list[str] | None = None
+    volume_size_gib: float | None = Field(None, alias="volumeSizeGiB")
+
+
+class StopJob(_Body):
+    """Body of ``POST /v4/jobs/stop``."""
+
+    job_id: str = Field(pattern=_OBJECT_ID)
+    commit_results: bool
+
+
+class RestartJob(_Body):
+    """Body of ``POST /v4/jobs/restart``."""
+
+    job_id: str = Field(pattern=_OBJECT_ID)
+    should_use_original_input_commit: bool
+
+
+class OneJob(_Body):
+    """Body of ``POST /v4/jobs/archive``."""
+
+    job_id: str = Field(pattern=_OBJECT_ID)
+
+
+class JobName(_Body):
+    """Body of ``POST /v4/jobs/{jobId}/name``."""
+
+    name: str
+
+
+class NewTag(_Body):
+    """Body of ``POST /v4/jobs/{jobId}/tag``."""
+
+    tag_name: str
+    project_id: str = Field(pattern=_OBJECT_ID)
+
+
+class OldTag(_Body):
+    """Body of ``DELETE /v4/jobs/{jobId}/tag``."""
+
+    tag_id: str = Field(pattern=_OBJECT_ID)
+    project_id: str = Field(pattern=_OBJECT_ID)
+
+
+def plain(model: BaseModel | str | None) -> Any:
+    """Give a part of a body as plain JSON without its unset fields."""
+    return model.model_dump(by_alias=True, exclude_none=True) if isinstance(model, BaseModel) else model

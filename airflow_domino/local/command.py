@@ -1,0 +1,87 @@
+"""The command ``airflow-domino serve``: its arguments and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+TOKEN_VARIABLE = "DOMINO_LOCAL_TOKEN"  # noqa: S105 - the name of a variable
+_DEFAULT_ROOT = Path(".airflow-domino/domino")
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``serve`` to a parser."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8890, help="port to listen on; 0 takes a free one (default: %(default)s)")
+    add("--root", type=Path, default=_DEFAULT_ROOT, help="folder of all state (default: %(default)s)")
+    add(
+        "--project",
+        action="append",
+        default=[],
+        metavar="OWNER/NAME[=FOLDER]",
+        help="make the project, with the folder's files; on a restart, bring changed files of the folder into it",
+    )
+    add(
+        "--results",
+        action="append",
+        default=[],
+        metavar="[OWNER/NAME=]main|isolated",
+        help="merge results of runs into the project's main line, or keep them apart (default: main)",
+    )
+    add(
+        "--tiers", type=Path, metavar="FILE", help="hardware tiers, as JSON, TOML or YAML, in place of the default ones"
+    )
+    add("--python", type=Path, help="interpreter of the default environment (default: the one that runs this)")
+    add(
+        "--environment",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help="a further environment: its name and its interpreter",
+    )
+    add("--user", default="domino", help="name of the user (default: %(default)s)")
+    add("--token", help=f"the user's token; better in a file, or in {TOKEN_VARIABLE}")
+    add("--token-file", type=Path, help="file of the user's token, made when it does not exist (default: ROOT/token)")
+    add("--url", help="address under which people reach the server, for links (default: where it listens)")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further host name under which the server may be asked",
+    )
+    add("--open-pages", action="store_true", help="let the pages be read without login; the API always needs the token")
+    add("--stop-grace", type=float, default=10.0, metavar="SECONDS", help="time a stopped run has to end by itself")
+    add("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help=argparse.SUPPRESS)
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Carry ``serve`` out.
+
+    :param args: what the arguments of :func:`add_serve_arguments` were parsed to.
+    :return: exit status.
+    """
+    try:
+        # The server's packages are an extra, and this module is imported by the whole command line.
+        from airflow_domino.local import start
+    except ImportError as error:
+        sys.stderr.write(f"The local Domino needs more packages: pip install 'airflow-domino[local]' ({error})\n")
+        return 1
+    try:
+        start.serve(args)
+    except start.CANNOT_START as error:
+        sys.stderr.write(f"The local Domino cannot start: {error}\n")
+        return 1
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``python -m airflow_domino.local``.
+
+    :param arguments: command-line arguments; None takes those of the process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m airflow_domino.local", description=__doc__)
+    add_serve_arguments(parser)
+    return serve(parser.parse_args(arguments))

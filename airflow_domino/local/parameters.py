@@ -1,0 +1,44 @@
+"""What the routes of all generations have in common when they read a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.platform import Platform
+from airflow_domino.local.repository import FileInfo, clean_path
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a query parameter that has none of the values it may have.
+
+    :raises BadRequest: with the values that there are.
+    """
+    if value not in choices:
+        raise BadRequest(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def listed_files(platform: Platform, project_id: str, commit_id: str, path: str) -> list[FileInfo]:
+    """List the files of a commit below a path, ``/`` being all of them.
+
+    :raises BadRequest: when the path leaves the project.
+    :raises NotFound: when the commit has nothing there.
+    """
+    try:
+        cleaned = clean_path(path) if path.strip("/.") else ""
+        return platform.repository(project_id).files(commit_id, cleaned)
+    except KeyError as error:
+        raise NotFound(f"Commit {commit_id} has no file or folder {path}") from error
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
+def put_file(platform: Platform, project_id: str, path: str, source: Path) -> FileInfo:
+    """Put a file that was sent into the project.
+
+    :raises BadRequest: when the path leaves the project or cannot be a path of a file.
+    """
+    try:
+        return platform.repository(project_id).put_file(clean_path(path), source, platform.user)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error

@@ -1,0 +1,423 @@
+"""The rules of the platform: what may be asked, what is refused, and what a request means. No HTTP in here."""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import logging
+import os
+import secrets
+import shlex
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from airflow_domino.local import statuses
+from airflow_domino.local.environments import Environment, default_environment
+from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.ids import is_commit_id, is_object_id, new_object_id
+from airflow_domino.local.repository import ProjectRepository
+from airflow_domino.local.runner import Runner
+from airflow_domino.local.state import Project, Run, State, now_ms
+from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
+
+logger = logging.getLogger(__name__)
+
+REVISION_WORDS = ("ActiveRevision", "LatestRevision", "RestrictedRevision")
+RESULTS_SETTINGS = ("main", "isolated")
+
+
+class RootInUseError(RuntimeError):
+    """Another server works in the same folder."""
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """A start as all generations of the API mean it; what is None falls back to the project's defaults."""
+
+    command: str
+    arguments: list[str]
+    title: str | None = None
+    tier_id: str | None = None
+    environment_id: str | None = None
+    environment_revision_spec: Any = None
+    commit_id: str | None = None
+    git_ref: dict[str, Any] | None = None
+    compute_cluster: dict[str, Any] | None = None
+    external_volumes: Sequence[str] = ()
+    restarted_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How full a tier is."""
+
+    executing: int
+    queued: int
+    limit: int
+
+    @property
+    def free(self) -> int:
+        """How many more runs could execute now."""
+        return max(0, self.limit - self.executing)
+
+
+@dataclass
+class Platform:
+    """One local Domino, without its web server.
+
+    :param root: folder of everything that it keeps.
+    :param token: the token of its one user; None makes one, which is kept in the folder.
+    :param user: name of that user.
+    :param tiers: the hardware tiers.
+    :param environments: the environments beside the default one.
+    :param python: interpreter of the default environment; None is the server's own.
+    :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
+    """
+
+    root: Path
+    token: str | None = None
+    user: str = "domino"
+    tiers: Sequence[Tier] = DEFAULT_TIERS
+    environments: Sequence[Environment] = ()
+    python: Path | None = None
+    stop_grace: float = 10.0
+    _repositories: dict[str, ProjectRepository] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_tiers(self.tiers)
+        self.environments = (default_environment(self.python), *self.environments)
+        self.root = self.root.absolute()
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock_file = (self.root / "lock").open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock_file.close()
+            raise RootInUseError(f"another local Domino works in {self.root}") from error
+        self._repositories_lock = threading.Lock()
+        self.state = State(self.root / "state.sqlite")
+        self.secret = self.token or kept_secret(self.root / "token")
+        self.page_secret = self.state.setting("page secret", lambda: secrets.token_urlsafe(32))
+        self.runner = Runner(
+            state=self.state,
+            repository=self.repository,
+            tiers={tier.id: tier for tier in self.tiers},
+            environments={environment.id: environment for environment in self.environments},
+            root=self.root,
+            user=self.user,
+            stop_grace=self.stop_grace,
+        )
+
+    def close(self) -> None:
+        """End all runs and let go of the folder."""
+        self.runner.close()
+        self.state.close()
+        self._lock_file.close()
+
+    def accepts(self, token: str) -> bool:
+        """Tell whether a request with this token may act: the user's token, or the key of a run that executes."""
+        return hmac.compare_digest(token.encode(), self.secret.encode()) or self.runner.run_of_key(token) is not None
+
+    # People and projects
+
+    def add_project(self, full_name: str, folder: Path | None = None, results: str | None = None) -> Project:
+        """Make a project, or bring an existing one up to date.
+
+        :param full_name: ``owner/name``.
+        :param folder: folder whose files the project gets; None leaves its files as they are.
+        :param results: ``main`` or ``isolated``; None keeps the setting, which is ``main`` at first.
+        """
+        owner, _, name = full_name.partition("/")
+        if not owner or not name or "/" in name:
+            raise ValueError(f"a project is named owner/name, not {full_name!r}")
+        if results is not None and results not in RESULTS_SETTINGS:
+            raise ValueError(f"results must be one of {', '.join(RESULTS_SETTINGS)}, not {results!r}")
+        known = self.state.project_named(owner, name)
+        project = known or Project(new_object_id(), owner, name, results or "main", now_ms())
+        if known is None or (results is not None and results != known.results):
+            project = replace(project, results=results or project.results)
+            self.state.save_project(project)
+        if folder is not None:
+            for note in self.repository(project.id).import_folder(folder, self.user):
+                logger.warning("%s: %s", full_name, note)
+        return project
+
+    def project(self, project_id: str) -> Project:
+        """Look a project up by its id.
+
+        :raises BadRequest: when it is no id at all.
+        :raises NotFound: when no project has it.
+        """
+        _check_id("project", project_id)
+        project = self.state.project(project_id)
+        if project is None:
+            raise NotFound(f"There is no project with the id {project_id}")
+        return project
+
+    def project_named(self, owner: str, name: str) -> Project:
+        """Look a project up by owner and name.
+
+        :raises NotFound: when there is none.
+        """
+        project = self.state.project_named(owner, name)
+        if project is None:
+            raise NotFound(f"There is no project {owner}/{name}")
+        return project
+
+    def repository(self, project_id: str) -> ProjectRepository:
+        """Give the files of a project."""
+        with self._repositories_lock:
+            if project_id not in self._repositories:
+                self._repositories[project_id] = ProjectRepository(self.root / "projects" / f"{project_id}.git")
+            return self._repositories[project_id]
+
+    def commit_id(self, project: Project, commit_id: str) -> str:
+        """Give the full id of a commit that a request names: its id, or ``head``.
+
+        :raises NotFound: when the project has no such commit.
+        """
+        repository = self.repository(project.id)
+        if commit_id == "head":
+            return repository.head()
+        if not repository.has_commit(commit_id):
+            raise NotFound(f"Commit {commit_id} not found in project {project.full_name}")
+        return commit_id
+
+    # Tiers and environments
+
+    @property
+    def default_tier(self) -> Tier:
+        """The tier of runs that name none."""
+        return next(tier for tier in self.tiers if tier.is_default)
+
+    @property
+    def default_environment(self) -> Environment:
+        """The environment of runs that name none."""
+        return self.environments[0]
+
+    def tier(self, tier_id: str | None) -> Tier:
+        """Give the tier of an id.
+
+        :param tier_id: the id; None for the default.
+        :raises BadRequest: when there is no such tier, or it is archived.
+        """
+        if tier_id is None:
+            return self.default_tier
+        found = next((tier for tier in self.tiers if tier.id == tier_id and not tier.is_archived), None)
+        if found is None:
+            known = ", ".join(tier.id for tier in self.tiers if not tier.is_archived)
+            raise BadRequest(f"Hardware tier {tier_id!r} does not exist or is archived; there are {known}")
+        return found
+
+    def tier_named(self, name: str | None) -> Tier:
+        """Give the first tier of a name, as version 1 of the API does.
+
+        :raises BadRequest: when there is no such tier.
+        """
+        if name is None:
+            return self.default_tier
+        found = next((tier for tier in self.tiers if tier.name == name and not tier.is_archived), None)
+        if found is None:
+            known = ", ".join(tier.name for tier in self.tiers if not tier.is_archived)
+            raise BadRequest(f"Hardware tier {name!r} does not exist or is archived; there are {known}")
+        return found
+
+    def environment(self, environment_id: str | None) -> Environment:
+        """Give the environment of an id.
+
+        :param environment_id: the id; None for the default.
+        :raises BadRequest: when it is no id, or no environment has it.
+        """
+        if environment_id is None:
+            return self.default_environment
+        _check_id("environment", environment_id)
+        found = next((known for known in self.environments if known.id == environment_id), None)
+        if found is None:
+            raise BadRequest(f"Environment {environment_id} does not exist or cannot be used in this project")
+        return found
+
+    def tier_of(self, run: Run) -> Tier:
+        """Give the tier of a run; a tier that is no longer in the settings counts as archived."""
+        gone = Tier(run.tier_id, run.tier_id, 0, 0, 0, 0, is_archived=True)
+        return next((tier for tier in self.tiers if tier.id == run.tier_id), gone)
+
+    def environment_of(self, run: Run) -> Environment:
+        """Give the environment of a run; the default one where it is no longer in the settings."""
+        return next((known for known in self.environments if known.id == run.environment_id), self.default_environment)
+
+    def capacity(self, tier: Tier, waiting: Mapping[str, int], executing: Mapping[str, int]) -> Capacity:
+        """Tell how full a tier is, from the numbers of waiting and of executing runs by tier."""
+        return Capacity(executing.get(tier.id, 0), waiting.get(tier.id, 0), tier.capacity)
+
+    def capacities(self) -> dict[str, Capacity]:
+        """Tell how full the tiers are, by tier id."""
+        waiting = self.state.counts_by_tier(statuses.WAITING)
+        executing = self.state.counts_by_tier(statuses.EXECUTING)
+        return {tier.id: self.capacity(tier, waiting, executing) for tier in self.tiers}
+
+    # Runs
+
+    def run(self, run_id: str) -> Run:
+        """Look a run up by its id.
+
+        :raises BadRequest: when it is no id at all.
+        :raises NotFound: when no run has it.
+        """
+        _check_id("job", run_id)
+        run = self.state.run(run_id)
+        if run is None:
+            raise NotFound(f"There is no job with the id {run_id}")
+        return run
+
+    def resolve(self, project: Project, request: StartRequest) -> Run:
+        """Say what a start would use, without starting anything.
+
+        :param project: project of the run.
+        :param request: what was asked for.
+        :raises BadRequest: when it names something that cannot be used.
+        """
+        if request.external_volumes:
+            raise BadRequest(f"External volumes do not exist: {', '.join(request.external_volumes)}")
+        environment = self.environment(request.environment_id)
+        _check_cluster(self, request.compute_cluster)
+        return Run(
+            id=new_object_id(),
+            project_id=project.id,
+            number=0,
+            command=request.command,
+            arguments=request.arguments,
+            tier_id=self.tier(request.tier_id).id,
+            environment_id=environment.id,
+            input_commit=self._input_commit(project, request),
+            started_by=self.user,
+            submitted_at=now_ms(),
+            title=request.title,
+            environment_revision_spec=_revision_spec(environment, request.environment_revision_spec),
+            git_ref=request.git_ref,
+            compute_cluster=request.compute_cluster,
+            restarted_from=request.restarted_from,
+        )
+
+    def start(self, project: Project, request: StartRequest) -> Run:
+        """Accept a run; it executes as soon as its tier has room.
+
+        :param project: project of the run.
+        :param request: what is asked for.
+        :raises BadRequest: when it names something that cannot be used, or has no command.
+        """
+        if not request.arguments:
+            raise BadRequest("The command to run must not be empty")
+        if any("\0" in word for word in request.arguments):
+            raise BadRequest("The command to run must not have a zero character in it")
+        run = self.state.add_run(self.resolve(project, request))
+        self.runner.look()
+        return run
+
+    def stop(self, run: Run, *, keep_results: bool) -> Run:
+        """Wish a run stopped; it is when its status says so."""
+        self.state.enter("stop", run, {"commitResults": keep_results, "status": run.status})
+        return self.runner.stop(run.id, keep_results=keep_results)
+
+    def restart(self, run: Run, *, same_commit: bool) -> Run:
+        """Start a run again as a new one.
+
+        :param run: the old run.
+        :param same_commit: from the commit that the old run started from, otherwise from the latest one.
+        """
+        request = StartRequest(
+            command=run.command,
+            arguments=run.arguments,
+            title=run.title,
+            tier_id=run.tier_id,
+            environment_id=run.environment_id,
+            environment_revision_spec=run.environment_revision_spec,
+            commit_id=run.input_commit if same_commit else None,
+            git_ref=None if same_commit else run.git_ref,
+            compute_cluster=run.compute_cluster,
+            restarted_from=run.id,
+        )
+        return self.start(self.project(run.project_id), request)
+
+    def queue_explanation(self, run: Run) -> str:
+        """Say in a sentence why a run waits."""
+        tier = self.tier_of(run)
+        ahead = 0
+        for run_id, tier_id in self.state.queue():
+            if run_id == run.id:
+                break
+            ahead += tier_id == run.tier_id
+        return (
+            f"Hardware tier {tier.name} executes at most {tier.capacity} runs at once, and all its places are taken. "
+            f"Runs ahead of this one: {ahead}."
+        )
+
+    def _input_commit(self, project: Project, request: StartRequest) -> str:
+        repository = self.repository(project.id)
+        if request.commit_id is not None:
+            if not repository.has_commit(request.commit_id):
+                raise BadRequest(f"Commit {request.commit_id} not found in project {project.full_name}")
+            return request.commit_id
+        kind, value = (request.git_ref or {}).get("type"), (request.git_ref or {}).get("value")
+        if kind == "commitId":
+            if not (isinstance(value, str) and is_commit_id(value) and repository.has_commit(value)):
+                raise BadRequest(f"Commit {value} not found in project {project.full_name}")
+            return value
+        known = {"branches": (None, "main"), "ref": (None, "main", "refs/heads/main"), "tags": ()}
+        if kind in known and value not in known[kind]:
+            raise BadRequest(f"Git reference {kind} {value!r} not found in project {project.full_name}")
+        return repository.head()
+
+
+def split_command(command: str) -> list[str]:
+    """Split a command line into words as a shell would, without a shell's other powers.
+
+    :param command: the line.
+    :raises BadRequest: when a quotation is not closed.
+    """
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise BadRequest(f"The command to run cannot be split into words: {error}") from error
+
+
+def kept_secret(path: Path) -> str:
+    """Read a secret from a file that only its owner can read, or make both.
+
+    :param path: the file.
+    """
+    if path.exists():
+        secret = path.read_text(encoding="utf-8").strip()
+        if not secret:
+            raise ValueError(f"{path} is empty")
+        return secret
+    path.parent.mkdir(parents=True, exist_ok=True)
+    secret = secrets.token_hex(32)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{secret}\n")
+    return secret
+
+
+def _check_id(kind: str, text: str) -> None:
+    if not is_object_id(text):
+        raise BadRequest(f"{text!r} is not a valid {kind} id: expected 24 hexadecimal digits")
+
+
+def _check_cluster(platform: Platform, cluster: dict[str, Any] | None) -> None:
+    if cluster is None:
+        return
+    for key in ("masterHardwareTierId", "workerHardwareTierId"):
+        if cluster.get(key) is not None:
+            platform.tier(cluster[key]["value"])
+    platform.environment(cluster["computeEnvironmentId"])
+
+
+def _revision_spec(environment: Environment, spec: Any) -> Any:
+    if spec is None:
+        return "ActiveRevision"
+    if spec in REVISION_WORDS or spec == {"revisionId": environment.revision_id}:
+        return spec
+    raise BadRequest(f"Environment {environment.name} has no revision {spec}")

@@ -1,0 +1,197 @@
+"""Starting the program of a run, and ending it with everything that it left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+# Every process of a run has this variable with the run's id, so that those are found too which left their group.
+MARK = "AIRFLOW_DOMINO_LOCAL_RUN"
+_CHUNK = 1 << 16
+_LONGEST_LINE = 1 << 16
+
+# What a run gets of the server's own environment: what programs need to work at all, and nothing of the server's.
+_INHERITED = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "http_proxy",
+    "https_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+)
+_LOOPBACK = "127.0.0.1,localhost,::1"
+
+
+class ProgramNotFoundError(Exception):
+    """The first word of a command names no program; the message says which."""
+
+
+def base_environment(python: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Make the environment that all runs of an interpreter have in common.
+
+    :param python: the interpreter; its folder comes first in PATH.
+    :param environ: the server's own environment.
+    """
+    inherited = {name: environ[name] for name in _INHERITED if name in environ}
+    locale = {name: value for name, value in environ.items() if name.startswith("LC_")}
+    exempt = [part for name in ("no_proxy", "NO_PROXY") if (part := environ.get(name))]
+    no_proxy = ",".join([*exempt[:1], _LOOPBACK])
+    return {
+        **inherited,
+        **locale,
+        "PATH": os.pathsep.join([str(python.parent), environ.get("PATH", os.defpath)]),
+        "no_proxy": no_proxy,
+        "NO_PROXY": no_proxy,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
+
+
+def program_of(words: Sequence[str], python: Path, folder: Path, path: str) -> list[str]:
+    """Turn the words of a command into the arguments of a process, as Domino's launcher chooses by the file's ending.
+
+    :param words: the command's words.
+    :param python: interpreter of ``.py`` files.
+    :param folder: folder that the command runs in.
+    :param path: PATH of the run.
+    :raises ProgramNotFoundError: when the first word is no file of the folder and no program of PATH.
+    """
+    name = words[0]
+    if name.endswith(".py"):
+        return [str(python), *words]
+    if name.endswith(".sh"):
+        return ["bash", *words]
+    found = shutil.which(str(folder / name) if "/" in name else name, path=path)
+    if found is None:
+        raise ProgramNotFoundError(f"{name}: no such program, and not a .py or .sh file")
+    return [found, *words[1:]]
+
+
+def start(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a program in a session, and so in a process group, of its own.
+
+    :param arguments: the program and its arguments.
+    :param folder: folder that it runs in.
+    :param environment: its whole environment, with :data:`MARK`.
+    """
+    return subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def pump(streams: Mapping[str, BinaryIO], write: Callable[[str, list[bytes]], None]) -> None:
+    """Carry lines from pipes to a log until every pipe is closed.
+
+    :param streams: the pipes, by name.
+    :param write: gets the name and the lines; a line that is longer than 64 KiB comes in pieces.
+    """
+    rest = dict.fromkeys(streams, b"")
+    with selectors.DefaultSelector() as selector:
+        for name, pipe in streams.items():
+            selector.register(pipe, selectors.EVENT_READ, name)
+        while selector.get_map():
+            for key, _ in selector.select():
+                name = key.data
+                chunk = os.read(key.fd, _CHUNK)
+                lines = _split(rest[name] + chunk)
+                rest[name] = b""
+                if chunk and lines and not lines[-1].endswith(b"\n") and len(lines[-1]) < _LONGEST_LINE:
+                    rest[name] = lines.pop()
+                if lines:
+                    write(name, lines)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+
+
+def _split(data: bytes) -> list[bytes]:
+    parts = data.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program has ended, without reaping it: so long, its number belongs to no other process.
+
+    :param process: the program.
+    """
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def end_run(run_id: str, leader: int | None, grace: float) -> None:
+    """End every process of a run: its session, its descendants, and those that left both but carry its mark.
+
+    :param run_id: the run.
+    :param leader: process id of its program, or None when it is not known.
+    :param grace: seconds between the polite signal and the other one.
+    """
+    deadline = time.monotonic() + grace
+    descendants = _descendants(leader)
+
+    def living() -> list[psutil.Process]:
+        known = [process for process in descendants if _is_alive(process)]
+        return known + [
+            process for process in psutil.process_iter() if process not in known and _belongs(process, run_id, leader)
+        ]
+
+    for process in living():
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signal.SIGTERM)
+    while (left := living()) and time.monotonic() < deadline:
+        psutil.wait_procs(left, timeout=0.05)
+    # What is killed may have made another process just before, so this is done until nothing is left.
+    while left := living():
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=0.1)
+
+
+def _descendants(leader: int | None) -> list[psutil.Process]:
+    try:
+        return [] if leader is None else psutil.Process(leader).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _belongs(process: psutil.Process, run_id: str, leader: int | None) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if leader is not None and leader in (os.getpgid(process.pid), os.getsid(process.pid)):
+            return True
+        return process.environ().get(MARK) == run_id
+    except (psutil.Error, OSError):
+        return False

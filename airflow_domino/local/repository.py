@@ -1,0 +1,316 @@
+"""The files of one project: a bare git repository, as Domino's own file system is one underneath."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pygit2
+from pygit2.enums import SortMode
+
+from airflow_domino.local.ids import is_commit_id
+from airflow_domino.local.trees import FolderReader, Ignore, Stamp, merge_trees, walk, with_file, write_folder
+
+_MAIN = "refs/heads/main"
+_IMPORTED = "refs/domino/imported"
+_RUNS = "refs/domino/runs/"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """A commit: its id, first line of its message, author and time (epoch milliseconds)."""
+
+    id: str
+    message: str
+    author: str
+    time: int
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file at a commit. ``key`` is the id of its content; a folder, where folders are listed, has none."""
+
+    path: str
+    size: int
+    key: str
+    last_modified: int
+    is_folder: bool = False
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The files of a commit in a folder, and what is known about them."""
+
+    commit: str
+    folder: Path
+    stamps: dict[str, Stamp]
+
+
+def clean_path(path: str) -> str:
+    """Give the canonical form of a file's path in a project.
+
+    :param path: the path, with or without a leading slash.
+    :raises ValueError: when it names no file inside the project.
+    """
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or ".git" in parts or "\0" in path:
+        raise ValueError(f"not a path of a file in the project: {path!r}")
+    return "/".join(parts)
+
+
+class ProjectRepository:
+    """The commits of one project. All methods may be called from several threads.
+
+    :param path: folder of the bare repository; made, with an empty first commit, when it does not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
+            empty = repository.TreeBuilder().write()
+            self._commit(repository, empty, [], "Create the project", "domino", _MAIN)
+
+    @contextmanager
+    def _opened(self) -> Iterator[pygit2.Repository]:
+        # A repository object of libgit2 must not be shared by threads; opening one takes a fraction of a millisecond.
+        repository = pygit2.Repository(str(self._path))
+        try:
+            yield repository
+        finally:
+            repository.free()
+
+    # Reading
+
+    def head(self) -> str:
+        """Give the id of the latest commit of the main line."""
+        with self._opened() as repository:
+            return str(repository.references[_MAIN].target)
+
+    def has_commit(self, commit_id: str) -> bool:
+        """Tell whether the project has a commit of this full id."""
+        with self._opened() as repository:
+            return is_commit_id(commit_id) and isinstance(repository.get(commit_id), pygit2.Commit)
+
+    def commits(self) -> list[CommitInfo]:
+        """List the commits: the main line's, latest first, then what isolated runs keep beside it."""
+        with self._opened() as repository:
+            order = SortMode.TOPOLOGICAL | SortMode.TIME
+            found = [_commit_info(commit) for commit in repository.walk(repository.references[_MAIN].target, order)]
+            seen = {commit.id for commit in found}
+            aside = [
+                _commit_info(repository[repository.references[name].target])
+                for name in repository.references
+                if name.startswith(_RUNS)
+            ]
+        return found + sorted((info for info in aside if info.id not in seen), key=lambda info: -info.time)
+
+    def files(self, commit_id: str, path: str = "") -> list[FileInfo]:
+        """List the files of a commit, those in folders too.
+
+        :param commit_id: which commit; it must exist.
+        :param path: only below this folder, or only this file; empty for all.
+        :raises KeyError: when the commit has nothing at the path.
+        """
+        with self._opened() as repository:
+            commit = repository[commit_id]
+            entry = _at(commit.tree, path)
+            if isinstance(entry, pygit2.Blob):
+                return [_file_info(repository, commit, path, entry)]
+            prefix = f"{path}/" if path else ""
+            return [_file_info(repository, commit, name, blob) for name, blob in walk(entry, prefix)]
+
+    def folder(self, commit_id: str, path: str = "") -> list[FileInfo]:
+        """List what is directly in a folder of a commit: folders first, then files.
+
+        :raises KeyError: when the commit has no such folder.
+        """
+        with self._opened() as repository:
+            commit = repository[commit_id]
+            tree = _at(commit.tree, path)
+            if not isinstance(tree, pygit2.Tree):
+                raise KeyError(path)
+            prefix = f"{path}/" if path else ""
+            entries = [
+                FileInfo(prefix + str(entry.name), 0, "", commit.commit_time * 1000, is_folder=True)
+                if isinstance(entry, pygit2.Tree)
+                else _file_info(repository, commit, prefix + str(entry.name), entry)
+                for entry in tree
+            ]
+        return sorted(entries, key=lambda entry: (not entry.is_folder, entry.path))
+
+    def file(self, commit_id: str, path: str) -> FileInfo:
+        """Look one file of a commit up.
+
+        :raises KeyError: when the commit has no file at the path.
+        """
+        found = self.files(commit_id, path)
+        if len(found) != 1 or found[0].path != path:
+            raise KeyError(path)
+        return found[0]
+
+    def content(self, key: str) -> Iterator[bytes]:
+        """Give the content of a file in pieces.
+
+        :param key: the file's key.
+        :raises KeyError: when there is no such content.
+        """
+        repository = pygit2.Repository(str(self._path))
+        blob = repository.get(key) if is_commit_id(key) else None
+        if not isinstance(blob, pygit2.Blob):
+            raise KeyError(key)
+        return _pieces(repository, blob)
+
+    # Writing
+
+    def put_file(self, path: str, source: Path, author: str) -> FileInfo:
+        """Put one file into the project, as a new commit of the main line where its content is new.
+
+        :param path: path in the project, in canonical form.
+        :param source: file that holds the content.
+        :param author: name of the user who uploads it.
+        """
+        with self._lock, self._opened() as repository:
+            head = repository[repository.references[_MAIN].target]
+            blob = repository.create_blob_fromdisk(str(source))
+            tree = with_file(repository, head.tree, path.split("/"), blob)
+            if tree != head.tree.id:
+                self._commit(repository, tree, [head.id], f"Upload {path}", author, _MAIN)
+        return self.file(self.head(), path)
+
+    def import_folder(self, folder: Path, author: str) -> list[str]:
+        """Bring the project up to a folder on this machine.
+
+        What changed in the folder since the last import is carried over to the main line, also over what runs wrote
+        at the same paths. Files of runs that are not in the folder stay.
+
+        :param folder: the folder.
+        :param author: name of the user in whose name the commit is made.
+        :return: a sentence for each file that could not be read.
+        """
+        with self._lock, self._opened() as repository:
+            reader = FolderReader(repository, folder, _ignore_of_folder(folder))
+            theirs = repository[reader.tree()]
+            head = repository[repository.references[_MAIN].target]
+            known = repository.references.get(_IMPORTED)
+            base = repository[known.target].tree if known is not None else None
+            merged = merge_trees(repository, base, head.tree, theirs)
+            if merged != head.tree.id:
+                self._commit(repository, merged, [head.id], f"Import {folder.name}", author, _MAIN)
+            if base is None or base.id != theirs.id:
+                parents = [] if known is None else [known.target]
+                self._commit(repository, theirs.id, parents, f"Content of {folder.name}", author, _IMPORTED)
+        return reader.notes
+
+    def check_out(self, commit_id: str, folder: Path) -> Checkout:
+        """Write the files of a commit into an empty folder.
+
+        :param commit_id: which commit; it must exist.
+        :param folder: where to; it exists.
+        """
+        with self._opened() as repository:
+            commit = repository[commit_id]
+            stamps = write_folder(repository, commit.tree, folder, commit.commit_time)
+        return Checkout(commit_id, folder, stamps)
+
+    def commit_run(
+        self,
+        checkout: Checkout,
+        run_id: str,
+        message: str,
+        author: str,
+        *,
+        extra: dict[str, Path],
+        isolated: bool,
+        notes: list[str],
+    ) -> str | None:
+        """Commit everything that a run wrote, removed or changed.
+
+        :param checkout: the folder that the run worked in.
+        :param run_id: id of the run, under which its commit stays to be found.
+        :param message: message of the commit.
+        :param author: name of the user who started the run.
+        :param extra: files from elsewhere that belong to the results, by their path in the project.
+        :param isolated: keep the commit beside the main line instead of merging it.
+        :param notes: gathers a sentence for each file that could not be kept.
+        :return: id of the commit, or None when there is nothing new.
+        """
+        with self._opened() as repository:
+            base = repository[checkout.commit]
+            ignore = _ignore_of_folder(checkout.folder)
+            reader = FolderReader(repository, checkout.folder, ignore, checkout.stamps, notes)
+            tree = repository[reader.tree(base.tree)]
+            for path, source in extra.items():
+                if not _is_blocked(tree, path):
+                    blob = repository.create_blob_fromdisk(str(source))
+                    tree = repository[with_file(repository, tree, path.split("/"), blob)]
+            if tree.id == base.tree.id:
+                return None
+            commit = self._commit(repository, tree.id, [base.id], message, author, f"{_RUNS}{run_id}")
+            if not isolated:
+                with self._lock:
+                    self._merge(repository, base, repository[commit], author)
+        return str(commit)
+
+    def _merge(self, repository: pygit2.Repository, base: pygit2.Commit, commit: pygit2.Commit, author: str) -> None:
+        head = repository[repository.references[_MAIN].target]
+        if head.id == base.id:
+            repository.references[_MAIN].set_target(commit.id)
+            return
+        tree = merge_trees(repository, base.tree, head.tree, commit.tree)
+        self._commit(repository, tree, [head.id, commit.id], f"Merge: {commit.message}", author, _MAIN)
+
+    @staticmethod
+    def _commit(
+        repository: pygit2.Repository,
+        tree: pygit2.Oid,
+        parents: list[pygit2.Oid],
+        message: str,
+        author: str,
+        reference: str,
+    ) -> pygit2.Oid:
+        signature = pygit2.Signature(author, f"{author}@localhost", int(time.time()), 0)
+        commit = repository.create_commit(None, signature, signature, message, tree, parents)
+        repository.references.create(reference, commit, force=True)
+        return commit
+
+
+def _at(tree: pygit2.Tree, path: str) -> pygit2.Object:
+    return tree[path] if path else tree
+
+
+def _is_blocked(tree: pygit2.Tree, path: str) -> bool:
+    """Tell whether a run made a file where the path needs a folder."""
+    parents = [str(parent) for parent in PurePosixPath(path).parents if str(parent) != "."]
+    return any(parent in tree and not isinstance(tree[parent], pygit2.Tree) for parent in parents)
+
+
+def _commit_info(commit: pygit2.Commit) -> CommitInfo:
+    message = commit.message.partition("\n")[0]
+    return CommitInfo(str(commit.id), message, commit.author.name, commit.commit_time * 1000)
+
+
+def _file_info(repository: pygit2.Repository, commit: pygit2.Commit, path: str, blob: pygit2.Object) -> FileInfo:
+    _, size = repository.odb.read_header(blob.id)
+    return FileInfo(path, size, str(blob.id), commit.commit_time * 1000)
+
+
+def _pieces(repository: pygit2.Repository, blob: pygit2.Blob) -> Iterator[bytes]:
+    content = memoryview(blob)
+    for start in range(0, len(content), _CHUNK):
+        yield bytes(content[start : start + _CHUNK])
+    repository.free()
+
+
+def _ignore_of_folder(folder: Path) -> Ignore:
+    file = folder / ".dominoignore"
+    if not file.is_file():
+        return Ignore()
+    return Ignore.parse(file.read_text(encoding="utf-8", errors="replace"))

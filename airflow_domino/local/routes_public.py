@@ -1,0 +1,268 @@
+"""The public API (``/api/...``): envelopes, ISO times, and names of fields of its own."""
+
+import re
+import uuid
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from airflow_domino.local import shapes_public, statuses
+from airflow_domino.local.bodies import plain
+from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
+from airflow_domino.local.parameters import check_choice
+from airflow_domino.local.platform import Platform, StartRequest, split_command
+from airflow_domino.local.repository import clean_path
+from airflow_domino.local.routes_v1 import started
+from airflow_domino.local.shapes_v4 import iso_time, present
+
+_SORT_FIELDS = {
+    "number": "number",
+    "title": "title",
+    "command": "command",
+    "startedTime": "startedTime",
+    "duration": "duration",
+    "status": "status",
+    "user": "user",
+    "commentCount": "commentCount",
+    "dominoStatsField": "dominoStatsField",
+}
+_LOG_WORDS = {"stdout": "stdOut", "stderr": "stdErr", "prepareoutput": "prepareOutput"}
+_ONE_REVISION = re.compile(r"SomeRevision\(([0-9a-f]{24})\)")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+
+
+class GitRef(_Body):
+    """``{refType, value}``: which code of a git-based project."""
+
+    ref_type: str
+    value: str | None = None
+
+
+class Cluster(_Body):
+    """A compute cluster beside the job, in the words of the public API."""
+
+    cluster_type: Literal["spark", "ray", "dask", "mpi"]
+    compute_environment_id: str
+    compute_environment_revision_spec: str | None = None
+    master_hardware_tier_id: str | None = None
+    worker_count: int = Field(ge=1)
+    max_worker_count: int | None = None
+    worker_hardware_tier: str
+    worker_storage_mb: float | None = Field(None, alias="workerStorageMB")
+
+
+class NewJob(_Body):
+    """Body of ``POST /api/jobs/v1/jobs``."""
+
+    project_id: str
+    run_command: str
+    title: str | None = None
+    commit_id: str | None = None
+    main_repo_git_ref: GitRef | None = None
+    hardware_tier: str | None = None
+    environment_id: str | None = None
+    environment_revision_spec: str | None = None
+    compute_cluster: Cluster | None = None
+    external_volume_mount_ids: list[str] | None = None
+
+
+class ResultsSettings(_Body):
+    """Body of ``PUT /api/projects/beta/projects/{projectId}/results-settings``."""
+
+    branch: Literal["isolated", "main"]
+
+
+def router(platform: Platform) -> APIRouter:
+    """Make the routes of the public API.
+
+    :param platform: what they are about.
+    """
+    routes = APIRouter(prefix="/api")
+    _add_jobs(routes, platform)
+    _add_projects(routes, platform)
+    _add_others(routes, platform)
+    return routes
+
+
+def _add_jobs(routes: APIRouter, platform: Platform) -> None:
+    @routes.post("/jobs/v1/jobs")
+    def start(body: NewJob) -> dict[str, Any]:
+        git_ref = body.main_repo_git_ref
+        request = StartRequest(
+            command=body.run_command,
+            arguments=split_command(body.run_command),
+            title=body.title,
+            tier_id=body.hardware_tier,
+            environment_id=body.environment_id,
+            environment_revision_spec=_revision_spec(body.environment_revision_spec),
+            commit_id=body.commit_id,
+            git_ref=None if git_ref is None else present(type=git_ref.ref_type, value=git_ref.value),
+            compute_cluster=shapes_public.cluster_to_v4(plain(body.compute_cluster)),
+            external_volumes=body.external_volume_mount_ids or (),
+        )
+        run = platform.start(platform.project(body.project_id), request)
+        return {"job": shapes_public.job_details(platform, run), "metadata": metadata()}
+
+    @routes.get("/jobs/beta/jobs")
+    def list_jobs(
+        projectId: str,  # noqa: N803 - the parameter's name in the API
+        offset: int = 0,
+        limit: int = 10,
+        sortBy: str = "number",  # noqa: N803
+        dominoStatsSortFieldName: str | None = None,  # noqa: N803
+        ascending: bool = False,
+        showArchived: bool = False,  # noqa: N803
+        statusFilter: str = "all",  # noqa: N803
+        tagFilter: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        check_choice("sortBy", sortBy, tuple(_SORT_FIELDS))
+        check_choice("statusFilter", statusFilter, ("all", "archived", *statuses.GROUPS))
+        check_page(offset, limit)
+        page = platform.state.list_runs(
+            platform.project(projectId).id,
+            group=statusFilter,
+            sort_field=_SORT_FIELDS[sortBy],
+            descending=not ascending,
+            show_archived=showArchived,
+            tag=tagFilter,
+            stat=dominoStatsSortFieldName,
+            offset=offset,
+            limit=limit,
+        )
+        jobs = [shapes_public.job(run) for run in page.runs]
+        return {"jobs": jobs, "metadata": metadata(offset=offset, limit=limit, totalCount=page.total)}
+
+    @routes.get("/jobs/beta/jobs/{job_id}")
+    def job(job_id: str) -> dict[str, Any]:
+        return {"job": shapes_public.job_details(platform, platform.run(job_id)), "metadata": metadata()}
+
+    @routes.get("/jobs/beta/jobs/{job_id}/logs")
+    def log(
+        job_id: str,
+        logType: str = "complete",  # noqa: N803
+        limit: int = LARGEST_PAGE,
+        latestTimeNano: str = "0",  # noqa: N803
+    ) -> dict[str, Any]:
+        run = platform.run(job_id)
+        check_choice("logType", logType.lower(), ("stdout", "stderr", "prepareoutput", "complete"))
+        page = read_page(platform, run, LOG_TYPES[logType.lower()], cursor=latestTimeNano, limit=limit)
+        content = [
+            {
+                "log": line.text,
+                "logType": _LOG_WORDS[line.stream],
+                "size": len(line.content),
+                "timestamp": iso_time(line.time_ns // 1_000_000),
+            }
+            for line in page.lines
+        ]
+        problem = {"problem": run.failure_message} if run.failure_message else {}
+        logs = {"logContent": content, "isComplete": page.is_complete, **problem}
+        pagination = {"limit": min(limit, LARGEST_PAGE), "latestTimeNano": page.cursor}
+        return {"logs": logs, "metadata": metadata(pagination=pagination)}
+
+
+def _add_projects(routes: APIRouter, platform: Platform) -> None:
+    @routes.get("/projects/beta/projects")
+    def list_projects(offset: int = 0, limit: int = 10) -> dict[str, Any]:
+        check_page(offset, limit)
+        projects = platform.state.projects()
+        listed = [shapes_public.project(platform, project) for project in projects[offset : offset + limit]]
+        return {"projects": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=len(projects))}
+
+    @routes.get("/projects/v1/projects/{project_id}")
+    def project(project_id: str) -> dict[str, Any]:
+        found = platform.project(project_id)
+        return {"project": shapes_public.project(platform, found), "metadata": metadata()}
+
+    @routes.get("/projects/beta/projects/{project_id}/results-settings")
+    def results_settings(project_id: str) -> dict[str, Any]:
+        return {"resultsSettings": {"branch": platform.project(project_id).results}, "metadata": metadata()}
+
+    @routes.put("/projects/beta/projects/{project_id}/results-settings")
+    def set_results_settings(project_id: str, body: ResultsSettings) -> dict[str, Any]:
+        found = platform.add_project(platform.project(project_id).full_name, results=body.branch)
+        return {"resultsSettings": {"branch": found.results}, "metadata": metadata()}
+
+    @routes.get("/projects/v1/projects/{project_id}/files/{commit_id}/{path:path}/content")
+    @routes.get("/projects/beta/projects/{project_id}/files/{commit_id}/{path:path}/content")
+    def content(project_id: str, commit_id: str, path: str) -> Response:
+        found = platform.project(project_id)
+        commit = platform.commit_id(found, commit_id)
+        repository = platform.repository(found.id)
+        try:
+            file = repository.file(commit, clean_path(path))
+        except KeyError as error:
+            raise NotFound(f"Commit {commit} has no file {path}") from error
+        except ValueError as error:
+            raise BadRequest(str(error)) from error
+        headers = {"Content-Length": str(file.size)}
+        pieces = started(repository.content(file.key))
+        return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
+
+
+def _add_others(routes: APIRouter, platform: Platform) -> None:
+    @routes.get("/hardwaretiers/v1/hardwaretiers")
+    def list_tiers(offset: int = 0, limit: int = 10, includeArchived: bool = False) -> dict[str, Any]:  # noqa: N803
+        check_page(offset, limit)
+        capacities = platform.capacities()
+        tiers = [tier for tier in platform.tiers if includeArchived or not tier.is_archived]
+        listed = [shapes_public.hardware_tier(tier, capacities[tier.id]) for tier in tiers[offset : offset + limit]]
+        return {"hardwareTiers": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=len(tiers))}
+
+    @routes.get("/hardwaretiers/v1/hardwaretiers/{tier_id}")
+    def tier(tier_id: str) -> dict[str, Any]:
+        found = next((tier for tier in platform.tiers if tier.id == tier_id), None)
+        if found is None:
+            raise NotFound(f"There is no hardware tier {tier_id}")
+        shape = shapes_public.hardware_tier(found, platform.capacities()[found.id])
+        return {"hardwareTier": shape, "metadata": metadata()}
+
+    @routes.get("/environments/beta/environments")
+    def list_environments(offset: int = 0, limit: int = 10) -> dict[str, Any]:
+        check_page(offset, limit)
+        known = platform.environments
+        listed = [shapes_public.environment(one) for one in known[offset : offset + limit]]
+        return {"environments": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=len(known))}
+
+    @routes.get("/environments/v1/environments/{environment_id}")
+    def environment(environment_id: str) -> dict[str, Any]:
+        found = next((known for known in platform.environments if known.id == environment_id), None)
+        if found is None:
+            raise NotFound(f"There is no environment with the id {environment_id}")
+        return {"environment": shapes_public.environment(found), "metadata": metadata()}
+
+    @routes.get("/users/v1/self")
+    def own_user() -> dict[str, Any]:
+        return {"user": shapes_public.user(platform), "metadata": metadata()}
+
+    @routes.get("/users/v1/users")
+    def users(offset: int = 0, limit: int = 10) -> dict[str, Any]:
+        check_page(offset, limit)
+        listed = [shapes_public.user(platform)][offset : offset + limit]
+        return {"users": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=1)}
+
+
+def metadata(**values: Any) -> dict[str, Any]:
+    """Make the part of an answer that all answers have."""
+    return {"requestId": str(uuid.uuid4()), "notices": [], **values}
+
+
+def check_page(offset: int, limit: int) -> None:
+    """Refuse a page that cannot be.
+
+    :raises BadRequest: when offset or limit is negative.
+    """
+    if offset < 0 or limit < 0:
+        raise BadRequest("offset and limit must not be negative")
+
+
+def _revision_spec(text: str | None) -> Any:
+    found = _ONE_REVISION.fullmatch(text) if text else None
+    return {"revisionId": found[1]} if found else text

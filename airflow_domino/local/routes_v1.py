@@ -1,0 +1,213 @@
+"""Version 1 of the API ("runs"), from its API Blueprint: owner and name in the path, files, commits and whole logs."""
+
+import html
+import shlex
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from starlette.concurrency import run_in_threadpool
+
+from airflow_domino.local import shapes_v4
+from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
+from airflow_domino.local.parameters import listed_files, put_file
+from airflow_domino.local.platform import Platform, StartRequest, split_command
+from airflow_domino.local.repository import FileInfo
+from airflow_domino.local.state import Project, Run
+
+# python-domino takes exactly this element off again.
+_PRE = (
+    "<pre style='white-space: pre-wrap; white-space: -moz-pre-wrap; white-space: -pre-wrap; "
+    "white-space: -o-pre-wrap; word-wrap: break-word; word-wrap: break-all;'>"
+)
+# The whole log is one JSON text here, so a huge one is cut at its beginning.
+_MOST_LINES = 50_000
+
+
+class StartRun(BaseModel):
+    """Body of ``POST /v1/projects/{owner}/{project}/runs``."""
+
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
+
+    command: list[str]
+    is_direct: bool | None = False
+    commit_id: str | None = None
+    title: str | None = None
+    tier: str | None = None
+
+
+def router(platform: Platform) -> APIRouter:
+    """Make the routes of version 1.
+
+    :param platform: what they are about.
+    """
+    routes = APIRouter(prefix="/v1")
+
+    @routes.get("/environments")
+    def environments() -> dict[str, Any]:
+        listed = [{"id": known.id, "name": known.name, "visibility": "Global"} for known in platform.environments]
+        return {"objectType": "list", "data": listed}
+
+    _add_runs(routes, platform)
+    _add_files(routes, platform)
+    return routes
+
+
+def _add_runs(routes: APIRouter, platform: Platform) -> None:
+    base = "/projects/{owner}/{name}"
+
+    @routes.post(f"{base}/runs")
+    def start(owner: str, name: str, body: StartRun, request: Request) -> dict[str, Any]:
+        project = platform.project_named(owner, name)
+        run = platform.start(project, _start_request(platform, body))
+        link = f"{platform.runner.user_host}/{owner}/{name}/runs/{run.id}"
+        return {"runId": run.id, "message": f"Your run was started. See {link}"}
+
+    @routes.get(f"{base}/runs")
+    def list_runs(owner: str, name: str) -> dict[str, Any]:
+        project = platform.project_named(owner, name)
+        page = platform.state.list_runs(project.id, show_archived=True)
+        uri = f"/v1/projects/{owner}/{name}/runs"
+        return {"objectType": "list", "uri": uri, "data": [_run_status(run) for run in page.runs]}
+
+    @routes.get(f"{base}/runs/{{run_id}}")
+    def run(owner: str, name: str, run_id: str) -> dict[str, Any]:
+        return _run_status(_run_of(platform, owner, name, run_id))
+
+    @routes.get(f"{base}/run/{{run_id}}/stdout")
+    def stdout(owner: str, name: str, run_id: str, previewNumberOfLines: int = _MOST_LINES) -> dict[str, str]:  # noqa: N803
+        log = platform.runner.log(_run_of(platform, owner, name, run_id).id)
+        most = max(0, min(previewNumberOfLines, _MOST_LINES))
+        return {
+            "setup": _as_html(log.tail(most, (PREPARE,))),
+            "stdout": _as_html(log.tail(most, (STDOUT, STDERR))),
+        }
+
+
+def _add_files(routes: APIRouter, platform: Platform) -> None:
+    base = "/projects/{owner}/{name}"
+
+    @routes.get(f"{base}/commits")
+    def commits(owner: str, name: str) -> list[str]:
+        project = platform.project_named(owner, name)
+        return [commit.id for commit in platform.repository(project.id).commits()]
+
+    @routes.get(f"{base}/files/{{commit_id}}/{{path:path}}")
+    def files(owner: str, name: str, commit_id: str, path: str) -> dict[str, Any]:
+        project = platform.project_named(owner, name)
+        commit = platform.commit_id(project, commit_id)
+        found = listed_files(platform, project.id, commit, path)
+        return {"data": [_file(platform, project, file) for file in found]}
+
+    @routes.get(f"{base}/blobs/{{key}}")
+    def blob(owner: str, name: str, key: str) -> Response:
+        project = platform.project_named(owner, name)
+        try:
+            content = platform.repository(project.id).content(key)
+            return StreamingResponse(started(content), media_type="application/octet-stream")
+        except KeyError as error:
+            raise NotFound(f"There is no content with the key {key}") from error
+
+    @routes.put(f"{base}/{{path:path}}", status_code=201)
+    async def upload(owner: str, name: str, path: str, request: Request) -> Response:
+        project = await run_in_threadpool(platform.project_named, owner, name)
+        with tempfile.NamedTemporaryFile(dir=platform.root) as copy:
+            async for chunk in request.stream():
+                await run_in_threadpool(copy.write, chunk)
+            await run_in_threadpool(copy.flush)
+            file = await run_in_threadpool(put_file, platform, project.id, path, Path(copy.name))
+        shape = _file(platform, project, file)
+        return JSONResponse(shape, status_code=201, headers={"Location": shape["url"]})
+
+
+def _start_request(platform: Platform, body: StartRun) -> StartRequest:
+    if body.is_direct:
+        if len(body.command) != 1:
+            raise BadRequest("With isDirect the command must be one text in a list, for the shell")
+        command, arguments = body.command[0], ["bash", "-c", body.command[0]] if body.command[0].strip() else []
+    elif len(body.command) == 1:
+        # A single text may be a whole command line, since clients send both.
+        command, arguments = body.command[0], split_command(body.command[0])
+    else:
+        command, arguments = shlex.join(body.command), body.command
+    return StartRequest(
+        command=command,
+        arguments=arguments,
+        title=body.title,
+        tier_id=platform.tier_named(body.tier).id,
+        commit_id=body.commit_id,
+    )
+
+
+def _run_of(platform: Platform, owner: str, name: str, run_id: str) -> Run:
+    project = platform.project_named(owner, name)
+    run = platform.run(run_id)
+    if run.project_id != project.id:
+        raise NotFound(f"There is no run with the id {run_id} in project {project.full_name}")
+    return run
+
+
+def _run_status(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "number": run.number,
+        "projectId": run.project_id,
+        "startingUserId": run.started_by,
+        "status": run.status,
+        "isCompleted": run.is_completed,
+        "isArchived": run.is_archived,
+        "queued": run.submitted_at,
+        "commitId": run.input_commit,
+        "title": run.title,
+        "hardwareTierId": run.tier_id,
+        "diagnosticStatistics": {
+            "isError": run.stats_are_broken,
+            "data": [{"key": stat["name"], "value": stat["value"]} for stat in run.stats],
+        },
+        **shapes_v4.present(
+            started=run.started_at,
+            completed=run.completed_at,
+            postProcessedTimestamp=run.saved_at,
+            outputCommitId=run.output_commit,
+        ),
+    }
+
+
+def _file(platform: Platform, project: Project, file: FileInfo) -> dict[str, Any]:
+    url = f"{platform.runner.user_host}/v1/projects/{project.owner}/{project.name}/blobs/{file.key}"
+    return {
+        "path": file.path,
+        "lastModified": file.last_modified,
+        "size": file.size,
+        "key": file.key,
+        "url": url,
+    }
+
+
+def _as_html(lines: list[Line]) -> str:
+    if not lines:
+        return ""
+    spans = (
+        f"<span class='text-danger'>{html.escape(line.text)}</span>"
+        if line.stream == STDERR
+        else f"<span>{html.escape(line.text)}</span>"
+        for line in lines
+    )
+    return f"{_PRE}{chr(10).join(spans)}</pre>"
+
+
+def started(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Take the first piece now, so that a missing content shows before the answer has begun."""
+    first = next(pieces, b"")
+
+    def all_pieces() -> Iterator[bytes]:
+        yield first
+        yield from pieces
+
+    return all_pieces()

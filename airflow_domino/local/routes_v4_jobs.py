@@ -1,0 +1,252 @@
+"""Jobs in version 4 of the API: the only generation that can stop and restart them and give their log in pieces."""
+
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter
+
+from airflow_domino.local import bodies, shapes_v4, statuses
+from airflow_domino.local.bodies import plain
+from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.ids import named_object_id, user_id
+from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
+from airflow_domino.local.parameters import check_choice
+from airflow_domino.local.platform import Platform, StartRequest, split_command
+from airflow_domino.local.state import SORT_FIELDS, Run, now_ms
+
+_V4_SORT_FIELDS = tuple(field for field in SORT_FIELDS if field != "startedTime")
+
+
+def router(platform: Platform) -> APIRouter:
+    """Make the routes.
+
+    :param platform: what they are about.
+    """
+    routes = APIRouter(prefix="/v4/jobs")
+    _add_verbs(routes, platform)
+    _add_marks(routes, platform)
+    _add_reading(routes, platform)
+    _add_results(routes, platform)
+    return routes
+
+
+def _add_verbs(routes: APIRouter, platform: Platform) -> None:
+    def answer(run: Run) -> dict[str, Any]:
+        return shapes_v4.job(platform, run)
+
+    @routes.post("/start")
+    def start(body: bodies.StartJob) -> dict[str, Any]:
+        project = platform.project(body.project_id)
+        request = StartRequest(
+            command=body.command_to_run,
+            arguments=split_command(body.command_to_run),
+            title=body.title,
+            tier_id=body.override_hardware_tier_id,
+            environment_id=body.environment_id,
+            environment_revision_spec=plain(body.environment_revision_spec),
+            commit_id=body.commit_id,
+            git_ref=plain(body.main_repo_git_ref),
+            compute_cluster=plain(body.compute_cluster_properties),
+            external_volumes=body.external_volume_mounts or (),
+        )
+        return answer(platform.start(project, request))
+
+    @routes.post("/stop")
+    def stop(body: bodies.StopJob) -> dict[str, Any]:
+        return answer(platform.stop(platform.run(body.job_id), keep_results=body.commit_results))
+
+    @routes.post("/restart")
+    def restart(body: bodies.RestartJob) -> dict[str, Any]:
+        run = platform.run(body.job_id)
+        return answer(platform.restart(run, same_commit=body.should_use_original_input_commit))
+
+    @routes.post("/{project_id}/resolveJobDefaults")
+    def resolve_defaults(project_id: str, body: bodies.JobDefaults) -> dict[str, Any]:
+        request = StartRequest(
+            command="",
+            arguments=[],
+            tier_id=body.hardware_tier_id.value if body.hardware_tier_id else None,
+            environment_id=body.environment_id,
+            environment_revision_spec=plain(body.environment_revision_spec),
+            commit_id=body.commit_id,
+            git_ref=plain(body.main_repo_git_ref),
+            compute_cluster=plain(body.compute_cluster_properties),
+            external_volumes=body.external_volume_mount_ids or (),
+        )
+        run = platform.resolve(platform.project(project_id), request)
+        return {
+            "commitId": run.input_commit,
+            "hardwareTierId": {"value": run.tier_id},
+            "environmentId": run.environment_id,
+            "environmentRevisionSpec": {"revisionId": platform.environment_of(run).revision_id},
+            "datasetSnapshots": [],
+            "netAppVolumeSnapshots": [],
+            "externalVolumeMountIds": [],
+            "netAppVolumeIds": [],
+            "volumeSizeGiB": body.volume_size_gib or 10.0,
+            **shapes_v4.present(mainRepoGitRef=run.git_ref, computeClusterProperties=run.compute_cluster),
+        }
+
+
+def _add_marks(routes: APIRouter, platform: Platform) -> None:
+    def answer(run: Run) -> dict[str, Any]:
+        return shapes_v4.job(platform, run)
+
+    @routes.post("/archive")
+    def archive(body: bodies.OneJob) -> dict[str, Any]:
+        run = platform.run(body.job_id)
+        return answer(platform.state.change_run(run.id, lambda run: replace(run, is_archived=True)))
+
+    @routes.post("/{job_id}/name")
+    def rename(job_id: str, body: bodies.JobName) -> dict[str, Any]:
+        run = platform.run(job_id)
+        return answer(platform.state.change_run(run.id, lambda run: replace(run, title=body.name)))
+
+    @routes.post("/{job_id}/tag")
+    def add_tag(job_id: str, body: bodies.NewTag) -> dict[str, Any]:
+        run = platform.run(job_id)
+        tag_id = named_object_id("tag", f"{run.project_id}/{body.tag_name}")
+        tag = {
+            "tagId": tag_id,
+            "name": body.tag_name,
+            "createdBy": user_id(platform.user),
+            "createdAt": now_ms(),
+            "projectId": run.project_id,
+        }
+
+        def change(run: Run) -> Run:
+            return replace(run, tags=[*(known for known in run.tags if known["tagId"] != tag_id), tag])
+
+        platform.state.change_run(run.id, change)
+        return {"tagId": tag_id, "name": body.tag_name}
+
+    @routes.delete("/{job_id}/tag")
+    def remove_tag(job_id: str, body: bodies.OldTag) -> dict[str, Any]:
+        run = platform.run(job_id)
+        found = next((tag for tag in run.tags if tag["tagId"] == body.tag_id), None)
+        if found is None:
+            raise NotFound(f"Job {job_id} has no tag with the id {body.tag_id}")
+
+        def change(run: Run) -> Run:
+            return replace(run, tags=[tag for tag in run.tags if tag["tagId"] != body.tag_id])
+
+        platform.state.change_run(run.id, change)
+        return {"tagId": body.tag_id, "name": found["name"]}
+
+
+def _add_reading(routes: APIRouter, platform: Platform) -> None:
+    @routes.get("")
+    def list_jobs(
+        projectId: str,  # noqa: N803 - the parameter's name in the API
+        order_by: str = "number",
+        sort_by: str = "desc",
+        page_size: int = 3,
+        page_no: int = 1,
+        show_archived: bool = False,
+        status: str = "all",
+        tag: str | None = None,
+        query: str | None = None,
+        dominoStatsSortFieldName: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        project = platform.project(projectId)
+        check_choice("order_by", order_by, _V4_SORT_FIELDS)
+        check_choice("sort_by", sort_by, ("asc", "desc"))
+        check_choice("status", status, ("all", "archived", *statuses.GROUPS))
+        if page_size < 0 or page_no < 1:
+            raise BadRequest("page_no begins at 1, and page_size must not be negative")
+        offset = (page_no - 1) * page_size
+        page = platform.state.list_runs(
+            project.id,
+            group=status,
+            sort_field=order_by,
+            descending=sort_by == "desc",
+            show_archived=show_archived,
+            tag=tag,
+            text=query,
+            stat=dominoStatsSortFieldName,
+            offset=offset,
+            limit=page_size,
+        )
+        names = sorted({stat["name"] for run in page.runs for stat in run.stats})
+        return {
+            "jobs": [shapes_v4.job(platform, run) for run in page.runs],
+            "totalCount": page.total,
+            "pagination": {
+                "offset": offset,
+                "limit": page_size,
+                "sortBy": sort_by,
+                "orderBy": order_by,
+                **shapes_v4.present(dominoStatsSortFieldName=dominoStatsSortFieldName),
+            },
+            "dominoStatColumns": names,
+        }
+
+    @routes.get("/getStatus/values")
+    def status_values() -> dict[str, list[str]]:
+        return {group: list(words) for group, words in statuses.GROUPS.items()} | {"archived": list(statuses.COMPLETED)}
+
+    @routes.get("/{job_id}")
+    def job(job_id: str) -> dict[str, Any]:
+        return shapes_v4.job(platform, platform.run(job_id))
+
+    @routes.get("/{job_id}/tags")
+    def tags(job_id: str) -> list[dict[str, Any]]:
+        return platform.run(job_id).tags
+
+
+def _add_results(routes: APIRouter, platform: Platform) -> None:
+    @routes.get("/{job_id}/logsWithProblemSuggestions")
+    def log(
+        job_id: str,
+        logType: str = "console",  # noqa: N803
+        limit: int = LARGEST_PAGE,
+        offset: int = 0,
+        latestTimeNano: str = "0",  # noqa: N803
+    ) -> dict[str, Any]:
+        run = platform.run(job_id)
+        check_choice("logType", logType, tuple(name for name in LOG_TYPES if name != "complete"))
+        page = read_page(platform, run, LOG_TYPES[logType], cursor=latestTimeNano, limit=limit, offset=offset)
+        content = [
+            {
+                "timestamp": line.time_ns // 1_000_000,
+                "logType": line.stream,
+                "log": line.text,
+                "size": len(line.content),
+            }
+            for line in page.lines
+        ]
+        pagination = {"limit": min(limit, LARGEST_PAGE), "offset": offset, "latestTimeNano": page.cursor}
+        logset = {"logContent": content, "isComplete": page.is_complete, "pagination": pagination}
+        problem = run.failure_message
+        suggestion = {"problemSuggestion": {"problem": problem, "helpLink": ""}} if problem else {}
+        return {"logset": logset, **suggestion}
+
+    @routes.get("/{job_id}/runtimeExecutionDetails")
+    def runtime_details(job_id: str) -> dict[str, Any]:
+        run = platform.run(job_id)
+        return shapes_v4.runtime_details(platform.environment_of(run), platform.tier_of(run), run)
+
+    @routes.get("/{job_id}/results")
+    def results(job_id: str, projectId: str) -> dict[str, Any]:  # noqa: N803
+        run = platform.run(job_id)
+        project = platform.project(projectId)
+        if run.project_id != project.id:
+            raise NotFound(f"There is no job with the id {job_id} in project {project.full_name}")
+        if run.output_commit is None:
+            return {"commitId": run.input_commit, "fileMetadata": []}
+        repository = platform.repository(project.id)
+        before = {file.path: file.key for file in repository.files(run.input_commit)}
+        files = [file for file in repository.files(run.output_commit) if before.get(file.path) != file.key]
+        return {
+            "commitId": run.output_commit,
+            "fileMetadata": [
+                {
+                    "contentId": file.key,
+                    "filename": file.path,
+                    "size": file.size,
+                    "lastModified": file.last_modified,
+                    "author": run.started_by,
+                }
+                for file in files
+            ],
+        }

@@ -1,0 +1,201 @@
+"""Runs: from the queue, through a place on their tier, to their results."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from airflow_domino.local import processes, statuses
+from airflow_domino.local.environments import Environment
+from airflow_domino.local.execution import INTERRUPTED_MESSAGE, Execution, Workplace
+from airflow_domino.local.logs import RunLog
+from airflow_domino.local.repository import ProjectRepository
+from airflow_domino.local.state import Run, State, now_ms
+from airflow_domino.local.tiers import Tier
+
+logger = logging.getLogger(__name__)
+
+_SHUTDOWN_GRACE = 2.0
+
+
+@dataclass
+class Runner:
+    """Starts queued runs where their tier has room, oldest first, and stops runs.
+
+    :param state: where runs are remembered.
+    :param repository: gives the files of a project by its id.
+    :param tiers: the tiers, by id.
+    :param environments: the environments, by id.
+    :param root: folder under which runs work (``work``) and have their logs (``logs``).
+    :param user: name of the user.
+    :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
+    """
+
+    state: State
+    repository: Callable[[str], ProjectRepository]
+    tiers: Mapping[str, Tier]
+    environments: Mapping[str, Environment]
+    root: Path
+    user: str
+    stop_grace: float = 10.0
+    api_host: str = ""
+    user_host: str = ""
+    _executions: dict[str, Execution] = field(default_factory=dict)
+    _threads: set[threading.Thread] = field(default_factory=set)
+    _wake: threading.Condition = field(default_factory=threading.Condition)
+    _is_closing: bool = False
+
+    def start(self, api_host: str, user_host: str) -> None:
+        """Settle what an earlier server left, and begin to start queued runs.
+
+        :param api_host: address by which runs reach this server.
+        :param user_host: address by which people reach it.
+        """
+        self.api_host, self.user_host = api_host, user_host
+        self._settle_interrupted()
+        threading.Thread(target=self._schedule, name="queue", daemon=True).start()
+
+    def look(self) -> None:
+        """Look at the queue again, since a run was added or a place became free."""
+        with self._wake:
+            self._wake.notify_all()
+
+    def stop(self, run_id: str, *, keep_results: bool) -> Run:
+        """Wish a run stopped. A run that has ended, or that is only saving its results, stays as it is.
+
+        :param run_id: which run.
+        :param keep_results: whether what it wrote until now becomes its results.
+        """
+        wish = statuses.STOP_REQUESTED if keep_results else statuses.STOP_AND_DISCARD_REQUESTED
+
+        def change(run: Run) -> Run:
+            can_stop = run.status in statuses.WAITING + statuses.EXECUTING and run.status != statuses.FINISHING
+            return (
+                replace(run, status=wish, keep_results=keep_results)
+                if can_stop and run.status not in _STOPPING
+                else run
+            )
+
+        with self._wake:
+            run = self.state.change_run(run_id, change)
+            execution = self._executions.get(run_id)
+            if execution is not None:
+                execution.wake.set()
+            elif run.status in statuses.STOP_WISHES:
+                run = self.state.change_run(
+                    run_id, lambda run: replace(run, status=statuses.STOPPED, completed_at=now_ms(), saved_at=now_ms())
+                )
+        return run
+
+    def log(self, run_id: str) -> RunLog:
+        """Give the log of a run."""
+        execution = self._executions.get(run_id)
+        return execution.log if execution is not None else RunLog(self._log_folder(run_id))
+
+    def run_of_key(self, key: str) -> str | None:
+        """Give the id of the executing run that was given this key, if there is one."""
+        executions = list(self._executions.values())
+        return next((execution.run.id for execution in executions if execution.key == key), None)
+
+    def close(self) -> None:
+        """End all runs with everything that they started, and wait until that is done. Queued runs stay queued."""
+        with self._wake:
+            self._is_closing = True
+            for execution in self._executions.values():
+                execution.interrupt()
+            self._wake.notify_all()
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+
+    def _settle_interrupted(self) -> None:
+        for run in self.state.runs_with_status(statuses.EXECUTING):
+            processes.end_run(run.id, None, _SHUTDOWN_GRACE)
+            ended = statuses.STOPPED if run.status in _STOPPING else statuses.ERROR
+            self.state.change_run(run.id, lambda run, ended=ended: interrupted(run, ended))  # type: ignore[misc]
+            self.log(run.id).say("stderr", INTERRUPTED_MESSAGE)
+        for run_id, tier_id in self.state.queue():
+            if tier_id not in self.tiers:
+                self.state.change_run(
+                    run_id, lambda run: _failed(run, f"There is no hardware tier {run.tier_id} any more")
+                )
+
+    def _schedule(self) -> None:
+        while True:
+            with self._wake:
+                if self._is_closing:
+                    return
+                self._start_what_fits()
+                self._wake.wait()
+
+    def _start_what_fits(self) -> None:
+        places = {tier.id: tier.capacity for tier in self.tiers.values()}
+        for execution in self._executions.values():
+            places[execution.run.tier_id] = places.get(execution.run.tier_id, 0) - 1
+        for run_id, tier_id in self.state.queue():
+            if places.get(tier_id, 0) < 1:
+                continue
+            run = self.state.change_run(run_id, lambda run: replace(run, status=statuses.SCHEDULED))
+            places[tier_id] -= 1
+            self._execute(run)
+
+    def _execute(self, run: Run) -> None:
+        project = self.state.project(run.project_id)
+        if project is None:
+            raise LookupError(f"run {run.id} belongs to no project")
+        workplace = Workplace(
+            project=project,
+            repository=self.repository(project.id),
+            environment=self.environments.get(run.environment_id) or next(iter(self.environments.values())),
+            tier=self.tiers[run.tier_id],
+            folder=self.root / "work" / run.id,
+            datasets=self.root / "datasets" / project.id,
+            api_host=self.api_host,
+            user_host=self.user_host,
+            user=self.user,
+            stop_grace=self.stop_grace,
+        )
+        execution = Execution(run, workplace, self.state, RunLog(self._log_folder(run.id)))
+        thread = threading.Thread(target=self._complete, args=(execution,), name=f"run {run.id}")
+        self._executions[run.id] = execution
+        self._threads.add(thread)
+        thread.start()
+
+    def _complete(self, execution: Execution) -> None:
+        try:
+            execution.execute()
+        finally:
+            with self._wake:
+                del self._executions[execution.run.id]
+                self._threads.discard(threading.current_thread())
+                self._wake.notify_all()
+
+    def _log_folder(self, run_id: str) -> Path:
+        return self.root / "logs" / run_id
+
+
+_STOPPING: Sequence[str] = (*statuses.STOP_WISHES, statuses.STOPPING)
+
+
+def interrupted(run: Run, status: str = statuses.ERROR) -> Run:
+    """Give the value of a run that the end of the server cut short.
+
+    :param run: the run.
+    :param status: the status that it ends in.
+    """
+    if run.is_completed:
+        return run
+    now = now_ms()
+    ended = replace(run, status=status, completed_at=run.completed_at or now, saved_at=now)
+    if status == statuses.ERROR:
+        ended = replace(ended, failure_reason="ServerEnded", failure_message=INTERRUPTED_MESSAGE)
+    return ended
+
+
+def _failed(run: Run, message: str) -> Run:
+    now = now_ms()
+    ended = replace(run, status=statuses.ERROR, completed_at=now, saved_at=now)
+    return replace(ended, failure_reason="NoSuchTier", failure_message=message)

@@ -1,0 +1,154 @@
+"""The web server: its routes put together, and its life from readiness to the end of all runs."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from airflow_domino.local import control, pages, routes_public, routes_v1, routes_v4_jobs, routes_v4_projects
+from airflow_domino.local.errors import ApiError, error_body
+from airflow_domino.local.faults import Faults
+from airflow_domino.local.gate import Access, Gate
+from airflow_domino.local.ids import named_object_id
+from airflow_domino.local.platform import Platform
+
+logger = logging.getLogger(__name__)
+
+# The release of Domino whose API documents this server was written from.
+DOMINO_VERSION = "6.3.0"
+
+
+def create_app(platform: Platform, access: Access) -> ASGIApp:
+    """Put the server together.
+
+    :param platform: what it serves.
+    :param access: who may come in.
+    """
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    faults = Faults(app)
+
+    @app.get("/version")
+    def version() -> dict[str, Any]:
+        build = named_object_id("build", DOMINO_VERSION)
+        return {
+            "version": DOMINO_VERSION,
+            "buildId": build,
+            "buildUrl": "",
+            "commitId": build,
+            "commitUrl": "",
+            "timestamp": "1970-01-01T00:00:00Z",
+        }
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    _add_error_handlers(app)
+    app.include_router(routes_v4_jobs.router(platform))
+    app.include_router(routes_v4_projects.router(platform))
+    app.include_router(routes_public.router(platform))
+    app.include_router(control.router(platform, faults))
+    app.include_router(routes_v1.router(platform))
+    app.include_router(pages.router(platform))
+    return Gate(faults, platform, access)
+
+
+def serve(platform: Platform, access: Access, *, host: str, port: int, public_url: str | None) -> None:
+    """Serve until SIGTERM or SIGINT; then end all runs.
+
+    As soon as requests are answered, one line of JSON on the standard output says where and with which token.
+
+    :param platform: what to serve.
+    :param access: who may come in.
+    :param host: address to listen on.
+    :param port: port to listen on; 0 takes a free one.
+    :param public_url: address under which people reach the server; None is the address it listens on.
+    """
+    with _listening(host, port) as listener:
+        number = listener.getsockname()[1]
+        own_url = f"http://{_reachable(host)}:{number}"
+        user_url = (public_url or own_url).rstrip("/")
+        platform.runner.start(own_url, user_url)
+        config = uvicorn.Config(
+            create_app(platform, access), log_config=None, access_log=False, timeout_graceful_shutdown=3, lifespan="off"
+        )
+        server = _Server(config, {"url": user_url, "token": platform.secret, "projects": _projects(platform)})
+        asyncio.run(server.serve(sockets=[listener]))
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and ends with a clean exit status on a signal."""
+
+    def __init__(self, config: uvicorn.Config, announcement: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(f"{json.dumps(self._announcement)}\n")
+        sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Unlike uvicorn's own, this does not raise the signal again once the server has ended.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle_exit)
+        yield
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    def answer(request: Request, status: int, message: str) -> JSONResponse:
+        return JSONResponse(error_body(request.url.path, status, message), status_code=status)
+
+    @app.exception_handler(ApiError)
+    async def api_error(request: Request, error: ApiError) -> JSONResponse:
+        return answer(request, error.status, error.message)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+        return answer(request, 400, f"The request failed validation of its JSON or parameters: {problems}")
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        return answer(request, error.status_code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        logger.error("%s %s", request.method, request.url.path, exc_info=error)
+        return answer(request, 500, "The local Domino has met an error of its own; its log tells more")
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(512)
+        yield listener
+
+
+def _reachable(host: str) -> str:
+    """Give the address by which processes of this machine reach a server that listens on an address."""
+    if host in ("", "0.0.0.0"):  # noqa: S104 - compared, not listened on
+        return "127.0.0.1"
+    if ":" in host:
+        return "[::1]" if host == "::" else f"[{host}]"
+    return host
+
+
+def _projects(platform: Platform) -> list[dict[str, str]]:
+    return [{"id": project.id, "owner": project.owner, "name": project.name} for project in platform.state.projects()]

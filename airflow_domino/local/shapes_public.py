@@ -1,0 +1,174 @@
+"""Answers of the public API, in the shapes of Domino's own document of it (6.3.0)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_domino.local import shapes_v4, statuses
+from airflow_domino.local.environments import Environment
+from airflow_domino.local.ids import user_id
+from airflow_domino.local.platform import Capacity, Platform
+from airflow_domino.local.shapes_v4 import iso_time, present
+from airflow_domino.local.state import Project, Run
+from airflow_domino.local.tiers import Tier
+
+_CLUSTER_WORDS = {"spark": "Spark", "ray": "Ray", "dask": "Dask", "mpi": "MPI"}
+
+
+def job(run: Run) -> dict[str, Any]:
+    """Shape a run as ``JobV1``, an entry of the list."""
+    times = {
+        "submissionTime": run.submitted_at,
+        "startTime": run.started_at,
+        "completedTime": run.completed_at,
+    }
+    shape: dict[str, Any] = {
+        "id": run.id,
+        "number": run.number,
+        "runCommand": run.command,
+        "status": {
+            "executionStatus": run.status,
+            "isCompleted": run.is_completed,
+            "isArchived": run.is_archived,
+            "isScheduled": False,
+        },
+        "stageTimes": {name: iso_time(time) for name, time in times.items() if time is not None},
+        "startedById": user_id(run.started_by),
+        "commitDetails": present(inputCommitId=run.input_commit, outputCommitId=run.output_commit),
+        "dominoStats": run.stats,
+        "datasetMounts": [],
+        "externalVolumeMounts": [],
+        "gitRepos": [],
+        "netAppVolumeMounts": [],
+        "projects": [],
+    }
+    if run.git_ref is not None:
+        shape["mainRepoGitRef"] = present(refType=run.git_ref.get("type"), value=run.git_ref.get("value"))
+    return shape | present(title=run.title, computeCluster=_cluster(run.compute_cluster))
+
+
+def job_details(platform: Platform, run: Run) -> dict[str, Any]:
+    """Shape a run as ``JobDetailsV1``, the answer of start and get."""
+    shape = job(run) | {"commentsCount": 0, "goalIds": [], "tags": [_tag(tag) for tag in run.tags]}
+    if run.status == statuses.QUEUED:
+        shape["queuedJobStatusDetails"] = {
+            "expectedWait": "unknown",
+            "explanation": platform.queue_explanation(run),
+            "helpText": "",
+        }
+    return shape
+
+
+def project(platform: Platform, project: Project) -> dict[str, Any]:
+    """Shape a project."""
+    return {
+        "id": project.id,
+        "name": project.name,
+        "description": "",
+        "ownerId": user_id(project.owner),
+        "ownerUsername": project.owner,
+        "visibility": "Private",
+        "collaborators": [],
+        "isRestricted": False,
+    }
+
+
+def hardware_tier(tier: Tier, capacity: Capacity) -> dict[str, Any]:
+    """Shape a tier as ``HardwareTierV1``."""
+    v4 = shapes_v4.hardware_tier(tier, capacity)["hardwareTier"]
+    shape = {
+        "id": tier.id,
+        "name": tier.name,
+        "centsPerMinute": tier.cents_per_minute,
+        "resources": {
+            "cores": tier.cores,
+            "memory": {"value": tier.memory_gib, "units": "GiB"},
+            "allowSharedMemoryToExceedDefault": False,
+        },
+        "flags": {
+            "isDefault": tier.is_default,
+            "isGlobal": True,
+            "isVisible": True,
+            "isArchived": tier.is_archived,
+            "isDataAnalystTier": False,
+        },
+        "capacity": {
+            "executingRuns": capacity.executing,
+            "queuedRuns": capacity.queued,
+            "numberOfExecutors": 1,
+            "maxNumberOfExecutors": 1,
+            "maxConcurrentRuns": capacity.limit,
+            "availableCapacityWithoutLaunching": capacity.free,
+            "maxAvailableCapacity": capacity.free,
+            "capacityLevel": "CanExecuteWithCurrentInstances" if capacity.free else "Full",
+        },
+        "maxSimultaneousExecutions": tier.capacity,
+        "podCustomization": {},
+        "metadata": {},
+        "creationTime": v4["creationTime"],
+        "updateTime": v4["updateTime"],
+        "dataPlaneId": v4["dataPlaneId"],
+    }
+    return shape | present(gpuConfiguration=v4.get("gpuConfiguration"))
+
+
+def environment(environment: Environment) -> dict[str, Any]:
+    """Shape an environment."""
+    revision = {"id": environment.revision_id, "number": 1, "status": "succeeded", "availableTools": []}
+    return {
+        "id": environment.id,
+        "name": environment.name,
+        "archived": False,
+        "visibility": "global",
+        "rebuildOnBaseChanges": "never",
+        "supportedClusters": [],
+        "latestRevision": revision,
+        "selectedRevision": revision,
+    }
+
+
+def user(platform: Platform) -> dict[str, Any]:
+    """Shape the one user."""
+    return {**shapes_v4.user(platform), "roles": ["Practitioner"]}
+
+
+def cluster_to_v4(cluster: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Turn the public API's wording of a compute cluster into version 4's, in which runs keep it."""
+    if cluster is None:
+        return None
+    kept = {name: cluster[name] for name in ("computeEnvironmentId", "workerCount")}
+    master, storage = cluster.get("masterHardwareTierId"), cluster.get("workerStorageMB")
+    return {
+        **kept,
+        "clusterType": _CLUSTER_WORDS[cluster["clusterType"]],
+        "workerHardwareTierId": {"value": cluster["workerHardwareTier"]},
+        **present(
+            masterHardwareTierId=master and {"value": master},
+            maxWorkerCount=cluster.get("maxWorkerCount"),
+            workerStorage=storage and {"value": storage, "unit": "MB"},
+        ),
+    }
+
+
+def _cluster(cluster: dict[str, Any] | None) -> dict[str, Any] | None:
+    if cluster is None:
+        return None
+    shape = {
+        "clusterType": cluster["clusterType"].lower(),
+        "computeEnvironmentId": cluster["computeEnvironmentId"],
+        "workerCount": cluster["workerCount"],
+        "workerHardwareTier": cluster["workerHardwareTierId"]["value"],
+    }
+    master = cluster.get("masterHardwareTierId")
+    return shape | present(
+        masterHardwareTierId=master and master["value"], maxWorkerCount=cluster.get("maxWorkerCount")
+    )
+
+
+def _tag(tag: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": tag["tagId"],
+        "name": tag["name"],
+        "creatorId": tag["createdBy"],
+        "createdAt": iso_time(tag["createdAt"]),
+    }

@@ -1,0 +1,285 @@
+"""Answers of version 4 of the API, in the shapes of Domino's own document of it (4.0.0, of Domino 6.3)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from airflow_domino.local import statuses
+from airflow_domino.local.environments import Environment
+from airflow_domino.local.ids import named_object_id, user_id
+from airflow_domino.local.platform import Capacity, Platform
+from airflow_domino.local.repository import FileInfo
+from airflow_domino.local.state import Project, Run
+from airflow_domino.local.tiers import Tier
+
+_HELP = "Wait for a place, stop other runs, or start the run on another hardware tier."
+_EPOCH = "1970-01-01T00:00:00.000Z"
+_STAGE_ID = named_object_id("stage", "none")
+
+
+def job(platform: Platform, run: Run) -> dict[str, Any]:
+    """Shape a run as ``Job``, the answer of start, stop, restart, archive and get."""
+    shape: dict[str, Any] = {
+        "id": run.id,
+        "number": run.number,
+        "projectId": run.project_id,
+        "jobRunCommand": run.command,
+        "statuses": {
+            "isCompleted": run.is_completed,
+            "isArchived": run.is_archived,
+            "isScheduled": False,
+            "executionStatus": run.status,
+        },
+        "stageTime": present(
+            submissionTime=run.submitted_at, runStartTime=run.started_at, completedTime=run.completed_at
+        ),
+        "startedBy": {"id": user_id(run.started_by), "username": run.started_by},
+        "commitDetails": present(inputCommitId=run.input_commit, outputCommitId=run.output_commit),
+        "tags": run.tags,
+        "dominoStats": run.stats,
+        "commentsCount": 0,
+        "goalIds": [],
+        "dependentRepositories": [],
+        "dependentDatasetMounts": [],
+        "dependentProjects": [],
+        "dependentExternalVolumeMounts": [],
+        "dependentNetAppVolumeMounts": [],
+        "suggestDatasets": False,
+        "snapshotDatasetsOnCompletion": False,
+        "snapshotNetAppVolumesOnCompletion": False,
+    }
+    if run.status == statuses.QUEUED:
+        shape["queuedJobHistoryDetails"] = {
+            "expectedWait": "unknown",
+            "explanation": platform.queue_explanation(run),
+            "helpText": _HELP,
+        }
+    if run.failure_reason is not None:
+        shape["abnormalStatus"] = {
+            "runFailureReason": run.failure_reason,
+            "runFailureMessage": run.failure_message or "",
+        }
+    return shape | present(title=run.title, mainRepoGitRef=run.git_ref, computeCluster=run.compute_cluster)
+
+
+def runtime_details(environment: Environment, tier: Tier, run: Run) -> dict[str, Any]:
+    """Shape where a run executes: the only answer that names its tier and its environment."""
+    return {
+        "environment": {
+            "environmentId": environment.id,
+            "environmentName": environment.name,
+            "environmentRevisionId": environment.revision_id,
+            "revisionNumber": 1,
+            "environmentRevisionSpec": run.environment_revision_spec,
+        },
+        "hardwareTier": {"id": tier.id, "name": tier.name, "isArchived": tier.is_archived},
+    }
+
+
+def gateway_project(platform: Platform, project: Project) -> dict[str, Any]:
+    """Shape a project as ``findProjectByOwnerAndName`` does."""
+    tier = platform.default_tier
+    count = platform.state.list_runs(project.id, show_archived=True, limit=0).total
+    return {
+        "id": project.id,
+        "name": project.name,
+        "description": "",
+        "owner": {"id": user_id(project.owner), "userName": project.owner},
+        "visibility": "Private",
+        "hardwareTierId": tier.id,
+        "hardwareTierName": tier.name,
+        "environmentName": platform.default_environment.name,
+        "requestingUserRole": "Owner" if project.owner == platform.user else "Contributor",
+        "totalRunTime": "",
+        "tags": [],
+        "numComments": 0,
+        "runsCountByType": [{"runType": "Batch", "count": count}],
+        "allowedOperations": ["ChangeProjectSettings", "Run", "Edit", "BrowseReadFiles", "EditTags", "ViewRuns"],
+        "details": {"updatedAt": iso_time(project.created_at), "isRestricted": False, "projectType": "Analytic"},
+        "stageId": _STAGE_ID,
+        "status": {"status": "active", "isBlocked": False},
+    }
+
+
+def listed_project(platform: Platform, project: Project, relationship: str) -> dict[str, Any]:
+    """Shape a project as the gateway's list does."""
+    counts = {
+        group: platform.state.list_runs(project.id, group=group, show_archived=True, limit=0).total
+        for group in ("active", "completed")
+    }
+    return {
+        "id": project.id,
+        "name": project.name,
+        "ownerId": user_id(project.owner),
+        "ownerName": project.owner,
+        "description": "",
+        "visibility": "Private",
+        "tags": [],
+        "runCounts": [{"runType": "Batch", "executingCount": counts["active"], "stoppedCount": counts["completed"]}],
+        "relationship": relationship,
+        "projectType": "Analytic",
+        "stageId": _STAGE_ID,
+        "status": {"status": "active", "isBlocked": False},
+        "details": {"updatedAt": iso_time(project.created_at), "isRestricted": False},
+    }
+
+
+def hardware_tier(tier: Tier, capacity: Capacity) -> dict[str, Any]:
+    """Shape a tier as the list of a project's tiers does."""
+    shape: dict[str, Any] = {
+        "id": tier.id,
+        "name": tier.name,
+        "hwtResources": {
+            "cores": tier.cores,
+            "memory": {"value": tier.memory_gib, "unit": "GiB"},
+            "allowSharedMemoryToExceedDefault": False,
+        },
+        "hwtFlags": {
+            "isDefault": tier.is_default,
+            "isVisible": True,
+            "isGlobal": True,
+            "isArchived": tier.is_archived,
+            "isFree": tier.cents_per_minute == 0,
+            "isDataAnalystTier": False,
+            "isAllowedDuringTrial": True,
+        },
+        "clusterType": "Kubernetes",
+        "centsPerMinute": tier.cents_per_minute,
+        "creationTime": _EPOCH,
+        "updateTime": _EPOCH,
+        "maxSimultaneousExecutions": tier.capacity,
+        "podCustomization": {
+            "additionalRequests": {},
+            "additionalLimits": {},
+            "additionalAnnotations": {},
+            "additionalLabels": {},
+            "hugepages": {},
+            "capabilities": [],
+        },
+        "dataPlaneId": _DATA_PLANE["id"],
+        "metadata": {},
+    }
+    if tier.gpus:
+        shape["gpuConfiguration"] = {"numberOfGpus": tier.gpus, "gpuKey": "nvidia.com/gpu"}
+    return {"hardwareTier": shape, "capacity": tier_capacity(capacity), "dataPlane": _DATA_PLANE}
+
+
+def tier_capacity(capacity: Capacity) -> dict[str, Any]:
+    """Shape how full a tier is."""
+    return {
+        "currentNumberOfExecutors": 1,
+        "maximumNumberOfExecutors": 1,
+        "numberOfCurrentlyExecutingRuns": capacity.executing,
+        "numberOfQueuedRuns": capacity.queued,
+        "maximumConcurrentRuns": capacity.limit,
+        "availableCapacityWithoutLaunching": capacity.free,
+        "maximumAvailableCapacity": capacity.free,
+        "capacityLevel": "CAN_EXECUTE_WITH_CURRENT_INSTANCES" if capacity.free else "FULL",
+    }
+
+
+def useable_environments(platform: Platform) -> dict[str, Any]:
+    """Shape the environments that a project may use, and its own choice."""
+    selected = platform.default_environment
+    return {
+        "currentlySelectedEnvironment": {
+            "id": selected.id,
+            "name": selected.name,
+            "v2EnvironmentDetails": {
+                "latestRevision": 1,
+                "latestRevisionUrl": "",
+                "latestRevisionStatus": "Succeeded",
+                "selectedRevision": 1,
+                "selectedRevisionId": selected.revision_id,
+            },
+            "supportedClusters": [],
+        },
+        "environments": [
+            {
+                "id": environment.id,
+                "archived": False,
+                "name": environment.name,
+                "version": 2,
+                "visibility": "Global",
+                "supportedClusters": [],
+                "activeRevisionNumber": 1,
+                "activeRevisionId": environment.revision_id,
+            }
+            for environment in platform.environments
+        ],
+    }
+
+
+def user(platform: Platform) -> dict[str, Any]:
+    """Shape the one user."""
+    return {
+        "id": user_id(platform.user),
+        "userName": platform.user,
+        "fullName": platform.user,
+        "firstName": platform.user,
+        "lastName": "",
+        "avatarUrl": "",
+    }
+
+
+def browsed_file(project: Project, commit_id: str, file: FileInfo) -> dict[str, Any]:
+    """Shape a file as ``browseFiles`` does."""
+    name = file.path.rpartition("/")[2]
+    return {
+        "path": file.path,
+        "name": name,
+        "size": file.size,
+        "sizeLabel": f"{file.size} B",
+        "lastModified": file.last_modified,
+        "key": file.key,
+        "goalIds": [],
+        "quotedFilePath": quote(file.path),
+        "isFileLaunchableAsNotebook": False,
+        "isFileRunnableFromView": name.endswith((".py", ".sh")),
+        "isFileRunnableAsApp": False,
+    }
+
+
+def project_file(file: FileInfo) -> dict[str, Any]:
+    """Shape a file as ``ProjectFile``, the answer of an upload."""
+    return {
+        "path": file.path,
+        "lastModified": file.last_modified,
+        "size": file.size,
+        "key": file.key,
+        "goalIds": [],
+    }
+
+
+def iso_time(milliseconds: int) -> str:
+    """Write a time as ISO 8601 does, in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def present(**values: Any) -> dict[str, Any]:
+    """Leave out the fields that have no value, as Domino's optional fields are left out and not null."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+_DATA_PLANE: dict[str, Any] = {
+    "id": named_object_id("data plane", "local"),
+    "name": "Local",
+    "namespace": "local",
+    "isLocal": True,
+    "configuration": {},
+    "status": {
+        "state": "Healthy",
+        "message": "",
+        "agentVersion": "",
+        "catalogVersion": "",
+        "requiresUpgrade": False,
+        "supportsUpgrade": False,
+    },
+    "isHealthy": True,
+    "isArchived": False,
+    "isFileSyncDisabled": False,
+    "isLocked": False,
+}

@@ -1,0 +1,101 @@
+"""From the arguments of ``serve`` to a running server."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from airflow_domino.local import server
+from airflow_domino.local.command import TOKEN_VARIABLE
+from airflow_domino.local.environments import Environment
+from airflow_domino.local.gate import Access, host_name
+from airflow_domino.local.platform import RESULTS_SETTINGS, Platform, RootInUseError, kept_secret
+from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
+
+# What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.
+CANNOT_START = (ValueError, OSError, RootInUseError)
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Serve until a signal ends it.
+
+    :param args: what the arguments of :func:`airflow_domino.local.command.add_serve_arguments` were parsed to.
+    :raises ValueError: when a setting cannot be used.
+    :raises OSError: when the folder or the port cannot be used.
+    :raises RootInUseError: when another server works in the folder.
+    """
+    logging.basicConfig(
+        level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    platform = _platform(args)
+    try:
+        names = [*args.allow_host, host_name(args.url.partition("//")[2]) if args.url else args.host]
+        access = Access(frozenset(name.lower() for name in names), args.open_pages)
+        server.serve(platform, access, host=args.host, port=args.port, public_url=args.url)
+    finally:
+        platform.close()
+
+
+def _platform(args: argparse.Namespace) -> Platform:
+    projects = [_project(text) for text in args.project]
+    results = [_results(text) for text in args.results]
+    environments = [_environment(text) for text in args.environment]
+    platform = Platform(
+        root=args.root,
+        token=_token(args),
+        user=args.user,
+        tiers=load_tiers(args.tiers) if args.tiers else DEFAULT_TIERS,
+        environments=environments,
+        python=_interpreter(args.python) if args.python else None,
+        stop_grace=args.stop_grace,
+    )
+    try:
+        for full_name, folder in projects:
+            wanted = [setting for name, setting in results if name in (None, full_name)]
+            platform.add_project(full_name, folder, wanted[-1] if wanted else None)
+    except BaseException:
+        platform.close()
+        raise
+    return platform
+
+
+def _token(args: argparse.Namespace) -> str | None:
+    if args.token is not None and args.token_file is not None:
+        raise ValueError("--token and --token-file exclude each other")
+    token: str | None = args.token if args.token is not None else os.environ.get(TOKEN_VARIABLE)
+    if args.token_file is not None:
+        token = kept_secret(args.token_file)
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
+        raise ValueError("the token must be printable ASCII without spaces around it, and not empty")
+    return token
+
+
+def _project(text: str) -> tuple[str, Path | None]:
+    full_name, has_folder, folder = text.partition("=")
+    if has_folder and not Path(folder).is_dir():
+        raise ValueError(f"--project {text}: {folder} is not a folder")
+    return full_name, Path(folder).absolute() if has_folder else None
+
+
+def _results(text: str) -> tuple[str | None, str]:
+    name, has_name, setting = text.rpartition("=")
+    if setting not in RESULTS_SETTINGS:
+        raise ValueError(f"--results {text}: expected one of {', '.join(RESULTS_SETTINGS)}")
+    return (name if has_name else None), setting
+
+
+def _environment(text: str) -> Environment:
+    name, _, python = text.partition("=")
+    if not name or not python:
+        raise ValueError(f"--environment {text}: expected NAME=PYTHON")
+    return Environment(name, _interpreter(Path(python)))
+
+
+def _interpreter(path: Path) -> Path:
+    if not os.access(path, os.X_OK) or path.is_dir():
+        raise ValueError(f"{path} is no interpreter that can be run")
+    # Made absolute, but not resolved: the link in a virtual environment is what makes it one.
+    return path.absolute()
