@@ -154,7 +154,7 @@ class EngineProcess:
         self._process = process = subprocess.Popen(
             [self._python, "-c", _START, str(_ENGINE), str(request), str(answer)],
             cwd=self._working_dir,
-            env=self._env,
+            env=self._configured(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -166,6 +166,14 @@ class EngineProcess:
             finally:
                 self.end()
         return _read_answer(answer, process.returncode)
+
+    def _configured(self) -> dict[str, str]:
+        """The environment, with the project's ``luigi.cfg`` where Luigi finds none in the working directory."""
+        project = self._request.project_path
+        ours = Path(project or self._working_dir) / "luigi.cfg"
+        if "LUIGI_CONFIG_PATH" in self._env or (self._working_dir / "luigi.cfg").exists() or not ours.is_file():
+            return self._env
+        return {**self._env, "LUIGI_CONFIG_PATH": str(ours.absolute())}
 
     def end(self) -> None:
         """End the whole process group: SIGTERM, and SIGKILL for what is left after the grace. Safe to repeat."""

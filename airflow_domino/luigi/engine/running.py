@@ -26,6 +26,8 @@ from .outcome import (
 )
 
 _MOST_NAMED = 10
+# How Luigi says it where [worker] check_complete_on_run is set (luigi.worker.TaskProcess.run).
+_STILL_FALSE = "complete() is still returning false"
 
 
 class Journal:
@@ -122,7 +124,8 @@ def _is_done(task: luigi.Task, completed: set[luigi.Task]) -> bool:
 def _explain(
     incomplete: list[luigi.Task], groups: dict[str, set[luigi.Task]], errors: dict[str, str]
 ) -> tuple[str, str]:
-    without_target = [task for task in groups["completed"] if not _is_done(task, groups["completed"])]
+    ran = groups["completed"] | {task for task in groups["failed"] if _STILL_FALSE in errors.get(task.task_id, "")}
+    without_target = _sorted(task for task in ran if not _is_done(task, groups["completed"]))
     if without_target:
         return TARGET_MISSING, " ".join(map(_without_target, without_target[:_MOST_NAMED]))
     if groups["failed"]:

@@ -211,7 +211,9 @@ def test_a_complete_that_does_not_answer_true_or_false(ask, write_module):
     assert "returned None" in answer.message
 
 
-def test_a_run_that_succeeds_without_its_target_names_the_target(ask, write_module):
+@pytest.mark.parametrize("checked_by_luigi", [False, True])
+def test_a_run_that_succeeds_without_its_target_names_the_target(ask, write_module, work, checked_by_luigi):
+    (work / "luigi.cfg").write_text(f"[worker]\ncheck_complete_on_run={checked_by_luigi}\n")
     write_module(
         "forgets",
         """

@@ -275,6 +275,14 @@ def test_the_engine_ends_when_the_process_that_started_it_is_killed(write_module
     assert ended(int((work / "engine.txt").read_text()))
 
 
+def test_the_projects_configuration_is_used_where_the_working_folder_has_none(write_module, ask, project, work):
+    write_module("numbers_of", NUMBERS)
+    (project / "luigi.cfg").write_text("[Number]\nn=7\n")
+    assert ask("check", "numbers_of:Number").facts["outputs"][0]["path"] == "numbers/7.txt"
+    (work / "luigi.cfg").write_text("[Number]\nn=8\n")
+    assert ask("check", "numbers_of:Number").facts["outputs"][0]["path"] == "numbers/8.txt"
+
+
 def ended(pid: int) -> bool:
     def is_over() -> bool:
         try:
