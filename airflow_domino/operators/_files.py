@@ -60,10 +60,10 @@ class Output:
 def place(value: Any) -> Place:
     """Read a local path, a URL or an ObjectStoragePath.
 
-    :raises ConfigurationError: when it is none of these.
+    :raises ConfigurationError: when it is none of these, or Airflow has no file system for the URL.
     """
     if isinstance(value, ObjectStoragePath):
-        return Path(value.path) if value.protocol in ("", "file") else value
+        return Path(value.path) if value.protocol in ("", "file") else _reachable(value)
     if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value.strip():
@@ -71,7 +71,17 @@ def place(value: Any) -> Place:
     if "://" not in value:
         return Path(value)
     parts = urlsplit(value)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else ObjectStoragePath(value)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else _reachable(ObjectStoragePath(value))
+
+
+def _reachable(found: ObjectStoragePath) -> ObjectStoragePath:
+    try:
+        _ = found.fs
+    except (ValueError, ImportError) as error:
+        raise ConfigurationError(
+            f"{found} cannot be read or written here: {error}; is its provider installed?"
+        ) from None
+    return found
 
 
 def base_folder(output_dir: Any) -> Place | None:
