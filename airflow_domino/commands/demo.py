@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dags", type=Path, default=SAMPLE_DAGS, metavar="DIR", help="folder of the sample DAGs")
     parser.add_argument("--airflow-port", type=int, default=8080, metavar="PORT", help="if free (default: 8080)")
-    parser.add_argument("--domino-port", type=int, default=8880, metavar="PORT", help="if free (default: 8880)")
+    parser.add_argument("--domino-port", type=int, default=8890, metavar="PORT", help="if free (default: 8890)")
     parser.add_argument(
         "--timeout", type=float, default=900, metavar="SECONDS", help="for the DAG runs to end (default: 900)"
     )

@@ -53,7 +53,7 @@ class DemoOptions:
     once: bool = False
     results: Path | None = None
     airflow_port: int = 8080
-    domino_port: int = 8880
+    domino_port: int = 8890
     timeout: float = 900
 
 
@@ -205,7 +205,9 @@ def _interruptible_once() -> Iterator[None]:
         _ignore_interrupts()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in INTERRUPTS}
+    # Under nohup the end of the terminal is ignored, and stays so.
+    heard = [number for number in INTERRUPTS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
