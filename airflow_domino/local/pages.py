@@ -181,7 +181,7 @@ def _add_files(routes: APIRouter, pages: _Pages) -> None:
 
 
 def _own_path(path: str) -> str:
-    """Give a path of this server to go to after the login; anything that could lead elsewhere becomes the first page."""
+    """Give a path of this server to go to after the login; what could lead elsewhere becomes the first page."""
     is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_own else "/"
 

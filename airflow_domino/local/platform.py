@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import logging
-import os
 import secrets
-import shlex
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,35 +16,15 @@ from airflow_domino.local.environments import Environment, default_environment
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.ids import is_commit_id, is_object_id, new_object_id
 from airflow_domino.local.repository import ProjectRepository
+from airflow_domino.local.root import claim_root, kept_secret
 from airflow_domino.local.runner import Runner
+from airflow_domino.local.starting import StartRequest, checked_revision
 from airflow_domino.local.state import Project, Run, State, now_ms
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 
 logger = logging.getLogger(__name__)
 
-REVISION_WORDS = ("ActiveRevision", "LatestRevision", "RestrictedRevision")
 RESULTS_SETTINGS = ("main", "isolated")
-
-
-class RootInUseError(RuntimeError):
-    """Another server works in the same folder."""
-
-
-@dataclass(frozen=True)
-class StartRequest:
-    """A start as all generations of the API mean it; what is None falls back to the project's defaults."""
-
-    command: str
-    arguments: list[str]
-    title: str | None = None
-    tier_id: str | None = None
-    environment_id: str | None = None
-    environment_revision_spec: Any = None
-    commit_id: str | None = None
-    git_ref: dict[str, Any] | None = None
-    compute_cluster: dict[str, Any] | None = None
-    external_volumes: Sequence[str] = ()
-    restarted_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,13 +67,7 @@ class Platform:
         check_tiers(self.tiers)
         self.environments = (default_environment(self.python), *self.environments)
         self.root = self.root.absolute()
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock_file = (self.root / "lock").open("w")
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock_file.close()
-            raise RootInUseError(f"another local Domino works in {self.root}") from error
+        self._lock_file = claim_root(self.root)
         self._repositories_lock = threading.Lock()
         self.state = State(self.root / "state.sqlite")
         self.secret = self.token or kept_secret(self.root / "token")
@@ -295,7 +266,7 @@ class Platform:
             started_by=self.user,
             submitted_at=now_ms(),
             title=request.title,
-            environment_revision_spec=_revision_spec(environment, request.environment_revision_spec),
+            environment_revision_spec=checked_revision(environment, request.environment_revision_spec),
             git_ref=request.git_ref,
             compute_cluster=request.compute_cluster,
             restarted_from=request.restarted_from,
@@ -371,36 +342,6 @@ class Platform:
         return repository.head()
 
 
-def split_command(command: str) -> list[str]:
-    """Split a command line into words as a shell would, without a shell's other powers.
-
-    :param command: the line.
-    :raises BadRequest: when a quotation is not closed.
-    """
-    try:
-        return shlex.split(command)
-    except ValueError as error:
-        raise BadRequest(f"The command to run cannot be split into words: {error}") from error
-
-
-def kept_secret(path: Path) -> str:
-    """Read a secret from a file that only its owner can read, or make both.
-
-    :param path: the file.
-    """
-    if path.exists():
-        secret = path.read_text(encoding="utf-8").strip()
-        if not secret:
-            raise ValueError(f"{path} is empty")
-        return secret
-    path.parent.mkdir(parents=True, exist_ok=True)
-    secret = secrets.token_hex(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{secret}\n")
-    return secret
-
-
 def _check_id(kind: str, text: str) -> None:
     if not is_object_id(text):
         raise BadRequest(f"{text!r} is not a valid {kind} id: expected 24 hexadecimal digits")
@@ -413,11 +354,3 @@ def _check_cluster(platform: Platform, cluster: dict[str, Any] | None) -> None:
         if cluster.get(key) is not None:
             platform.tier(cluster[key]["value"])
     platform.environment(cluster["computeEnvironmentId"])
-
-
-def _revision_spec(environment: Environment, spec: Any) -> Any:
-    if spec is None:
-        return "ActiveRevision"
-    if spec in REVISION_WORDS or spec == {"revisionId": environment.revision_id}:
-        return spec
-    raise BadRequest(f"Environment {environment.name} has no revision {spec}")

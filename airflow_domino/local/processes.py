@@ -192,6 +192,6 @@ def _belongs(process: psutil.Process, run_id: str, leader: int | None) -> bool:
             return False
         if leader is not None and leader in (os.getpgid(process.pid), os.getsid(process.pid)):
             return True
-        return process.environ().get(MARK) == run_id
+        return bool(process.environ().get(MARK) == run_id)
     except (psutil.Error, OSError):
         return False

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 import pygit2
 from pygit2.enums import SortMode
 
 from airflow_domino.local.ids import is_commit_id
-from airflow_domino.local.trees import FolderReader, Ignore, Stamp, merge_trees, walk, with_file, write_folder
+from airflow_domino.local.trees import FolderReader, Ignore, Stamp, merge_trees, tree_at, walk, with_file, write_folder
 
 _MAIN = "refs/heads/main"
 _IMPORTED = "refs/domino/imported"
@@ -92,7 +93,7 @@ class ProjectRepository:
     def head(self) -> str:
         """Give the id of the latest commit of the main line."""
         with self._opened() as repository:
-            return str(repository.references[_MAIN].target)
+            return str(_main(repository).id)
 
     def has_commit(self, commit_id: str) -> bool:
         """Tell whether the project has a commit of this full id."""
@@ -103,12 +104,10 @@ class ProjectRepository:
         """List the commits: the main line's, latest first, then what isolated runs keep beside it."""
         with self._opened() as repository:
             order = SortMode.TOPOLOGICAL | SortMode.TIME
-            found = [_commit_info(commit) for commit in repository.walk(repository.references[_MAIN].target, order)]
+            found = [_commit_info(commit) for commit in repository.walk(_main(repository).id, order)]
             seen = {commit.id for commit in found}
             aside = [
-                _commit_info(repository[repository.references[name].target])
-                for name in repository.references
-                if name.startswith(_RUNS)
+                _commit_info(_referred(repository, name)) for name in repository.references if name.startswith(_RUNS)
             ]
         return found + sorted((info for info in aside if info.id not in seen), key=lambda info: -info.time)
 
@@ -120,12 +119,13 @@ class ProjectRepository:
         :raises KeyError: when the commit has nothing at the path.
         """
         with self._opened() as repository:
-            commit = repository[commit_id]
+            commit = _commit_at(repository, commit_id)
             entry = _at(commit.tree, path)
             if isinstance(entry, pygit2.Blob):
                 return [_file_info(repository, commit, path, entry)]
             prefix = f"{path}/" if path else ""
-            return [_file_info(repository, commit, name, blob) for name, blob in walk(entry, prefix)]
+            tree = tree_at(repository, entry.id)
+            return [_file_info(repository, commit, name, blob) for name, blob in walk(tree, prefix)]
 
     def folder(self, commit_id: str, path: str = "") -> list[FileInfo]:
         """List what is directly in a folder of a commit: folders first, then files.
@@ -133,7 +133,7 @@ class ProjectRepository:
         :raises KeyError: when the commit has no such folder.
         """
         with self._opened() as repository:
-            commit = repository[commit_id]
+            commit = _commit_at(repository, commit_id)
             tree = _at(commit.tree, path)
             if not isinstance(tree, pygit2.Tree):
                 raise KeyError(path)
@@ -178,7 +178,7 @@ class ProjectRepository:
         :param author: name of the user who uploads it.
         """
         with self._lock, self._opened() as repository:
-            head = repository[repository.references[_MAIN].target]
+            head = _main(repository)
             blob = repository.create_blob_fromdisk(str(source))
             tree = with_file(repository, head.tree, path.split("/"), blob)
             if tree != head.tree.id:
@@ -197,15 +197,15 @@ class ProjectRepository:
         """
         with self._lock, self._opened() as repository:
             reader = FolderReader(repository, folder, _ignore_of_folder(folder))
-            theirs = repository[reader.tree()]
-            head = repository[repository.references[_MAIN].target]
-            known = repository.references.get(_IMPORTED)
-            base = repository[known.target].tree if known is not None else None
+            theirs = tree_at(repository, reader.tree())
+            head = _main(repository)
+            known = _referred(repository, _IMPORTED) if _IMPORTED in repository.references else None
+            base = None if known is None else known.tree
             merged = merge_trees(repository, base, head.tree, theirs)
             if merged != head.tree.id:
                 self._commit(repository, merged, [head.id], f"Import {folder.name}", author, _MAIN)
             if base is None or base.id != theirs.id:
-                parents = [] if known is None else [known.target]
+                parents = [] if known is None else [known.id]
                 self._commit(repository, theirs.id, parents, f"Content of {folder.name}", author, _IMPORTED)
         return reader.notes
 
@@ -216,7 +216,7 @@ class ProjectRepository:
         :param folder: where to; it exists.
         """
         with self._opened() as repository:
-            commit = repository[commit_id]
+            commit = _commit_at(repository, commit_id)
             stamps = write_folder(repository, commit.tree, folder, commit.commit_time)
         return Checkout(commit_id, folder, stamps)
 
@@ -243,24 +243,24 @@ class ProjectRepository:
         :return: id of the commit, or None when there is nothing new.
         """
         with self._opened() as repository:
-            base = repository[checkout.commit]
+            base = _commit_at(repository, checkout.commit)
             ignore = _ignore_of_folder(checkout.folder)
             reader = FolderReader(repository, checkout.folder, ignore, checkout.stamps, notes)
-            tree = repository[reader.tree(base.tree)]
+            tree = tree_at(repository, reader.tree(base.tree))
             for path, source in extra.items():
                 if not _is_blocked(tree, path):
                     blob = repository.create_blob_fromdisk(str(source))
-                    tree = repository[with_file(repository, tree, path.split("/"), blob)]
+                    tree = tree_at(repository, with_file(repository, tree, path.split("/"), blob))
             if tree.id == base.tree.id:
                 return None
             commit = self._commit(repository, tree.id, [base.id], message, author, f"{_RUNS}{run_id}")
             if not isolated:
                 with self._lock:
-                    self._merge(repository, base, repository[commit], author)
+                    self._merge(repository, base, _commit_at(repository, commit), author)
         return str(commit)
 
     def _merge(self, repository: pygit2.Repository, base: pygit2.Commit, commit: pygit2.Commit, author: str) -> None:
-        head = repository[repository.references[_MAIN].target]
+        head = _main(repository)
         if head.id == base.id:
             repository.references[_MAIN].set_target(commit.id)
             return
@@ -280,6 +280,18 @@ class ProjectRepository:
         commit = repository.create_commit(None, signature, signature, message, tree, parents)
         repository.references.create(reference, commit, force=True)
         return commit
+
+
+def _referred(repository: pygit2.Repository, reference: str) -> pygit2.Commit:
+    return _commit_at(repository, repository.references[reference].target)
+
+
+def _main(repository: pygit2.Repository) -> pygit2.Commit:
+    return _referred(repository, _MAIN)
+
+
+def _commit_at(repository: pygit2.Repository, commit_id: pygit2.Oid | str) -> pygit2.Commit:
+    return cast("pygit2.Commit", repository[commit_id])
 
 
 def _at(tree: pygit2.Tree, path: str) -> pygit2.Object:

@@ -14,10 +14,11 @@ from airflow_domino.local.bodies import plain
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.parameters import check_choice
-from airflow_domino.local.platform import Platform, StartRequest, split_command
+from airflow_domino.local.platform import Platform
 from airflow_domino.local.repository import clean_path
 from airflow_domino.local.routes_v1 import started
 from airflow_domino.local.shapes_v4 import iso_time, present
+from airflow_domino.local.starting import StartRequest, split_command
 
 _SORT_FIELDS = {
     "number": "number",

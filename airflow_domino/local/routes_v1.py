@@ -17,8 +17,9 @@ from airflow_domino.local import shapes_v4
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
 from airflow_domino.local.parameters import listed_files, put_file
-from airflow_domino.local.platform import Platform, StartRequest, split_command
+from airflow_domino.local.platform import Platform
 from airflow_domino.local.repository import FileInfo
+from airflow_domino.local.starting import StartRequest, split_command
 from airflow_domino.local.state import Project, Run
 
 # python-domino takes exactly this element off again.

@@ -11,7 +11,8 @@ from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.ids import named_object_id, user_id
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.parameters import check_choice
-from airflow_domino.local.platform import Platform, StartRequest, split_command
+from airflow_domino.local.platform import Platform
+from airflow_domino.local.starting import StartRequest, split_command
 from airflow_domino.local.state import SORT_FIELDS, Run, now_ms
 
 _V4_SORT_FIELDS = tuple(field for field in SORT_FIELDS if field != "startedTime")

@@ -12,7 +12,8 @@ from airflow_domino.local import server
 from airflow_domino.local.command import TOKEN_VARIABLE
 from airflow_domino.local.environments import Environment
 from airflow_domino.local.gate import Access, host_name
-from airflow_domino.local.platform import RESULTS_SETTINGS, Platform, RootInUseError, kept_secret
+from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
+from airflow_domino.local.root import RootInUseError, kept_secret
 from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
 
 # What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.

@@ -106,7 +106,7 @@ def _read(path: Path) -> Any:
     if path.suffix == ".toml":
         return tomllib.loads(text)
     if path.suffix in (".yaml", ".yml"):
-        import yaml
+        import yaml  # type: ignore[import-untyped, unused-ignore]
 
         try:
             return yaml.safe_load(text)

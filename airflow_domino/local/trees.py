@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import cast
 
 import pygit2
 
@@ -92,7 +93,7 @@ class FolderReader:
                 self.notes.append(f"{path!r} was not kept: {error}")
         for kept in base or ():
             if self.ignore.covers(prefix + str(kept.name)):
-                builder.insert(kept.name, kept.id, kept.filemode)
+                builder.insert(str(kept.name), kept.id, kept.filemode)
         return builder.write() if len(builder) else None
 
     def _add(self, builder: pygit2.TreeBuilder, entry: os.DirEntry[str], path: str, base: pygit2.Tree | None) -> None:
@@ -131,10 +132,10 @@ def write_folder(repository: pygit2.Repository, tree: pygit2.Tree, folder: Path,
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if entry.filemode == _LINK:
-            target.symlink_to(os.fsdecode(repository[entry.id].data))
+            target.symlink_to(os.fsdecode(entry.data))
             continue
         with target.open("xb") as file:
-            file.write(memoryview(repository[entry.id]))
+            file.write(memoryview(entry))
         if entry.filemode == _PROGRAM:
             target.chmod(0o755)
         os.utime(target, (modified, modified))
@@ -142,7 +143,7 @@ def write_folder(repository: pygit2.Repository, tree: pygit2.Tree, folder: Path,
     return stamps
 
 
-def walk(tree: pygit2.Tree, prefix: str = "") -> Iterator[tuple[str, pygit2.Object]]:
+def walk(tree: pygit2.Tree, prefix: str = "") -> Iterator[tuple[str, pygit2.Blob]]:
     """Give every file of a tree with its path, in the order of the paths' parts.
 
     :param tree: where to start.
@@ -196,6 +197,11 @@ def merge_trees(
     return builder.write()
 
 
+def tree_at(repository: pygit2.Repository, tree_id: pygit2.Oid) -> pygit2.Tree:
+    """Read the tree that has an id."""
+    return cast("pygit2.Tree", repository[tree_id])
+
+
 _Entry = pygit2.Object | None
 
 
@@ -208,7 +214,7 @@ def _merge_entry(
         return _chosen(theirs)
     if isinstance(ours, pygit2.Tree) and (theirs is None or isinstance(theirs, pygit2.Tree)):
         merged = merge_trees(repository, base if isinstance(base, pygit2.Tree) else None, ours, theirs)
-        return (merged, _FOLDER) if len(repository[merged]) else None
+        return (merged, _FOLDER) if len(tree_at(repository, merged)) else None
     return _chosen(ours) if theirs is None else _chosen(theirs)
 
 
