@@ -45,7 +45,7 @@ def seconds(value: float | None) -> str:
 
 def cents(value: float | None) -> str:
     """Write a price in dollars; a run of a few seconds costs fractions of a cent."""
-    return "" if value is None else f"${value / 100:.4f}"
+    return "" if value is None else f"${value / 100:.5f}"
 
 
 def local_time(moment: datetime | None) -> str:

@@ -78,7 +78,7 @@ class RowReader:
             row = self._final[key] = _with_result(row, self._xcom(task, "return_value"))
             if row.number is None:
                 row = self._final[key] = self._with_run(row, key, task)
-        elif row.state in BEGUN:
+        elif row.state in BEGUN or key in self._run_ids:
             row = self._with_run(row, key, task)
         return row
 

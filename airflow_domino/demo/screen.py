@@ -127,7 +127,7 @@ def result_cells(row: TaskRow) -> tuple[str, ...]:
         "already complete" if row.already_complete else row.run_status or row.state,
         _number(row.queued_seconds, "{:.1f} s"),
         _number(row.run_seconds if row.number is not None else row.seconds, "{:.1f} s"),
-        _number(None if row.cost_cents is None else row.cost_cents / 100, "${:.4f}"),
+        _number(None if row.cost_cents is None else row.cost_cents / 100, "${:.5f}"),
     )
 
 

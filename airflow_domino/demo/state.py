@@ -65,7 +65,10 @@ class StateFolder:
 
         :raises StateInUseError: when another demo has it
         """
-        self.data.mkdir(parents=True, exist_ok=True)
+        # Secrets of this Airflow and this Domino lie below: nobody else needs to look in.
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+        self.data.mkdir(exist_ok=True)
         lock = os.open(self.path / "demo.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

