@@ -16,7 +16,7 @@ def normalise_host(host: str) -> str:
     :param host: `https://` is put before it when it names no scheme; a path prefix is kept.
     :raises ConfigurationError: when it cannot be an address, or holds credentials, a query or a fragment.
     """
-    text = host.strip().rstrip("/")
+    text = host.strip()
     if not text:
         raise ConfigurationError("The Domino host is empty; say for instance https://domino.example.com")
     address = text if "://" in text else f"https://{text}"
