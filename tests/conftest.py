@@ -1,4 +1,7 @@
-"""A local Domino for tests: the shipped server in a process of its own, on a free port, in a temporary folder."""
+"""A local Domino for tests: the shipped server in a process of its own, on a free port, in a temporary folder.
+
+And a real Airflow beside it, one for all tests that need one (end to end, and in a browser).
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+
+if TYPE_CHECKING:
+    from airflow_domino.demo.airflow_stack import AirflowStack
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_PROJECT = ROOT / "dags" / "projects" / "luigi-multi-run"
@@ -187,6 +193,39 @@ def local_domino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDomi
     domino = serve_local_domino(folder / "root", {SAMPLE_PROJECT_NAME: files})
     yield domino
     domino.stop()
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which tasks on the worker keep their targets and outputs."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    local_domino: LocalDomino, data_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowStack]:
+    """Airflow with the sample DAGs, the DAGs of tests/e2e/dags and a connection to the local Domino."""
+    from airflow_domino.demo.airflow_stack import AirflowStack
+
+    folder = tmp_path_factory.mktemp("airflow")
+    dags = folder / "dags"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "dags", dags, ignore=ignored)
+    if (ROOT / "tests" / "e2e" / "dags").is_dir():
+        shutil.copytree(ROOT / "tests" / "e2e" / "dags", dags / "e2e", ignore=ignored)
+    connection = {
+        "conn_type": "domino",
+        "host": local_domino.url,
+        "password": local_domino.token,
+        "extra": {"project": local_domino.project},
+    }
+    environment = {
+        "AIRFLOW_CONN_DOMINO_DEFAULT": json.dumps(connection),
+        "AIRFLOW_DOMINO_DATA": str(data_folder),
+    }
+    with AirflowStack(folder / "home", dags, environment=environment, parallelism=6) as stack:
+        yield stack
 
 
 @pytest.fixture

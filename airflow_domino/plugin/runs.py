@@ -26,7 +26,7 @@ except ImportError:  # Airflow below 3.3
 
 LINK_KEY = "domino_run_link"
 RUN_ID_KEY = "run_id"
-FACTS_KEY = "domino_run"  # both an XCom about the run, and the record of the launch in the task state store
+FACTS_KEY = "domino_run"  # the XCom about a run that ended badly, and the record of a launch in the task state store
 
 LIVE_STATES = frozenset(
     {"scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"}

@@ -15,7 +15,7 @@ def duration(seconds: float | None) -> str:
     """Seconds as people say them: ``0.4s``, ``42s``, ``3m 20s``, ``2h 05m``, ``1d 4h``."""
     if seconds is None:
         return NOTHING_KNOWN
-    if 0 < seconds < 9.95:
+    if 0.05 <= seconds < 9.95:
         return f"{seconds:.1f}s"
     whole = round(seconds)
     minutes, seconds_left = divmod(whole, 60)

@@ -10,6 +10,7 @@ from airflow_domino.plugin.words import duration, money
     [
         (None, "–"),
         (0, "0s"),
+        (0.04, "0s"),
         (0.42, "0.4s"),
         (9.94, "9.9s"),
         (9.96, "10s"),
