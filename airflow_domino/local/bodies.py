@@ -34,6 +34,13 @@ class Revision(_Body):
 RevisionSpec = Literal["ActiveRevision", "LatestRevision", "RestrictedRevision"] | Revision | None
 
 
+class Storage(_Body):
+    """A size with its unit."""
+
+    value: float = Field(gt=0)
+    unit: Literal["MB", "MiB", "GB", "GiB"]
+
+
 class Cluster(_Body):
     """A compute cluster beside the job."""
 
@@ -44,7 +51,7 @@ class Cluster(_Body):
     worker_count: int = Field(ge=1)
     max_worker_count: int | None = None
     worker_hardware_tier_id: TierId
-    worker_storage: dict[str, Any] | None = None
+    worker_storage: Storage | None = None
     extra_configs: dict[str, str] | None = None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from airflow_domino.local import statuses
 from airflow_domino.local.environments import Environment, default_environment
 from airflow_domino.local.errors import BadRequest, NotFound
-from airflow_domino.local.ids import is_commit_id, is_object_id, new_object_id
+from airflow_domino.local.ids import is_commit_id, is_object_id, named_object_id, new_object_id, user_id
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.root import claim_root, kept_secret
 from airflow_domino.local.runner import Runner
@@ -311,6 +311,37 @@ class Platform:
             restarted_from=run.id,
         )
         return self.start(self.project(run.project_id), request)
+
+    def tag(self, run: Run, name: str) -> dict[str, Any]:
+        """Give a run a tag, and give the tag; a run has a tag of one name only once."""
+        tag = {
+            "tagId": named_object_id("tag", f"{run.project_id}/{name}"),
+            "name": name,
+            "createdBy": user_id(self.user),
+            "createdAt": now_ms(),
+            "projectId": run.project_id,
+        }
+
+        def change(run: Run) -> Run:
+            return replace(run, tags=[*(known for known in run.tags if known["tagId"] != tag["tagId"]), tag])
+
+        self.state.change_run(run.id, change)
+        return tag
+
+    def untag(self, run: Run, tag_id: str) -> dict[str, Any]:
+        """Take a tag from a run, and give the tag.
+
+        :raises NotFound: when the run has no such tag.
+        """
+        found = next((tag for tag in run.tags if tag["tagId"] == tag_id), None)
+        if found is None:
+            raise NotFound(f"Job {run.id} has no tag with the id {tag_id}")
+
+        def change(run: Run) -> Run:
+            return replace(run, tags=[tag for tag in run.tags if tag["tagId"] != tag_id])
+
+        self.state.change_run(run.id, change)
+        return found
 
     def queue_explanation(self, run: Run) -> str:
         """Say in a sentence why a run waits."""

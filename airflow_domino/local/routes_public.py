@@ -74,6 +74,13 @@ class NewJob(_Body):
     external_volume_mount_ids: list[str] | None = None
 
 
+class NewTag(_Body):
+    """Body of ``POST /api/jobs/v1/jobs/{jobId}/tags``."""
+
+    project_id: str
+    tag_name: str
+
+
 class ResultsSettings(_Body):
     """Body of ``PUT /api/projects/beta/projects/{projectId}/results-settings``."""
 
@@ -143,6 +150,16 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/jobs/beta/jobs/{job_id}")
     def job(job_id: str) -> dict[str, Any]:
         return {"job": shapes_public.job_details(platform, platform.run(job_id)), "metadata": metadata()}
+
+    @routes.post("/jobs/v1/jobs/{job_id}/tags")
+    def add_tag(job_id: str, body: NewTag) -> dict[str, Any]:
+        tag = platform.tag(platform.run(job_id), body.tag_name)
+        return {"tag": shapes_public.tag(tag), "metadata": metadata()}
+
+    @routes.delete("/jobs/v1/jobs/{job_id}/tags/{tag_id}")
+    def remove_tag(job_id: str, tag_id: str) -> dict[str, Any]:
+        platform.untag(platform.run(job_id), tag_id)
+        return {"success": True, "metadata": metadata()}
 
     @routes.get("/jobs/beta/jobs/{job_id}/logs")
     def log(

@@ -8,12 +8,11 @@ from fastapi import APIRouter
 from airflow_domino.local import bodies, shapes_v4, statuses
 from airflow_domino.local.bodies import plain
 from airflow_domino.local.errors import BadRequest, NotFound
-from airflow_domino.local.ids import named_object_id, user_id
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.starting import StartRequest, split_command
-from airflow_domino.local.state import SORT_FIELDS, Run, now_ms
+from airflow_domino.local.state import SORT_FIELDS, Run
 
 _V4_SORT_FIELDS = tuple(field for field in SORT_FIELDS if field != "startedTime")
 
@@ -26,6 +25,7 @@ def router(platform: Platform) -> APIRouter:
     routes = APIRouter(prefix="/v4/jobs")
     _add_verbs(routes, platform)
     _add_marks(routes, platform)
+    _add_choices(routes, platform)
     _add_reading(routes, platform)
     _add_results(routes, platform)
     return routes
@@ -85,7 +85,10 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
             "externalVolumeMountIds": [],
             "netAppVolumeIds": [],
             "volumeSizeGiB": body.volume_size_gib or 10.0,
-            **shapes_v4.present(mainRepoGitRef=run.git_ref, computeClusterProperties=run.compute_cluster),
+            **shapes_v4.present(
+                mainRepoGitRef=run.git_ref,
+                computeClusterProperties=_resolved_cluster(platform, run.compute_cluster),
+            ),
         }
 
 
@@ -105,34 +108,34 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
 
     @routes.post("/{job_id}/tag")
     def add_tag(job_id: str, body: bodies.NewTag) -> dict[str, Any]:
-        run = platform.run(job_id)
-        tag_id = named_object_id("tag", f"{run.project_id}/{body.tag_name}")
-        tag = {
-            "tagId": tag_id,
-            "name": body.tag_name,
-            "createdBy": user_id(platform.user),
-            "createdAt": now_ms(),
-            "projectId": run.project_id,
-        }
-
-        def change(run: Run) -> Run:
-            return replace(run, tags=[*(known for known in run.tags if known["tagId"] != tag_id), tag])
-
-        platform.state.change_run(run.id, change)
-        return {"tagId": tag_id, "name": body.tag_name}
+        tag = platform.tag(platform.run(job_id), body.tag_name)
+        return {"tagId": tag["tagId"], "name": tag["name"]}
 
     @routes.delete("/{job_id}/tag")
     def remove_tag(job_id: str, body: bodies.OldTag) -> dict[str, Any]:
-        run = platform.run(job_id)
-        found = next((tag for tag in run.tags if tag["tagId"] == body.tag_id), None)
-        if found is None:
-            raise NotFound(f"Job {job_id} has no tag with the id {body.tag_id}")
+        tag = platform.untag(platform.run(job_id), body.tag_id)
+        return {"tagId": tag["tagId"], "name": tag["name"]}
 
-        def change(run: Run) -> Run:
-            return replace(run, tags=[tag for tag in run.tags if tag["tagId"] != body.tag_id])
 
-        platform.state.change_run(run.id, change)
-        return {"tagId": body.tag_id, "name": found["name"]}
+def _add_choices(routes: APIRouter, platform: Platform) -> None:
+    @routes.get("/{project_id}/retrieveValidProperties")
+    def valid_properties(project_id: str) -> dict[str, Any]:
+        platform.project(project_id)
+        return {
+            "hardwareTiers": [{"id": tier.id, "name": tier.name} for tier in platform.tiers if not tier.is_archived],
+            "environments": [
+                {
+                    "id": known.id,
+                    "name": known.name,
+                    "revisions": [{"id": known.revision_id, "number": 1, "isActive": True}],
+                    "isDefault": known.is_default,
+                    "isRestricted": False,
+                }
+                for known in platform.environments
+            ],
+            "datasetSnapshots": [],
+            "externalVolumeMounts": [],
+        }
 
 
 def _add_reading(routes: APIRouter, platform: Platform) -> None:
@@ -251,3 +254,10 @@ def _add_results(routes: APIRouter, platform: Platform) -> None:
                 for file in files
             ],
         }
+
+
+def _resolved_cluster(platform: Platform, cluster: dict[str, Any] | None) -> dict[str, Any] | None:
+    if cluster is None:
+        return None
+    revision_id = platform.environment(cluster["computeEnvironmentId"]).revision_id
+    return {**cluster, "computeEnvironmentRevisionSpec": {"revisionId": revision_id}}

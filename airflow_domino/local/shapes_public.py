@@ -12,6 +12,7 @@ from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.state import Project, Run
 from airflow_domino.local.tiers import Tier
 
+_MEGABYTES = {"MB": 1, "MiB": 2**20 / 10**6, "GB": 1000, "GiB": 2**30 / 10**6}
 _CLUSTER_WORDS = {"spark": "Spark", "ray": "Ray", "dask": "Dask", "mpi": "MPI"}
 
 
@@ -49,7 +50,7 @@ def job(run: Run) -> dict[str, Any]:
 
 def job_details(platform: Platform, run: Run) -> dict[str, Any]:
     """Shape a run as ``JobDetailsV1``, the answer of start and get."""
-    shape = job(run) | {"commentsCount": 0, "goalIds": [], "tags": [_tag(tag) for tag in run.tags]}
+    shape = job(run) | {"commentsCount": 0, "goalIds": [], "tags": [tag(mark) for mark in run.tags]}
     if run.status == statuses.QUEUED:
         shape["queuedJobStatusDetails"] = {
             "expectedWait": "unknown",
@@ -159,13 +160,16 @@ def _cluster(cluster: dict[str, Any] | None) -> dict[str, Any] | None:
         "workerCount": cluster["workerCount"],
         "workerHardwareTier": cluster["workerHardwareTierId"]["value"],
     }
-    master = cluster.get("masterHardwareTierId")
+    master, storage = cluster.get("masterHardwareTierId"), cluster.get("workerStorage")
     return shape | present(
-        masterHardwareTierId=master and master["value"], maxWorkerCount=cluster.get("maxWorkerCount")
+        masterHardwareTierId=master and master["value"],
+        maxWorkerCount=cluster.get("maxWorkerCount"),
+        workerStorageMB=storage and storage["value"] * _MEGABYTES[storage["unit"]],
     )
 
 
-def _tag(tag: dict[str, Any]) -> dict[str, Any]:
+def tag(tag: dict[str, Any]) -> dict[str, Any]:
+    """Shape a tag."""
     return {
         "id": tag["tagId"],
         "name": tag["name"],
