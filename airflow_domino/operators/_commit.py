@@ -92,7 +92,7 @@ def _commit_of_dag_run(client: DominoClient, project: Project, context: Mapping[
     start: datetime | None = getattr(context.get("dag_run"), "start_date", None)
     if start is None:
         return client.head_commit(project)
-    for commit in client.commits(project):
+    for commit in client.dated_commits(project):
         if commit.time is not None and commit.time <= start:
             return commit.id
     return client.head_commit(project)

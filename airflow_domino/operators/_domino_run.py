@@ -204,6 +204,7 @@ class BaseDominoRunOperator(BaseOperator):
                     run = self.hook.client.run(run.id)
                 if run.status.is_completed or not self.deferrable:
                     return self._finish(context, self._wait_here(run))
+            self._stop_if_ended_by_a_user(context)
             self._defer(context)
         finally:
             self.hook.close()
@@ -381,6 +382,19 @@ class BaseDominoRunOperator(BaseOperator):
         if self.stop_on_kill:
             self._stop_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
             self._stop_if_asked_meanwhile()
+
+    def _stop_if_ended_by_a_user(self, context: Context) -> None:
+        """Notice what a user did while the run was being launched; once deferred, the trigger takes care of that.
+
+        A process that is about to defer ends before Airflow would tell it, and its trigger would never be made.
+        """
+        state = compat.task_state_of(context["ti"])
+        if state in SHUTDOWN_STATES:
+            return
+        if self.stop_on_kill:
+            self._stop_because = f"the task is {state}"
+            self._stop_if_asked_meanwhile()
+        raise AirflowException(f"The task is {state}: it does not wait for its Domino run")
 
     def _will_be_tried_again(self, task_instance: Any) -> bool:
         return task_instance is not None and task_instance.try_number <= task_instance.max_tries

@@ -25,6 +25,8 @@ class Client:
     def commits(self, project):
         return self._commits
 
+    dated_commits = commits
+
     def head_commit(self, project):
         return self._commits[0].id
 

@@ -175,3 +175,13 @@ def test_a_resumed_operator_still_knows_its_link(make, defer, fake_domino, task_
     operator.execute_complete(task_context(), event={"outcome": "ended"}, **deferral.kwargs)
     (link,) = operator.operator_extra_links
     assert link.get_link(operator, ti_key=None) == deferral.kwargs["run"]["url"]
+
+
+def test_a_task_that_a_user_ends_during_the_launch_stops_its_run_instead_of_deferring(
+    make, fake_domino, task_context, monkeypatch
+):
+    fake_domino.leave_running()
+    monkeypatch.setattr("airflow_domino.compat.task_state_of", lambda task_instance: "failed")
+    with pytest.raises(AirflowException, match="The task is failed"):
+        make().execute(task_context())
+    assert fake_domino.stops == [fake_domino.last["id"]]

@@ -1,0 +1,53 @@
+"""DAGs for the tests of Domino runs in a real Airflow."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from airflow.sdk import dag, task
+
+from airflow_domino.operators.domino import DominoRunOperator
+from airflow_domino.sensors.domino import DominoRunSensor
+
+DATA = os.environ["AIRFLOW_DOMINO_DATA"]
+MODES = {"deferred": True, "on_worker": False}
+OPTIONS = {"schedule": None, "default_args": {"poll_interval": 1, "retries": 0}}
+
+
+@dag(**OPTIONS)
+def e2e_domino_success() -> None:
+    for mode, deferrable in MODES.items():
+        DominoRunOperator(task_id=mode, command="hello.py", tier="Small", deferrable=deferrable)
+    launched = DominoRunOperator(
+        task_id="with_output", command="hello.py", tier="Large", outputs=["hello.txt"], output_dir=f"{DATA}/e2e"
+    )
+    DominoRunSensor(task_id="sensor", run_id=launched.output["run_id"])
+    DominoRunOperator.partial(task_id="mapped", command="hello.py").expand(tier=["Small", "Medium", "Large"])
+
+    @task.domino(tier="Small")
+    def decorated(**context):
+        return ["hello.py", context["run_id"]]
+
+    decorated()
+
+
+@dag(**OPTIONS)
+def e2e_domino_failure() -> None:
+    for mode, deferrable in MODES.items():
+        DominoRunOperator(task_id=mode, command="fail.py", tier="Small", deferrable=deferrable)
+    DominoRunOperator(task_id="unknown_tier", command="hello.py", tier="Enormous", retries=3)
+    DominoRunOperator(
+        task_id="too_long", command="sleep.py 600", tier="Medium", execution_timeout=timedelta(seconds=10)
+    )
+
+
+@dag(**OPTIONS)
+def e2e_domino_long() -> None:
+    for mode, deferrable in MODES.items():
+        DominoRunOperator(task_id=mode, command="sleep.py 600", tier="Large", deferrable=deferrable)
+
+
+e2e_domino_success()
+e2e_domino_failure()
+e2e_domino_long()

@@ -1,0 +1,155 @@
+"""Domino runs as tasks of a real Airflow, in both ways of waiting."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_domino.demo.airflow_api import AirflowApiError
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+
+DAGS = ("e2e_domino_success", "e2e_domino_failure", "e2e_domino_long")
+MODES = ("deferred", "on_worker")
+ENDED = ("success", "failed", "skipped", "upstream_failed")
+
+
+@pytest.fixture(scope="module")
+def dag_runs(airflow):
+    """All DAGs of this file, triggered at once."""
+    airflow.api.wait_for_dags(DAGS)
+    return {dag_id: airflow.api.trigger(dag_id) for dag_id in DAGS}
+
+
+@pytest.fixture
+def ended(airflow, dag_runs):
+    """The task once it has ended: its state, its result, its log."""
+
+    def wait(dag_id, task_id, map_index=-1):
+        run_id = dag_runs[dag_id]
+        state = airflow.api.wait_for_task(dag_id, run_id, task_id, ENDED, timeout=180, map_index=map_index)
+        return state, airflow.api.task_log(dag_id, run_id, task_id, map_index=map_index)
+
+    return wait
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_tells_its_result_its_link_and_its_log(airflow, local_domino, dag_runs, ended, mode):
+    state, log = ended("e2e_domino_success", mode)
+    assert state == "success", log
+    where = ("e2e_domino_success", dag_runs["e2e_domino_success"], mode)
+    result = airflow.api.xcom(*where)
+    job = local_domino.job(result["run_id"])
+    assert (result["status"], result["tier"], result["number"]) == ("Succeeded", "Small", job["number"])
+    assert result["output_commit"] == job["commitDetails"]["outputCommitId"]
+    assert airflow.api.xcom(*where, key="run_id") == result["run_id"]
+    assert airflow.api.links(*where) == {"Domino run": result["url"]}
+    assert "hello" in log.splitlines()
+    assert f"Domino run {job['number']}: Succeeded" in log
+    assert local_domino.token not in log
+
+
+def test_an_output_is_brought_back_to_the_workers_disk(airflow, dag_runs, ended, data_folder):
+    state, log = ended("e2e_domino_success", "with_output")
+    assert state == "success", log
+    assert (data_folder / "e2e" / "hello.txt").read_text() == "hello\nworld\n"
+
+
+def test_a_sensor_tells_of_the_run_that_it_waited_for(airflow, dag_runs, ended):
+    state, log = ended("e2e_domino_success", "sensor")
+    assert state == "success", log
+    run_id = dag_runs["e2e_domino_success"]
+    seen = airflow.api.xcom("e2e_domino_success", run_id, "sensor")
+    assert seen["run_id"] == airflow.api.xcom("e2e_domino_success", run_id, "with_output")["run_id"]
+    assert seen["tier"] == "Large"
+
+
+def test_mapped_tasks_have_a_run_a_tier_and_a_link_each(airflow, dag_runs, ended):
+    run_id = dag_runs["e2e_domino_success"]
+    tiers, links = [], set()
+    for index in range(3):
+        state, log = ended("e2e_domino_success", "mapped", index)
+        assert state == "success", log
+        tiers.append(airflow.api.xcom("e2e_domino_success", run_id, "mapped", map_index=index)["tier"])
+        links.add(airflow.api.links("e2e_domino_success", run_id, "mapped", map_index=index)["Domino run"])
+    assert tiers == ["Small", "Medium", "Large"]
+    assert len(links) == 3
+
+
+def test_a_decorated_function_says_the_command(airflow, local_domino, dag_runs, ended):
+    state, log = ended("e2e_domino_success", "decorated")
+    assert state == "success", log
+    run_id = dag_runs["e2e_domino_success"]
+    job = local_domino.job(airflow.api.xcom("e2e_domino_success", run_id, "decorated", key="run_id"))
+    assert job["jobRunCommand"] == f"hello.py {run_id}"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_failed_run_fails_the_task_with_status_link_and_last_log_lines(airflow, dag_runs, ended, mode):
+    state, log = ended("e2e_domino_failure", mode)
+    assert state == "failed"
+    assert "RunFailedError" in log
+    assert "status Failed" in log
+    assert "about to fail" in log
+    url = airflow.api.links("e2e_domino_failure", dag_runs["e2e_domino_failure"], mode)["Domino run"]
+    assert f"See {url}" in log
+
+
+def test_an_unknown_tier_fails_without_retries_and_lists_the_tiers(airflow, local_domino, dag_runs, ended):
+    state, log = ended("e2e_domino_failure", "unknown_tier")
+    assert state == "failed"
+    assert "Enormous" in log
+    for tier in ("Small", "Medium", "Large", "X-Large"):
+        assert tier in log
+    instance = airflow.api.task_instance("e2e_domino_failure", dag_runs["e2e_domino_failure"], "unknown_tier")
+    assert instance["try_number"] == 1
+
+
+def test_execution_timeout_counts_while_the_task_is_deferred_and_stops_the_run(airflow, local_domino, dag_runs, ended):
+    state, log = ended("e2e_domino_failure", "too_long")
+    assert state == "failed"
+    assert "execution_timeout" in log
+    run = airflow.api.xcom("e2e_domino_failure", dag_runs["e2e_domino_failure"], "too_long", key="run_id")
+    assert local_domino.wait(run)["statuses"]["executionStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_marking_a_waiting_task_failed_stops_its_run(airflow, local_domino, dag_runs, mode):
+    dag_id, run_id = "e2e_domino_long", dag_runs["e2e_domino_long"]
+    waiting = "deferred" if mode == "deferred" else "running"
+    airflow.api.wait_for_task(dag_id, run_id, mode, [waiting], timeout=180)
+    run = wait_for_xcom(airflow, dag_id, run_id, mode, "run_id")
+    assert airflow.api.links(dag_id, run_id, mode)["Domino run"]
+    local_domino.wait_for_status(run, "Running")
+    airflow.api.mark(dag_id, run_id, mode, "failed")
+    assert local_domino.wait(run)["statuses"]["executionStatus"] == "Stopped"
+
+
+def test_clearing_a_deferred_task_stops_its_run_and_launches_another(airflow, local_domino, dag_runs):
+    dag_id = "e2e_domino_long"
+    run_id = airflow.api.trigger(dag_id)
+    airflow.api.wait_for_task(dag_id, run_id, "deferred", ["deferred"], timeout=120)
+    first = wait_for_xcom(airflow, dag_id, run_id, "deferred", "run_id")
+    airflow.api.clear(dag_id, run_id, ["deferred"])
+    second = wait_for_xcom(airflow, dag_id, run_id, "deferred", "run_id", other_than=first)
+    airflow.api.wait_for_task(dag_id, run_id, "deferred", ["deferred"])
+    assert local_domino.wait(first)["statuses"]["executionStatus"] == "Stopped"
+    assert local_domino.job(second)["statuses"]["isCompleted"] is False
+    for task_id in MODES:
+        airflow.api.mark(dag_id, run_id, task_id, "failed")
+    assert local_domino.wait(second)["statuses"]["executionStatus"] == "Stopped"
+
+
+def wait_for_xcom(airflow, dag_id, run_id, task_id, key, other_than=None):
+    """The value of an XCom once it is there."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            value = airflow.api.xcom(dag_id, run_id, task_id, key=key)
+        except AirflowApiError:
+            value = None
+        if value not in (None, other_than):
+            return value
+        assert time.monotonic() < deadline, f"{task_id} has pushed no {key}"
+        time.sleep(0.3)
