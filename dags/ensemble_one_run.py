@@ -17,7 +17,7 @@ FORM = {
     "commit": Param(
         None,
         type=["null", "string"],
-        description="Commit to start from; by default the latest. The project's first one has no models yet.",
+        description="Commit to start from; by default the latest. Models that it holds are not trained again.",
     ),
 }
 
