@@ -26,11 +26,30 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_PROJECT = ROOT / "dags" / "projects" / "luigi-multi-run"
 SAMPLE_PROJECT_NAME = "domino/luigi-multi-run"
-SAMPLE_FILES = {
-    "hello.py": 'print("hello")\nopen("hello.txt", "w").write("hello\\nworld\\n")\n',
-    "fail.py": 'import sys\nprint("about to fail", file=sys.stderr)\nsys.exit(3)\n',
-    "sleep.py": 'import sys, time\nprint("sleeping", flush=True)\ntime.sleep(float(sys.argv[1]))\n',
-}
+HELLO = """\
+print("hello")
+open("hello.txt", "w").write("hello\\nworld\\n")
+"""
+WRITE = """\
+# write.py NAME=TEXT ...: writes files.
+import pathlib, sys
+for pair in sys.argv[1:]:
+    name, _, text = pair.partition("=")
+    path = pathlib.Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+"""
+FAIL = """\
+import sys
+print("about to fail", file=sys.stderr)
+sys.exit(3)
+"""
+SLEEP = """\
+import sys, time
+print("sleeping", flush=True)
+time.sleep(float(sys.argv[1]))
+"""
+SAMPLE_FILES = {"hello.py": HELLO, "write.py": WRITE, "fail.py": FAIL, "sleep.py": SLEEP}
 PATIENCE = 60.0
 
 
@@ -60,13 +79,13 @@ class LocalDomino:
         """Ask with the token, and without going through any proxy."""
         return self.session.request(method, f"{self.url}{path}", timeout=PATIENCE, **options)
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, /, **query: Any) -> Any:
         """The JSON of a good answer to a GET."""
         answer = self.request("GET", path, params=query)
         assert answer.ok, answer.text
         return answer.json()
 
-    def post(self, path: str, **body: Any) -> Any:
+    def post(self, path: str, /, **body: Any) -> Any:
         """The JSON of a good answer to a POST."""
         answer = self.request("POST", path, json=body)
         assert answer.ok, answer.text

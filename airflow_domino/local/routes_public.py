@@ -145,7 +145,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
             limit=limit,
         )
         jobs = [shapes_public.job(run) for run in page.runs]
-        return {"jobs": jobs, "metadata": metadata(offset=offset, limit=limit, totalCount=page.total)}
+        return {"jobs": jobs, "metadata": page_metadata(offset, limit, page.total)}
 
     @routes.get("/jobs/beta/jobs/{job_id}")
     def job(job_id: str) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
         check_page(offset, limit)
         projects = platform.state.projects()
         listed = [shapes_public.project(platform, project) for project in projects[offset : offset + limit]]
-        return {"projects": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=len(projects))}
+        return {"projects": listed, "metadata": page_metadata(offset, limit, len(projects))}
 
     @routes.get("/projects/v1/projects/{project_id}")
     def project(project_id: str) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _add_others(routes: APIRouter, platform: Platform) -> None:
         capacities = platform.capacities()
         tiers = [tier for tier in platform.tiers if includeArchived or not tier.is_archived]
         listed = [shapes_public.hardware_tier(tier, capacities[tier.id]) for tier in tiers[offset : offset + limit]]
-        return {"hardwareTiers": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=len(tiers))}
+        return {"hardwareTiers": listed, "metadata": page_metadata(offset, limit, len(tiers))}
 
     @routes.get("/hardwaretiers/v1/hardwaretiers/{tier_id}")
     def tier(tier_id: str) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def _add_others(routes: APIRouter, platform: Platform) -> None:
         check_page(offset, limit)
         known = platform.environments
         listed = [shapes_public.environment(one) for one in known[offset : offset + limit]]
-        return {"environments": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=len(known))}
+        return {"environments": listed, "metadata": page_metadata(offset, limit, len(known))}
 
     @routes.get("/environments/v1/environments/{environment_id}")
     def environment(environment_id: str) -> dict[str, Any]:
@@ -264,12 +264,21 @@ def _add_others(routes: APIRouter, platform: Platform) -> None:
     def users(offset: int = 0, limit: int = 10) -> dict[str, Any]:
         check_page(offset, limit)
         listed = [shapes_public.user(platform)][offset : offset + limit]
-        return {"users": listed, "metadata": metadata(offset=offset, limit=limit, totalCount=1)}
+        return {"users": listed, "metadata": page_metadata(offset, limit, 1)}
 
 
 def metadata(**values: Any) -> dict[str, Any]:
     """Make the part of an answer that all answers have."""
     return {"requestId": str(uuid.uuid4()), "notices": [], **values}
+
+
+def page_metadata(offset: int, limit: int, total: int) -> dict[str, Any]:
+    """Make that part of an answer that is one page of a list.
+
+    Domino's document asks for the numbers flat in one place and for an object of them in another; both are given.
+    """
+    numbers = {"offset": offset, "limit": limit, "totalCount": total}
+    return metadata(**numbers, pagination=numbers)
 
 
 def check_page(offset: int, limit: int) -> None:

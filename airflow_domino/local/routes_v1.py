@@ -194,13 +194,14 @@ def _file(platform: Platform, project: Project, file: FileInfo) -> dict[str, Any
 def _as_html(lines: list[Line]) -> str:
     if not lines:
         return ""
-    spans = (
+    # Only lines of the error stream are marked: python-domino cannot take a closing span off.
+    marked = (
         f"<span class='text-danger'>{html.escape(line.text)}</span>"
         if line.stream == STDERR
-        else f"<span>{html.escape(line.text)}</span>"
+        else html.escape(line.text)
         for line in lines
     )
-    return f"{_PRE}{chr(10).join(spans)}</pre>"
+    return f"{_PRE}{chr(10).join(marked)}</pre>"
 
 
 def started(pieces: Iterator[bytes]) -> Iterator[bytes]:

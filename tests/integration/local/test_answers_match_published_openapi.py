@@ -1,7 +1,8 @@
 """Every answer has the shape that Domino's own OpenAPI documents give it.
 
-The documents are Domino's and not part of this repository. Each Domino serves its own at `/assets/swagger.json` (v4) and
-`/assets/public-api.json`; put them as `v4-6.3.json` and `public-6.3.json` in the folder that DOMINO_OPENAPI_DIR names.
+The documents are Domino's and not part of this repository. Each Domino serves its own at `/assets/swagger.json` (v4)
+and `/assets/public-api.json`; put them as `v4-6.3.json` and `public-6.3.json` in the folder that DOMINO_OPENAPI_DIR
+names.
 """
 
 from __future__ import annotations
@@ -31,12 +32,11 @@ class Document:
 
     def check(self, answer: requests.Response) -> None:
         """Fail unless the answer has the status and the shape of one of the operation's responses."""
+        method = str(answer.request.method)
         path = urlsplit(str(answer.request.url)).path.removeprefix(self.prefix)
-        operation = self.operation(str(answer.request.method).lower(), path)
+        operation = self.operation(method.lower(), path)
         responses = operation["responses"]
-        assert str(answer.status_code) in responses, (
-            f"{answer.request.method} {path}: {answer.status_code} {answer.text}"
-        )
+        assert str(answer.status_code) in responses, f"{method} {path}: {answer.status_code} {answer.text}"
         response = responses[str(answer.status_code)]
         if "$ref" in response:
             response = self.document["components"]["responses"][response["$ref"].rpartition("/")[2]]
