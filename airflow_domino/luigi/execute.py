@@ -45,7 +45,8 @@ _AIRFLOW_ONLY = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "__A
 class EngineRequest:
     """What the engine is asked.
 
-    :param action: ``check`` asks complete(); ``run`` also makes the task when it is not complete
+    :param action: ``check`` asks complete(); ``run`` also makes the task when it is not complete; ``plan`` draws its
+        graph without asking complete()
     :param task: ``module:Family``
     :param params: parameter values; strings are parsed by Luigi's own parameter types
     :param workers: how many processes Luigi may use
@@ -53,9 +54,12 @@ class EngineRequest:
     :param only_self: never make what the task requires: fail when that is not complete
     :param project_path: folder that is put first on the import path; the working directory by default
     :param command: also answer the task as arguments of Luigi's command line
+    :param node: do all that for the task that this path leads to from ``task`` (see ``plan.PlanNode.path``)
+    :param templated: for ``plan``: parameters whose values are known at run time only
+    :param limits: for ``plan``: the most ``nodes``, ``depth`` and ``seconds``
     """
 
-    action: Literal["check", "run"]
+    action: Literal["check", "run", "plan"]
     task: str
     params: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 1
@@ -63,6 +67,9 @@ class EngineRequest:
     only_self: bool = False
     project_path: str | None = None
     command: bool = False
+    node: Sequence[tuple[int, str]] = ()
+    templated: Sequence[str] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -209,6 +216,8 @@ def engine_environment(
     }
     if config is not None:
         env["LUIGI_CONFIG_PATH"] = str(Path(config).absolute())
+    # Requirements given as a set come in one order everywhere, so that a node of a plan is found again.
+    env.setdefault("PYTHONHASHSEED", "0")
     env.update(extra or {})
     return env
 

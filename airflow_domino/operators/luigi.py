@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow_domino.compat import AirflowException, AirflowFailException
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError
 from airflow_domino.hooks.domino import DominoHook
-from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
-from airflow_domino.operators._domino_run import BaseDominoRunOperator, given, refusing_wrong_requests
+from airflow_domino.luigi.engine.outcome import NODE_ABSENT
+from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
-    as_text,
     forced_command,
-    freeze,
     luigi_command,
     parse_force,
     parse_workers,
     project_files,
+)
+from airflow_domino.operators._luigi_engine import (
+    ENGINE_FIELDS,
+    ENGINE_RENDERERS,
+    AsksLuigi,
+    LuigiTaskError,
+    luigi_result,
 )
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
 
@@ -36,11 +38,7 @@ __all__ = ["LuigiTaskError", "LuigiTaskOperator"]
 RUN_ON = ("worker", "domino")
 
 
-class LuigiTaskError(AirflowException):
-    """A Luigi task that is not complete after all; trying again may help."""
-
-
-class LuigiTaskOperator(BaseDominoRunOperator, metaclass=LuigiParamsMeta):
+class LuigiTaskOperator(AsksLuigi, BaseDominoRunOperator, metaclass=LuigiParamsMeta):
     """Make a Luigi task complete: ask its ``complete()``, and run it and what it requires if the answer is no.
 
     The task runs by Luigi's own engine in a fresh process, on this worker or as a Domino run; Luigi itself is not
@@ -67,26 +65,20 @@ class LuigiTaskOperator(BaseDominoRunOperator, metaclass=LuigiParamsMeta):
     :param config: path of the ``luigi.cfg`` to use, for Luigi on this worker (templated)
     :param domino_conn_id: the connection. On a worker: if given, the process gets its host and credentials, so that
         ``DominoRunTask`` works in it
+    :param node: be the task that this path leads to from ``task`` (:class:`airflow_domino.luigi.plan.PlanNode`)
     :param kwargs: see :class:`~airflow_domino.operators._domino_run.BaseDominoRunOperator` for ``project``, ``tier``,
         ``commit_id`` and the other choices of a Domino run
     """
 
     template_fields: Sequence[str] = (
-        "task",
-        "luigi_params",
-        "project_path",
-        "working_dir",
-        "python",
+        *ENGINE_FIELDS,
         "workers",
         "force",
-        "env",
-        "config",
         *BaseDominoRunOperator.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **BaseDominoRunOperator.template_fields_renderers,
-        "luigi_params": "json",
-        "env": "json",
+        **ENGINE_RENDERERS,
     }
     ui_color = "#d9ead3"
     ui_fgcolor = "#1b3317"
@@ -106,21 +98,18 @@ class LuigiTaskOperator(BaseDominoRunOperator, metaclass=LuigiParamsMeta):
         env: Mapping[str, str] | None = None,
         config: str | Path | None = None,
         domino_conn_id: str | None = None,
+        node: Sequence[tuple[int, str]] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(domino_conn_id=domino_conn_id or DominoHook.default_conn_name, **kwargs)
-        self.domino_conn_id = domino_conn_id or (DominoHook.default_conn_name if run_on == "domino" else None)  # type: ignore[assignment]
-        self.task, self.luigi_params = freeze(task, luigi_params)
-        self.project_path = as_text(project_path)
-        self.working_dir = as_text(working_dir)
-        self.python = python
+        self.name_task(task, luigi_params, project_path, working_dir, python, env, config, node)
         self.workers = workers
         self.run_on = run_on
         self.force = force
         self.only_self = only_self
-        self.env = env
-        self.config = as_text(config)
-        self._engine: EngineProcess | None = None
+        if run_on == "worker":
+            self.domino_conn_id = domino_conn_id
+            self._has_no_run()
         self._command: list[str] = []
 
     def execute(self, context: Context) -> Any:
@@ -134,70 +123,37 @@ class LuigiTaskOperator(BaseDominoRunOperator, metaclass=LuigiParamsMeta):
             if self.run_on not in RUN_ON:
                 raise ConfigurationError(f"run_on={self.run_on!r}: choose one of {', '.join(RUN_ON)}")
             if self.run_on == "worker":
-                return luigi_result(self._ask("run", force=parse_force(self.force), only_self=self.only_self))
+                return luigi_result(self.ask_engine("run", force=parse_force(self.force), only_self=self.only_self))
             finished = self._prepare_domino_run()
         return finished or self.execute_run(context)
 
     def on_kill(self) -> None:
         """End the engine's whole process group; stop the Domino run as its operator would."""
-        if self._engine is not None:
-            self._engine.end()
+        self.end_engine()
         if self.run_on == "domino":
             super().on_kill()
-
-    # ---- the engine --------------------------------------------------------------------------------------------------
-
-    def _ask(self, action: Literal["check", "run"], **more: Any) -> EngineAnswer:
-        request = EngineRequest(
-            action=action,
-            task=self.task,
-            params=self.luigi_params or {},
-            workers=parse_workers(self.workers),
-            project_path=given(self.project_path),
-            **more,
-        )
-        secrets = Path(tempfile.mkdtemp(prefix="airflow-domino-"))
-        try:
-            self._engine = EngineProcess(
-                request,
-                python=given(self.python),
-                working_dir=self._working_folder(),
-                env=self._environment(secrets),
-            )
-            answer = self._engine.run(lambda line: self.log.info("%s", line))
-        finally:
-            shutil.rmtree(secrets, ignore_errors=True)
-        if answer.is_good:
-            self.log.info("%s", answer.message)
-            return answer
-        if answer.is_request_wrong:
-            raise AirflowFailException(answer.message)
-        raise LuigiTaskError(answer.message)
-
-    def _working_folder(self) -> Path:
-        return Path(given(self.working_dir) or given(self.project_path) or Path.cwd()).absolute()
-
-    def _environment(self, secrets: Path) -> dict[str, str]:
-        domino: dict[str, str] = {}
-        if given(self.domino_conn_id):
-            domino = DominoHook(self.domino_conn_id).environment(given(self.project), token_folder=secrets)
-        return engine_environment({**domino, **(self.env or {})}, config=given(self.config))
 
     # ---- as a Domino run ---------------------------------------------------------------------------------------------
 
     def _prepare_domino_run(self) -> dict[str, Any] | None:
         """Ask complete() here; return the task's result if that is all, else settle the command of the run."""
         force, workers = parse_force(self.force), parse_workers(self.workers)
-        answer = self._ask("check", command=not force)
+        answer = self.ask_engine("check", command=not force)
+        if answer.outcome == NODE_ABSENT:
+            return luigi_result(answer)
         if answer.is_complete and not force:
             self.log.info("Already complete: no Domino run is needed")
+            self._has_no_run()
             return luigi_result(answer)
-        project_files(answer.facts["outputs"], self._working_folder())
+        project_files(answer.facts["outputs"], self.working_folder())
         if force:
             self._command = forced_command(self.task, self.luigi_params or {}, force, workers)
         else:
             self._command = luigi_command(answer.facts["command"], workers)
         return None
+
+    def _has_no_run(self) -> None:
+        self.operator_extra_links = ()  # type: ignore[assignment]  # else a link to nothing is looked for
 
     def run_command(self, context: Context) -> list[str]:
         """Return the command that makes the task in the Domino run."""
@@ -209,11 +165,11 @@ class LuigiTaskOperator(BaseDominoRunOperator, metaclass=LuigiParamsMeta):
 
     def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
         """Bring the task's local targets back from the run's results commit, and ask complete() again here."""
-        answer = self._ask("check")
+        answer = self.ask_engine("check")
         force = parse_force(self.force)
         if not answer.is_complete or force:
-            self._bring_back(client, run, result, project_files(answer.facts["outputs"], self._working_folder()))
-            answer = self._ask("check")
+            self._bring_back(client, run, result, project_files(answer.facts["outputs"], self.working_folder()))
+            answer = self.ask_engine("check")
         if not answer.is_complete:
             missing = [output["path"] for output in answer.facts["outputs"] if not output["exists"]]
             raise LuigiTaskError(
@@ -224,7 +180,7 @@ class LuigiTaskOperator(BaseDominoRunOperator, metaclass=LuigiParamsMeta):
         return {**result, **luigi_result(answer), "already_complete": False}
 
     def _bring_back(self, client: DominoClient, run: Run, result: dict[str, Any], files: dict[str, Path]) -> None:
-        project, commit, here = client.project(result["project"]), run.results_commit, self._working_folder()
+        project, commit, here = client.project(result["project"]), run.results_commit, self.working_folder()
         if commit is None:
             raise LuigiTaskError(f"Domino run {run.number} names no commit that holds its results: {result['url']}")
         for name, destination in files.items():
@@ -251,13 +207,3 @@ def bring(client: DominoClient, project: Project, commit: str, name: str, destin
             raise
         for path in below:
             client.download_file(project, commit, path, destination / path[len(name) + 1 :], within=within)
-
-
-def luigi_result(answer: EngineAnswer) -> dict[str, Any]:
-    """The part of the XCom ``return_value`` that is about the Luigi task."""
-    return {
-        "task_id": answer.facts["task_id"],
-        "already_complete": bool(answer.facts.get("already_complete")),
-        "ran": list(answer.facts.get("ran", ())),
-        "outputs": [output["path"] for output in answer.facts.get("outputs", ())],
-    }

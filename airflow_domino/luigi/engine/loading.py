@@ -29,11 +29,18 @@ def load_task(reference: str, params: dict[str, Any]) -> luigi.Task:
     :param params: parameter values; strings are parsed by the parameter's own type, as on Luigi's command line
     :raises Problem: with the outcome word for what is wrong
     """
+    return build_task(find_class(reference), params)
+
+
+def find_class(reference: str) -> Any:
+    """The task class that a reference names.
+
+    :raises Problem: with the outcome word for what is wrong
+    """
     module_name, _, family = reference.rpartition(":")
     if not family:
         raise Problem(REQUEST_WRONG, f"{reference!r} names no task: write it as 'module:Family'")
-    cls = _class_in_module(import_module(module_name), family) if module_name else _registered_class(family)
-    return build_task(cls, params)
+    return _class_in_module(import_module(module_name), family) if module_name else _registered_class(family)
 
 
 def import_module(name: str) -> Any:
@@ -112,13 +119,7 @@ def build_task(cls: Any, params: dict[str, Any]) -> luigi.Task:
     """Parse the values by the parameters' own types and make the instance."""
     family = cls.get_task_family()
     known = dict(cls.get_params())
-    unknown = sorted(set(params) - set(known))
-    if unknown:
-        raise Problem(
-            PARAMETER_WRONG,
-            f"{family} has no parameter {', '.join(map(repr, unknown))}. Its parameters: {', '.join(known) or 'none'}",
-        )
-    values = {name: _parse(family, name, known[name], value) for name, value in params.items()}
+    values = parse_values(cls, params)
     missing = [name for name in known if name not in values and not _has_default(family, name, known[name])]
     if missing:
         described = ", ".join(f"{name!r} ({type(known[name]).__name__})" for name in missing)
@@ -129,6 +130,22 @@ def build_task(cls: Any, params: dict[str, Any]) -> luigi.Task:
         traceback.print_exc()
         raise Problem(CONSTRUCTION_FAILED, f"{family} could not be made: {describe_error(error)}") from error
     return task
+
+
+def parse_values(cls: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """The values by the parameters' own types.
+
+    :raises Problem: a name is unknown, or a value does not parse
+    """
+    family = cls.get_task_family()
+    known = dict(cls.get_params())
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise Problem(
+            PARAMETER_WRONG,
+            f"{family} has no parameter {', '.join(map(repr, unknown))}. Its parameters: {', '.join(known) or 'none'}",
+        )
+    return {name: _parse(family, name, known[name], value) for name, value in params.items()}
 
 
 def _has_default(family: str, name: str, parameter: Any) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .outcome import COMPLETE, ENGINE_FAILED, INCOMPLETE, REQUEST_WRONG, TERMINATED, Problem, Terminated
+from .outcome import COMPLETE, ENGINE_FAILED, INCOMPLETE, PLANNED, REQUEST_WRONG, TERMINATED, Problem, Terminated
 
 _GRACE_SECONDS = 30
 
@@ -50,11 +50,15 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:
-        from . import command, completion, loading, running
+        from . import command, completion, loading, planning, running
     except ImportError as error:
         raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
 
-    task = loading.load_task(request["task"], request.get("params") or {})
+    params = request.get("params") or {}
+    if request["action"] == "plan":
+        plan = planning.make_plan(request["task"], params, request["templated"], request["limits"])
+        return {"outcome": PLANNED, "message": f"{request['task']}: {len(plan['nodes'])} tasks", **plan}
+    task = planning.find_node(loading.load_task(request["task"], params), request.get("node") or [])
     facts: dict[str, Any] = {
         "task_id": task.task_id,
         "task": str(task),

@@ -7,6 +7,8 @@ from typing import Any
 COMPLETE = "complete"
 INCOMPLETE = "incomplete"
 DONE = "done"
+PLANNED = "planned"
+NODE_ABSENT = "node_absent"
 
 REQUEST_WRONG = "request_wrong"
 IMPORT_FAILED = "import_failed"
@@ -17,6 +19,7 @@ CONSTRUCTION_FAILED = "construction_failed"
 COMPLETE_NOT_BOOL = "complete_not_bool"
 FORCE_IMPOSSIBLE = "force_impossible"
 COMMAND_IMPOSSIBLE = "command_impossible"
+PLAN_IMPOSSIBLE = "plan_impossible"
 
 COMPLETE_FAILED = "complete_failed"
 REQUIRES_FAILED = "requires_failed"
@@ -29,7 +32,7 @@ NOT_RUN = "not_run"
 TERMINATED = "terminated"
 ENGINE_FAILED = "engine_failed"
 
-GOOD = frozenset({COMPLETE, INCOMPLETE, DONE})
+GOOD = frozenset({COMPLETE, INCOMPLETE, DONE, PLANNED, NODE_ABSENT})
 #: Asking again cannot help: somebody has to change the task, its parameters or its code.
 WRONG = frozenset(
     {
@@ -42,6 +45,7 @@ WRONG = frozenset(
         COMPLETE_NOT_BOOL,
         FORCE_IMPOSSIBLE,
         COMMAND_IMPOSSIBLE,
+        PLAN_IMPOSSIBLE,
     }
 )
 

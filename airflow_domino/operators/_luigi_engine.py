@@ -1,0 +1,114 @@
+"""Asking Luigi's engine from an Airflow task: what the operator and the sensor share."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow.sdk import BaseOperator
+
+from airflow_domino.compat import AirflowException, AirflowFailException
+from airflow_domino.hooks.domino import DominoHook
+from airflow_domino.luigi.engine.outcome import NODE_ABSENT
+from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
+from airflow_domino.operators._domino_run import given
+from airflow_domino.operators._luigi_arguments import as_text, freeze, parse_workers
+
+ENGINE_FIELDS: Sequence[str] = ("task", "luigi_params", "project_path", "working_dir", "python", "env", "config")
+ENGINE_RENDERERS = {"luigi_params": "json", "env": "json"}
+
+
+class LuigiTaskError(AirflowException):
+    """A Luigi task that is not complete after all; trying again may help."""
+
+
+class AsksLuigi(BaseOperator):
+    """The part of an operator that names a Luigi task and asks the engine about it."""
+
+    domino_conn_id: Any  # text, or None for no connection
+    project: str | None
+    workers: int | str = 1
+
+    _engine: EngineProcess | None = None
+
+    def name_task(
+        self,
+        task: Any,
+        luigi_params: Mapping[str, Any] | None,
+        project_path: str | Path | None,
+        working_dir: str | Path | None,
+        python: str | None,
+        env: Mapping[str, str] | None,
+        config: str | Path | None,
+        node: Sequence[tuple[int, str]],
+    ) -> None:
+        """Keep the arguments of a constructor as they are; templates are rendered later."""
+        self.task, self.luigi_params = freeze(task, luigi_params)
+        self.project_path = as_text(project_path)
+        self.working_dir = as_text(working_dir)
+        self.python = python
+        self.env = env
+        self.config = as_text(config)
+        self.node = node
+
+    def ask_engine(self, action: Literal["check", "run"], **more: Any) -> EngineAnswer:
+        """Ask, with the output in the task's log as it is written.
+
+        :raises AirflowFailException: the request is wrong, so that no retry can help
+        :raises LuigiTaskError: the answer is a failure
+        """
+        request = EngineRequest(
+            action=action,
+            task=self.task,
+            params=self.luigi_params or {},
+            workers=parse_workers(self.workers),
+            project_path=given(self.project_path),
+            node=self.node,
+            **more,
+        )
+        secrets = Path(tempfile.mkdtemp(prefix="airflow-domino-"))
+        try:
+            self._engine = EngineProcess(
+                request,
+                python=given(self.python),
+                working_dir=self.working_folder(),
+                env=self._environment(secrets),
+            )
+            answer = self._engine.run(lambda line: self.log.info("%s", line))
+        finally:
+            shutil.rmtree(secrets, ignore_errors=True)
+        if answer.is_good:
+            self.log.info("%s", answer.message)
+            return answer
+        if answer.is_request_wrong:
+            raise AirflowFailException(answer.message)
+        raise LuigiTaskError(answer.message)
+
+    def end_engine(self) -> None:
+        """End the engine's whole process group, if it runs."""
+        if self._engine is not None:
+            self._engine.end()
+
+    def working_folder(self) -> Path:
+        """Where relative targets are."""
+        return Path(given(self.working_dir) or given(self.project_path) or Path.cwd()).absolute()
+
+    def _environment(self, secrets: Path) -> dict[str, str]:
+        domino: dict[str, str] = {}
+        if connection := given(self.domino_conn_id):
+            domino = DominoHook(connection).environment(given(self.project), token_folder=secrets)
+        return engine_environment({**domino, **(self.env or {})}, config=given(self.config))
+
+
+def luigi_result(answer: EngineAnswer) -> dict[str, Any]:
+    """The part of the XCom ``return_value`` that is about the Luigi task."""
+    result = {
+        "task_id": answer.facts.get("task_id"),
+        "already_complete": bool(answer.facts.get("already_complete")),
+        "ran": list(answer.facts.get("ran", ())),
+        "outputs": [output["path"] for output in answer.facts.get("outputs", ())],
+    }
+    return {**result, "absent": True} if answer.outcome == NODE_ABSENT else result
