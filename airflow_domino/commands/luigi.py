@@ -64,7 +64,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    raise CommandError("not there")
+    from airflow_domino.luigi.plan import PlanError, make_plan
+
+    try:
+        plan = make_plan(options.task, parameters(options.param), project_path=_project_path(options))
+    except PlanError as error:
+        raise CommandError(str(error)) from error
+    say(plan.to_json())
+    return 0
 
 
 def _project_path(options: argparse.Namespace) -> str:

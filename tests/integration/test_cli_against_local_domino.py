@@ -58,7 +58,8 @@ def sleeping_run(command: Command) -> Iterator[str]:
 
 
 def test_a_run_is_followed_to_its_end_and_its_file_brought_back(command: Command, tmp_path: Path) -> None:
-    ended = command("run", "--tier", "Small", "--output", "said.txt=here/said.txt", "echo out; echo hello > said.txt")
+    command_line = "sh -c 'echo out; echo hello > said.txt'"
+    ended = command("run", "--tier", "Small", "--output", "said.txt=here/said.txt", command_line)
     assert ended.returncode == 0, ended.stderr
     assert "out" in ended.stdout.splitlines()
     assert re.search(r"Run \d+ Succeeded: ran \d+\.\d s, \$0\.\d+", ended.stderr)
@@ -138,7 +139,7 @@ def test_a_run_is_stopped_and_a_second_stop_does_no_harm(command: Command, sleep
 def test_interrupting_the_command_leaves_the_run_and_says_how_to_stop_it(
     environment: dict[str, str], command: Command
 ) -> None:
-    arguments = [sys.executable, "-u", "-m", "airflow_domino.cli", "run", "--", "echo begun; sleep 300"]
+    arguments = [sys.executable, "-u", "-m", "airflow_domino.cli", "run", "sh -c 'echo begun; sleep 300'"]
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
         assert following.stdout is not None
         while following.stdout.readline().strip() != b"begun":

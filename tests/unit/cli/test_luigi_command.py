@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ class Forgetful(luigi.Task):
         return luigi.LocalTarget("never.txt")
     def run(self):
         pass
+
+class Both(luigi.WrapperTask):
+    def requires(self):
+        return [Count(n=1), Count(n=2)]
 
 class Waiting(luigi.ExternalTask):
     def output(self):
@@ -76,3 +81,19 @@ def test_what_does_not_end_well_is_told_by_exit_code_and_message(
     assert cli.main(["luigi", "run", *arguments]) == exit_code
     said = capfd.readouterr().err
     assert complaint in said
+
+
+def test_a_plan_is_the_graph_as_json_and_makes_nothing(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["luigi", "plan", "counting:Both"]) == 0
+    nodes = json.loads(capfd.readouterr().out)["nodes"]
+    assert [(node["family"], node["params"]) for node in nodes] == [
+        ("Both", {}),
+        ("Count", {"n": "1"}),
+        ("Count", {"n": "2"}),
+    ]
+    assert [path.name for path in project.glob("*.txt")] == []
+
+
+def test_a_task_that_cannot_be_planned_says_why(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["luigi", "plan", "counting:Nobody"]) == 2
+    assert "Nobody" in capfd.readouterr().err
