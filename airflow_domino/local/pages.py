@@ -56,7 +56,7 @@ class _Pages:
             f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
             "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
-        headers = {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+        headers = {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
         return HTMLResponse(text, status_code=status_code, headers=headers)
 
     def run(self, owner: str, name: str, run_id: str) -> tuple[Project, Run]:
