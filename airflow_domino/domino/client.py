@@ -132,7 +132,7 @@ class DominoClient:
                 subject=f"project {owner}/{name}",
             )
         except (NotFoundError, PermissionDeniedError) as error:
-            raise NotFoundError(f"{missing} ({error})", status=error.status) from None
+            raise NotFoundError(f"{missing} (HTTP {error.status})", status=error.status) from None
         if found is None:
             raise NotFoundError(missing, status=200)
         project = Project(**{**vars(found), "owner": found.owner or owner, "name": found.name or name})
@@ -179,7 +179,7 @@ class DominoClient:
         :raises LaunchOutcomeUnknownError: when the answer was lost, so that the run may exist.
         :raises RequestError: when Domino refused it.
         """
-        return self._transport.start("/v4/jobs/start", request.to_body(), one(Run.from_api), subject="run to start")
+        return self._transport.start("/v4/jobs/start", request.to_body(), one(Run.from_api), subject="new run")
 
     def restart_run(self, run_id: str, *, same_commit: bool = True) -> Run:
         """Start a run again as a new run: POST `/v4/jobs/restart`, sent once and never repeated.
