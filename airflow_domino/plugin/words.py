@@ -32,6 +32,8 @@ def money(cents: float | None) -> str:
     """Cents of Domino's price list in whole currency units; more digits for what costs next to nothing."""
     if cents is None:
         return NOTHING_KNOWN
+    if 0 < cents < 0.005:
+        return "<$0.0001"
     if 0 < cents < 1:
         return f"${cents / 100:.4f}"
     return f"${cents / 100:,.2f}"

@@ -57,7 +57,7 @@ def test_the_link_to_domino_opens_the_run_in_a_tab_of_its_own(open_airflow, ense
     tab = opened.value
     tab.locator("input[name=token]").fill(local_domino.token)
     tab.get_by_role("button", name="Log in").click()
-    tab.get_by_text("TrainRForest").first.wait_for()
+    tab.wait_for_url(f"{local_domino.url}/jobs/**")
 
     tab.screenshot(path=pictures / "run-on-local-domino.png")
     assert address.startswith(local_domino.url)

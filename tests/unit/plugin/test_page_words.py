@@ -27,7 +27,15 @@ def test_durations_are_said_as_people_say_them(seconds, said):
 
 @pytest.mark.parametrize(
     ("cents", "said"),
-    [(None, "–"), (0, "$0.00"), (0.25, "$0.0025"), (1, "$0.01"), (130, "$1.30"), (1_234_567, "$12,345.67")],
+    [
+        (None, "–"),
+        (0, "$0.00"),
+        (0.0002, "<$0.0001"),
+        (0.25, "$0.0025"),
+        (1, "$0.01"),
+        (130, "$1.30"),
+        (1_234_567, "$12,345.67"),
+    ],
 )
 def test_money_keeps_the_digits_that_matter(cents, said):
     assert money(cents) == said
