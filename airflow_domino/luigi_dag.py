@@ -152,7 +152,7 @@ class LuigiDag(DAG):
 
     :param dag_id: the DAG's id
     :param task: the root, as ``"module:Family"`` or a Luigi task object
-    :param params: the root's parameters, not Airflow's form (that is ``dag_params``); see :class:`Drawing` for these and
+    :param params: the root's parameters, not Airflow's form (that is ``dag_params``); see :class:`Drawing` for it and
         ``plan_params``, ``project_path``, ``working_dir``, ``run_on``, ``tier``, ``tiers``, ``overrides``,
         ``domino_conn_id``, ``python``, ``config``, ``env``, ``most_tasks`` and ``operator_args``
     :param dag_params: Airflow's own ``params`` of the DAG: its form

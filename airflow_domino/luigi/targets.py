@@ -70,7 +70,7 @@ class DominoFileTarget(luigi.Target):
         if self.commit_id is not None:
             raise ConfigurationError(f"Cannot write {self.path}: the commit {self.commit_id} never changes")
         upload = _Upload(self)
-        return upload if mode == "wb" else _TextUpload(upload, encoding="utf-8", write_through=True)
+        return upload if mode == "wb" else _TextUpload(upload)
 
     def fetch(self, destination: Path) -> int:
         """Copy the file to disk: complete or not at all.
@@ -120,13 +120,8 @@ class _Upload(io.BufferedRandom):
     def __init__(self, target: DominoFileTarget) -> None:
         self._target = target
         self._folder = Path(tempfile.mkdtemp(prefix="airflow-domino-"))
-        self._is_wanted = True
+        self.is_wanted = True
         super().__init__(io.FileIO(self._folder / "file", "w+"))
-
-    def forget(self) -> None:
-        """Close without uploading."""
-        self._is_wanted = False
-        self.close()
 
     def close(self) -> None:
         """Upload and close; once."""
@@ -134,29 +129,31 @@ class _Upload(io.BufferedRandom):
             return
         try:
             super().close()
-            if self._is_wanted:
+            if self.is_wanted:
                 self._target.put(self._folder / "file")
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def __exit__(self, *exception: object) -> None:
-        self._is_wanted = exception[0] is None
+        self.is_wanted = exception[0] is None
         self.close()
 
     def __del__(self) -> None:
-        self.forget()  # never closed by its author: half a file, perhaps
+        if not self.closed:
+            self.is_wanted = False  # never closed by its author: half a file, perhaps
+            self.close()
 
 
 class _TextUpload(io.TextIOWrapper):
-    def __del__(self) -> None:
-        self._forget()  # before the base class closes it, which would upload
-
-    def _forget(self) -> None:
-        if not self.closed:
-            self.detach().forget()  # type: ignore[attr-defined]
+    def __init__(self, upload: _Upload) -> None:
+        super().__init__(upload, encoding="utf-8", write_through=True)
+        self._upload = upload
 
     def __exit__(self, *exception: object) -> None:
-        if exception[0] is None:
+        self._upload.is_wanted = exception[0] is None
+        self.close()
+
+    def __del__(self) -> None:
+        if not self.closed:
+            self._upload.is_wanted = False
             self.close()
-        else:
-            self._forget()
