@@ -89,7 +89,7 @@ class DominoClient:
         return cls(**auth.client_settings(environ, overrides))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; a request that is under way is not repeated any more."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -202,7 +202,7 @@ class DominoClient:
         if project_id:
             body["projectId"] = project_id
         try:
-            return self._transport.post("/v4/jobs/stop", body, one(Run.from_api), subject=f"run {run_id}")
+            stopping = self._transport.post("/v4/jobs/stop", body, _read_run_if_any, subject=f"run {run_id}")
         except RequestError as refusal:
             if type(refusal) is not RequestError:
                 raise
@@ -210,6 +210,7 @@ class DominoClient:
             if not run.status.is_completed:
                 raise
             return run
+        return stopping or self.run(run_id)
 
     def run(self, run_id: str) -> Run:
         """One run as it is now: GET `/v4/jobs/{id}`.
@@ -391,7 +392,11 @@ def _v1(project: Project) -> str:
 
 
 def _has_id(data: Mapping[str, Any]) -> bool:
-    return bool(data.get("id") or data.get("project"))
+    return any(data.get(name) for name in ("id", "project", "job"))
+
+
+def _read_run_if_any(data: Any) -> Run | None:
+    return Run.from_api(data) if isinstance(data, Mapping) and _has_id(data) else None
 
 
 def _read_runs(data: Any) -> tuple[list[Run], int | None]:

@@ -74,9 +74,9 @@ def download(
             f"{route}/{quote(name, safe='')}/content", lambda answer: _save(answer, destination), subject=subject
         )
     except RequestError as error:
-        if error.status not in (400, 404):
+        hint = _what_is_there(transport, base, project, commit_id, name) if error.status in (400, 404) else None
+        if hint is None:
             raise
-        hint = _what_is_there(transport, base, project, commit_id, name)
         raise NotFoundError(
             f"The project {project.full_name} has no file {name!r} at commit {commit_id}{hint}", status=error.status
         ) from None
@@ -117,11 +117,14 @@ def _umask() -> int:
     return next((int(line.split()[1], 8) for line in status.splitlines() if line.startswith("Umask:")), 0o022)
 
 
-def _what_is_there(transport: Transport, base: str, project: Project, commit_id: str, name: str) -> str:
+def _what_is_there(transport: Transport, base: str, project: Project, commit_id: str, name: str) -> str | None:
+    """Say what there is instead of a file; None when it is there after all."""
     try:
         names = [file.path for file in listing(transport, base, project, commit_id, "")]
     except DominoError as error:
-        return "" if not isinstance(error, NotFoundError) else "; the commit itself is unknown"
+        return "; the commit itself is unknown" if isinstance(error, NotFoundError) else ""
+    if name in names:
+        return None
     below = [known for known in names if known.startswith(f"{name}/")]
     if below:
         return f": it is a folder with {len(below)} files, such as {below[0]!r}; name one file"

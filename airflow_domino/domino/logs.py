@@ -27,7 +27,8 @@ def clean(line: str) -> str:
     """Make a line safe to print and keep: no control characters, no half characters, no secrets, not endless."""
     if len(line) > LONGEST_LINE:
         line = f"{line[:LONGEST_LINE]}… [{len(line) - LONGEST_LINE} more characters cut]"
-    line = _UNPRINTABLE.sub("\ufffd", line.rstrip("\r")).encode("utf-8", "replace").decode("utf-8")
+    line = line.rstrip("\r").rpartition("\r")[2]  # what a terminal shows of a progress bar
+    line = _UNPRINTABLE.sub("\ufffd", line).encode("utf-8", "replace").decode("utf-8")
     for secret in _SECRETS:
         line = secret.sub("***", line)
     return line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-import time
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -89,14 +89,18 @@ class Transport:
         max_connections: int,
         ui_host: str,
     ) -> None:
-        if isinstance(verify, str) and not Path(verify).exists():
-            raise ConfigurationError(f"The file of CA certificates does not exist: {verify}")
+        # An empty string would leave certificates unchecked.
+        if isinstance(verify, str) and not (verify and Path(verify).exists()):
+            raise ConfigurationError(f"The file of CA certificates does not exist: {verify!r}")
+        if not all(seconds > 0 for seconds in timeout):
+            raise ConfigurationError(f"Timeouts must be more than 0 seconds, not {timeout[0]} and {timeout[1]}")
         self.base = _behind_proxy(host, credentials) if isinstance(credentials, ApiProxy) else host
         self._credentials = credentials
         self._verify = verify
         self._timeout = timeout
         self._retry_policy = retry_policy
         self._login_url = f"{ui_host}/relogin?redirectPath=/"
+        self._closed = threading.Event()
         self._session = requests.Session()
         self._session.trust_env = not is_loopback(self.base)
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -105,7 +109,8 @@ class Transport:
         self._session.mount("http://", adapter)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; a request that is under way is not repeated any more."""
+        self._closed.set()
         self._session.close()
 
     def get(self, path: str, read: Callable[[Any], T], *, subject: str, params: Query | None = None) -> T:
@@ -156,7 +161,8 @@ class Transport:
             except UntrustedConnectionError:
                 raise
             except DominoUnavailableError as error:
-                time.sleep(self._retry_policy.wait(number, error.retry_after))
+                if self._closed.wait(self._retry_policy.wait(number, error.retry_after)):
+                    raise
         return attempt()
 
     def _once(

@@ -7,7 +7,7 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -29,6 +29,8 @@ MOST_LOG_THREADS = MOST_THREADS - 1
 # Up to this many runs are asked for singly; for more, one list of the active runs is cheaper.
 FEW_RUNS = 2
 SMALLEST_PAGE, LARGEST_PAGE = 100, 1000
+# A further page of the list is read where it can save this many questions: the project may hold others' runs as well.
+SINGLES_PER_PAGE = 4
 # Waits that are due within this share of their delay are answered together with those that are due now.
 SLACK = 0.25
 # Asking takes up no more than one part in this many of the time, however many runs are young.
@@ -111,14 +113,10 @@ class _Session:
         self._wake.set()
 
     def end(self) -> None:
-        """Stop asking, and close the client after the calls that are under way."""
+        """Stop asking, and close the client, so that calls that are under way are not repeated."""
         self._poller.cancel()
-        self._pool.submit(self._close)
-        self._pool.shutdown(wait=False)
-
-    def _close(self) -> None:
-        if self._client.exception() is None:
-            self._client.result().close()
+        self._client.add_done_callback(_close)
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def client(self) -> DominoClient:
         """The client, once it is made."""
@@ -202,11 +200,17 @@ class _Session:
                 waiter.met(trouble)
 
 
+def _close(client: Future[DominoClient]) -> None:
+    if not client.cancelled() and client.exception() is None:
+        client.result().close()
+
+
 def _active_runs(client: DominoClient, project_id: str, wanted: set[str]) -> dict[str, Run]:
-    """The wanted ones among the active runs, reading no further than needed."""
+    """The wanted ones among the active runs, reading no further than it saves questions about single runs."""
     page_size = min(LARGEST_PAGE, max(SMALLEST_PAGE, len(wanted)))
+    limit = page_size * max(1, len(wanted) // SINGLES_PER_PAGE)
     found: dict[str, Run] = {}
-    for run in client.runs(project_id, status="active", page_size=page_size):
+    for run in client.runs(project_id, status="active", page_size=page_size, limit=limit):
         if run.id in wanted:
             found[run.id] = run
             if len(found) == len(wanted):

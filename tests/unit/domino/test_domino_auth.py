@@ -147,3 +147,8 @@ def test_a_missing_host_is_said_with_the_variable_to_set() -> None:
 def test_a_missing_file_of_certificates_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"ca\.pem"):
         DominoClient("https://d", ApiKey("k"), verify=str(tmp_path / "ca.pem"))
+
+
+def test_an_empty_file_name_never_means_that_certificates_go_unchecked() -> None:
+    with pytest.raises(ConfigurationError, match="CA certificates"):
+        DominoClient("https://d", ApiKey("k"), verify="")

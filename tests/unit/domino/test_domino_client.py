@@ -210,6 +210,16 @@ def test_a_stop_is_asked_again_when_its_answer_is_lost(
     assert client.stop_run("run1").id == "run1"
 
 
+@pytest.mark.parametrize("body", [None, {}, {"success": True}])
+def test_a_stop_that_is_answered_without_a_run_asks_for_the_run(
+    domino: Any, client: DominoClient, answer: Any, job: Job, body: Any
+) -> None:
+    domino.on("POST", "/v4/jobs/stop", answer(body))
+    domino.says("/v4/jobs/run1", job(status="Stopping"))
+
+    assert client.stop_run("run1").status.word == "Stopping"
+
+
 def test_stopping_a_run_that_is_over_is_no_error(domino: Any, client: DominoClient, answer: Any, job: Job) -> None:
     domino.on("POST", "/v4/jobs/stop", answer({"message": "already over"}, 400))
     domino.says("/v4/jobs/run1", job(status="Succeeded"))

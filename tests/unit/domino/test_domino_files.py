@@ -19,6 +19,7 @@ from airflow_domino.domino import (
     PermissionDeniedError,
     Project,
     ProjectFile,
+    RequestError,
     UnsafePathError,
     safe_join,
 )
@@ -203,6 +204,16 @@ def test_a_folder_is_no_file(client: DominoClient, tmp_path: Path) -> None:
 def test_a_file_at_an_unknown_commit_says_that_the_commit_is_unknown(client: DominoClient, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="the commit itself is unknown"):
         client.download_file(PROJECT, COMMIT, "a", tmp_path / "file")
+
+
+@pytest.mark.usefixtures("listed")
+def test_a_refusal_for_a_file_that_is_there_is_passed_on(
+    domino: Any, client: DominoClient, answer: Any, tmp_path: Path
+) -> None:
+    domino.on("GET", content_route("README.md"), answer({"message": "file is quarantined"}, 400))
+
+    with pytest.raises(RequestError, match="quarantined"):
+        client.download_file(PROJECT, COMMIT, "README.md", tmp_path / "file")
 
 
 def test_a_file_that_may_not_be_read_is_not_called_missing(

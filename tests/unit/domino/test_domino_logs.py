@@ -86,6 +86,10 @@ def test_binary_output_stays_printable() -> None:
     assert line.encode()
 
 
+def test_a_progress_bar_is_shown_as_a_terminal_would() -> None:
+    assert clean(" 10%|#   |\r 50%|##  |\r100%|####|\r") == "100%|####|"
+
+
 def test_an_endless_line_is_cut_and_says_so() -> None:
     line = clean("x" * 100_000_000)
 

@@ -88,6 +88,21 @@ def test_a_refusal_is_not_asked_again(domino: Any, client: DominoClient, answer:
     assert len(domino.asked) == 1
 
 
+def test_closing_the_client_ends_the_repetition(domino: Any, connect: Connect, answer: Any) -> None:
+    client = connect(retries=RetryPolicy(retries=1000, first_wait=60.0, longest_wait=60.0))
+
+    def close_and_fail(asked: Any) -> Any:
+        client.close()
+        return answer(status=503)
+
+    domino.on("GET", "/version", close_and_fail)
+
+    with pytest.raises(DominoUnavailableError):
+        client.version()
+
+    assert len(domino.asked) == 1
+
+
 def test_waits_double_in_their_bound_and_are_spread_at_random() -> None:
     policy = RetryPolicy(first_wait=1.0, longest_wait=4.0)
     waits = [[policy.wait(attempt, None) for _ in range(200)] for attempt in range(5)]
@@ -360,13 +375,13 @@ def test_a_refused_connection_says_what_to_check(connect: Connect, closed_port: 
 def test_tls_with_a_server_that_speaks_none_is_not_tried_again(
     domino: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("airflow_domino.domino.transport.time.sleep", slept.append)
+    waits: list[int] = []
+    monkeypatch.setattr(RetryPolicy, "wait", lambda self, attempt, retry_after: waits.append(attempt) or 0.0)
 
     with pytest.raises(DominoUnavailableError, match="check the certificate"):
         connect(domino.url.replace("http:", "https:")).version()
 
-    assert slept == []
+    assert waits == []
 
 
 def test_a_server_that_never_answers_is_given_up(domino: Any, connect: Connect, answer: Any) -> None:
@@ -380,6 +395,12 @@ def test_a_server_that_never_answers_is_given_up(domino: Any, connect: Connect, 
         gate.set()
 
     assert len(domino.asked) == 2
+
+
+@pytest.mark.parametrize("timeouts", [{"connect_timeout": 0}, {"read_timeout": -1.0}])
+def test_a_timeout_that_is_none_is_refused(connect: Connect, timeouts: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match="Timeouts must be more than 0"):
+        connect(**timeouts)
 
 
 def test_every_request_has_both_timeouts(

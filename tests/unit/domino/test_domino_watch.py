@@ -160,6 +160,21 @@ def test_the_list_is_asked_for_with_an_explicit_page_that_fits_all(platform: Pla
     assert "300" in {query["page_size"] for query in lists}
 
 
+def test_the_list_is_read_no_further_than_it_saves_questions(platform: Platform, watcher: RunWatcher) -> None:
+    platform.add(*(f"other{number}" for number in range(1000)), *ids(5))
+
+    async def wait_for_all() -> None:
+        waits = asyncio.gather(*(watcher.wait(run_id) for run_id in ids(5)))
+        while platform.polls < 40:  # noqa: ASYNC110  counted by the threads of a server
+            await asyncio.sleep(0.001)
+        platform.status.update(dict.fromkeys(ids(5), "Succeeded"))
+        await waits
+
+    asyncio.run(wait_for_all())
+
+    assert {asked.query.get("page_no") for asked in platform.domino.asked if asked.path == "/v4/jobs"} == {"1"}
+
+
 def test_a_run_alone_is_asked_for_singly(platform: Platform, watcher: RunWatcher) -> None:
     platform.add("r1", *ids(50))
     platform.after[4] = lambda: platform.status.update({"r1": "Succeeded"})
