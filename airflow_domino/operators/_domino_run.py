@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.sdk import BaseOperator
 
 from airflow_domino import compat
-from airflow_domino.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
-from airflow_domino.domino import errors
-from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
+from airflow_domino.compat import AirflowException, AirflowTaskTimeout
+from airflow_domino.domino.errors import DominoUnavailableError, run_error
 from airflow_domino.domino.launch import launch_once
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
 from airflow_domino.domino.watch import wait_for_run
@@ -24,6 +22,7 @@ from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, s
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._commit import DAG_RUN, git_reference, input_commit
 from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_earlier_generations, find_earlier
+from airflow_domino.operators._rules import ends_without_worker, given, log_tail, refusing_wrong_requests, told_error
 from airflow_domino.triggers.domino import DominoRunTrigger
 
 if TYPE_CHECKING:
@@ -32,44 +31,10 @@ if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
     from airflow_domino.domino.models import HardwareTier, Project, Run
 
-LOG_TAIL_LINES = 20
+__all__ = ["BaseDominoRunOperator", "given", "refusing_wrong_requests"]
+
 BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was and cost; a good one is the result
 SHUTDOWN_STATES = frozenset({None, "running"})
-
-
-@contextmanager
-def refusing_wrong_requests() -> Iterator[None]:
-    """Fail a task for good when trying again cannot help: the request or the settings are wrong.
-
-    :raises AirflowFailException: with the message of the error.
-    """
-    try:
-        yield
-    except (RequestError, ConfigurationError) as error:
-        raise AirflowFailException(str(error)) from None
-
-
-def given(value: Any) -> Any:
-    """Return a templated argument, or None where a template rendered to nothing (a form field left empty)."""
-    return None if isinstance(value, str) and value.strip() in ("", "None") else value
-
-
-def told_error(event: Mapping[str, Any]) -> DominoError:
-    """Make the exception that a trigger tells of."""
-    kind = getattr(errors, str(event.get("error")), DominoError)
-    message = str(event.get("message") or "The trigger gave no reason")
-    if isinstance(kind, type) and issubclass(kind, (RequestError, ConfigurationError, DominoUnavailableError)):
-        return kind(message)
-    return DominoError(message)
-
-
-def ends_without_worker(operator: BaseOperator) -> bool:
-    """Say whether a success of this task can be recorded by the triggerer: nothing is to be announced or called."""
-    hooked = operator._post_execute_hook is not None or type(operator).post_execute is not BaseOperator.post_execute
-    in_dag = operator.has_dag()  # type: ignore[no-untyped-call]
-    expands = in_dag and next(iter(operator.iter_mapped_dependants()), None) is not None
-    announces = bool(operator.outlets or operator.on_success_callback or getattr(operator, "multiple_outputs", False))
-    return not (hooked or expands or announces)
 
 
 class BaseDominoRunOperator(BaseOperator):
@@ -206,6 +171,9 @@ class BaseDominoRunOperator(BaseOperator):
                     return self._finish(context, self._wait_here(run))
             self._stop_if_ended_by_a_user(context)
             self._defer(context)
+        except DominoUnavailableError:
+            self._tell_what_becomes_of_the_run(context)
+            raise
         finally:
             self.hook.close()
 
@@ -297,7 +265,8 @@ class BaseDominoRunOperator(BaseOperator):
             stop_on_kill=self.stop_on_kill,
             deferred_at=datetime.now(UTC).isoformat(),
         )
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"run": handle.to_dict()}, timeout=None)
+        waiting = {"run": handle.to_dict(), "stop_with": self.domino_conn_id if self.stop_on_kill else None}
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs=waiting, timeout=None)
 
     def _deadline(self, context: Context) -> str | None:
         start = context["ti"].start_date
@@ -305,11 +274,14 @@ class BaseDominoRunOperator(BaseOperator):
             return None
         return str((start + self.execution_timeout).isoformat())
 
-    def execute_complete(self, context: Context, event: Any = None, run: Mapping[str, Any] | None = None) -> Any:
+    def execute_complete(
+        self, context: Context, event: Any = None, run: Mapping[str, Any] | None = None, stop_with: str | None = None
+    ) -> Any:
         """Go on after the trigger has fired.
 
         :param event: what the trigger said; it came through a database, so it is checked first.
         :param run: the run that this attempt waits for; an event about another one is stale.
+        :param stop_with: read by :mod:`airflow_domino.listener` alone: the connection with which to stop the run.
         """
         self._context = context
         self.run_handle = handle = self._awaited(context, event, run)
@@ -319,6 +291,9 @@ class BaseDominoRunOperator(BaseOperator):
                 self._defer(context)
             with refusing_wrong_requests():
                 return self._complete(context, event, handle)
+        except DominoUnavailableError:
+            self._tell_what_becomes_of_the_run(context)
+            raise
         finally:
             self.hook.close()
 
@@ -352,15 +327,16 @@ class BaseDominoRunOperator(BaseOperator):
         handle, client = self._handle(), self.hook.client
         if not run.status.succeeded:
             context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
-            raise errors.run_error(run, handle.url, self._log_tail(client, run))
+            raise run_error(run, handle.url, log_tail(client, run.id))
         self.log.info("%s", sentence(run, handle))
         return self.deliver(context, client, run, run_result(run, handle))
 
-    def _log_tail(self, client: DominoClient, run: Run) -> list[str]:
-        try:
-            return client.log_tail(run.id, LOG_TAIL_LINES)
-        except DominoError as error:
-            return [f"(its log cannot be read: {error})"]
+    def _tell_what_becomes_of_the_run(self, context: Context) -> None:
+        if self.run_handle is None:
+            return
+        again = self._will_be_tried_again(context["ti"])
+        then = "the next attempt takes it up" if again else "no attempt is left to take it up: stop it if it must not"
+        self.log.warning("The Domino run may go on, and %s. See %s", then, self.run_handle.url)
 
     def _handle(self) -> RunHandle:
         if self.run_handle is None:

@@ -27,10 +27,14 @@ Place = Path | ObjectStoragePath
 
 @dataclass(frozen=True)
 class CommittedFile:
-    """A file of the project at some commit, such as what an upstream run wrote."""
+    """A file of a project at some commit, such as what an upstream run wrote.
+
+    :param project: `owner/name`; None means the run's own project.
+    """
 
     commit_id: str
     path: str
+    project: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ def plan_inputs(inputs: Mapping[str, Any] | Sequence[str] | None, output_dir: An
     """Decide which file becomes which file of the project, and refuse those that are not there.
 
     :param inputs: names that are the same in the project and below `output_dir`; or a mapping of names in the project
-        to local paths, URLs, ObjectStoragePaths, or `{"commit_id": …, "path": …}` for a file of an upstream run.
+        to local paths, URLs, ObjectStoragePaths, or, for a file of an upstream run, to `{"commit_id": …, "path": …}` or
+        to that run's whole result, where the file has the same name.
     :raises ConfigurationError: when a file to upload does not exist.
     :raises UnsafePathError: when a name leads out of the project or of `output_dir`.
     """
@@ -158,7 +163,7 @@ def _source(base: Place | None, name: str, value: Any) -> Place | CommittedFile:
     commit = value.get("commit_id") or value.get("output_commit")
     if not commit:
         raise ConfigurationError(f"The input {name!r} names no commit_id: {sorted(value)}")
-    return CommittedFile(str(commit), _name_in_project(str(value.get("path") or name)))
+    return CommittedFile(str(commit), _name_in_project(str(value.get("path") or name)), value.get("project"))
 
 
 def _pairs(files: Mapping[str, Any] | Sequence[str] | None, argument: str) -> list[tuple[str, Any]]:
@@ -203,7 +208,8 @@ def _upload(client: DominoClient, project: Project, item: Input) -> int:
     with tempfile.TemporaryDirectory(prefix="airflow-domino-") as folder:
         copy = Path(folder) / "input"
         if isinstance(item.source, CommittedFile):
-            client.download_file(project, item.source.commit_id, item.source.path, copy)
+            origin = client.project(item.source.project) if item.source.project else project
+            client.download_file(origin, item.source.commit_id, item.source.path, copy)
         else:
             _copy(item.source, copy)
         return client.upload_file(project, item.path, copy).size

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.domino.run_request import command_line
-from airflow_domino.operators._domino_run import BaseDominoRunOperator, given
+from airflow_domino.operators._domino_run import BaseDominoRunOperator
 from airflow_domino.operators._files import bring_back, plan_inputs, plan_outputs, stage
+from airflow_domino.operators._rules import given
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
@@ -28,8 +29,8 @@ class DominoRunOperator(BaseDominoRunOperator):
 
     :param command: a command line, passed as it is, or a list of arguments, each quoted.
     :param inputs: files to put into the project before: a mapping of names in the project to local paths, URLs,
-        ObjectStoragePaths or `{"commit_id": …, "path": …}`; or a list of names that are the same below `output_dir`.
-        The run then begins with the one commit that holds them all.
+        ObjectStoragePaths, `{"commit_id": …, "path": …}` or a whole upstream result (`{"a.zip": upstream.output}`); or
+        a list of names that are the same below `output_dir`. The run then begins with the one commit that holds all.
     :param outputs: files of the run to bring back: a list of names, kept below `output_dir`, or a mapping of names to
         local paths, URLs or ObjectStoragePaths.
     :param output_dir: absolute path or URL at which relative local paths begin; default ``[domino] output_dir``.

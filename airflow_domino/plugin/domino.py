@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_domino import listener
+
 URL_PREFIX = "/domino"
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ class DominoPlugin(AirflowPlugin):
     """Adds the page "Domino": the runs that Airflow started on Domino, and what they cost."""
 
     name = "domino"
+    listeners: list[Any] = [listener]  # noqa: RUF012  declared without ClassVar by Airflow
 
     @cached_property
     def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]

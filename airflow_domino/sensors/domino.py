@@ -10,18 +10,12 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowSensorTimeout, AirflowSkipException
-from airflow_domino.domino.errors import DominoError, RunError, run_error
+from airflow_domino.domino.errors import RunError, run_error
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.runs import RunHandle, run_result, sentence
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
-from airflow_domino.operators._domino_run import (
-    LOG_TAIL_LINES,
-    ends_without_worker,
-    given,
-    refusing_wrong_requests,
-    told_error,
-)
+from airflow_domino.operators._rules import ends_without_worker, given, log_tail, refusing_wrong_requests, told_error
 from airflow_domino.triggers.domino_sensor import DominoRunSensorTrigger
 
 if TYPE_CHECKING:
@@ -138,11 +132,7 @@ class DominoRunSensor(BaseSensorOperator):
             raise AirflowSkipException(f"Domino run {run.number} ended with status {run.status}: {handle.url}")
         if run.status.succeeded:
             raise RunError(run, handle.url)
-        try:
-            tail = client.log_tail(run.id, LOG_TAIL_LINES)
-        except DominoError as error:
-            tail = [f"(its log cannot be read: {error})"]
-        raise run_error(run, handle.url, tail)
+        raise run_error(run, handle.url, log_tail(client, run.id))
 
     def _defer(self, context: Context) -> NoReturn:
         hook, match = DominoHook(self.domino_conn_id), self._match()

@@ -154,6 +154,18 @@ def test_inputs_are_staged_into_the_one_commit_that_the_run_begins_with(run, fak
     }
 
 
+def test_the_results_of_upstream_tasks_are_staged_by_their_outputs_names(run, fake_domino):
+    forest = run({"models/forest.zip": b"trees"})
+    net = run({"models/net.zip": b"layers"}, commit_id="a" * 40)
+    fake_domino.commit({"main.py": b"print(1)\n"})
+    result = run(inputs={"models/forest.zip": forest, "models/net.zip": net})
+    assert fake_domino.trees[result["input_commit"]] == {
+        "main.py": b"print(1)\n",
+        "models/forest.zip": b"trees",
+        "models/net.zip": b"layers",
+    }
+
+
 def test_listed_inputs_have_the_same_name_below_the_output_folder(run, fake_domino, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.csv").write_bytes(b"1,2\n")

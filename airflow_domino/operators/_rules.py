@@ -1,0 +1,58 @@
+"""Rules that all our tasks follow: what a template may leave empty, what is worth a retry, what needs a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_domino.compat import AirflowFailException
+from airflow_domino.domino import errors
+from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
+
+LOG_TAIL_LINES = 20
+
+
+@contextmanager
+def refusing_wrong_requests() -> Iterator[None]:
+    """Fail a task for good when trying again cannot help: the request or the settings are wrong.
+
+    :raises AirflowFailException: with the message of the error.
+    """
+    try:
+        yield
+    except (RequestError, ConfigurationError) as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def given(value: Any) -> Any:
+    """Return a templated argument, or None where a template rendered to nothing (a form field left empty)."""
+    return None if isinstance(value, str) and value.strip() in ("", "None") else value
+
+
+def told_error(event: Mapping[str, Any]) -> DominoError:
+    """Make the exception that a trigger tells of."""
+    kind = getattr(errors, str(event.get("error")), DominoError)
+    message = str(event.get("message") or "The trigger gave no reason")
+    if isinstance(kind, type) and issubclass(kind, (RequestError, ConfigurationError, DominoUnavailableError)):
+        return kind(message)
+    return DominoError(message)
+
+
+def ends_without_worker(operator: BaseOperator) -> bool:
+    """Say whether a success of this task can be recorded by the triggerer: nothing is to be announced or called."""
+    hooked = operator._post_execute_hook is not None or type(operator).post_execute is not BaseOperator.post_execute
+    in_dag = operator.has_dag()  # type: ignore[no-untyped-call]
+    expands = in_dag and next(iter(operator.iter_mapped_dependants()), None) is not None
+    announces = bool(operator.outlets or operator.on_success_callback or getattr(operator, "multiple_outputs", False))
+    return not (hooked or expands or announces)
+
+
+def log_tail(client: Any, run_id: str) -> list[str]:
+    """Return the last lines of a run's log for an error message, or why they are missing."""
+    try:
+        return list(client.log_tail(run_id, LOG_TAIL_LINES))
+    except DominoError as error:
+        return [f"(its log cannot be read: {error})"]
