@@ -1,8 +1,8 @@
 // Keeps the page up to date, in Airflow's colours and time zone, and lets its links out of Airflow's frame.
 "use strict";
 
-const LIVE_INTERVAL = 4000;
-const IDLE_INTERVAL = 15000;
+const LIVE_INTERVAL = 3000;
+const IDLE_INTERVAL = 6000;
 const ANSWER_WITHIN = 10000;
 
 const live = document.getElementById("live");
