@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from airflow_domino.commands.demo import SAMPLE_DAGS as DAGS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -97,6 +100,21 @@ def test_a_second_demo_trains_nothing_says_so_and_takes_free_ports(
     assert "ensemble.train_nnet" in told
     assert (results / "hello_world.txt").read_bytes() == b"hello\nworld\n"
     assert (results / "score_report.json").exists()
+
+
+def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
+    state: Path, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    dags = tmp_path / "dags"
+    shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
+    pipeline = dags / "projects" / "luigi-multi-run" / "example_pipeline.py"
+    pipeline.write_text("raise SystemExit('the pipeline is broken on purpose')\n")
+    ended = run_once(state, tmp_path / "results", "--dags", str(dags), "--airflow-port", "0", "--domino-port", "0")
+    assert ended.returncode == 1
+    assert "hello_world.hello failed. The end of its log:" in ended.stdout
+    assert "the pipeline is broken on purpose" in ended.stdout
+    assert not (tmp_path / "results").exists()
+    assert left_behind(state) == []
 
 
 def test_an_interrupted_demo_ends_all_that_it_started(state: Path, first: subprocess.CompletedProcess[str]) -> None:

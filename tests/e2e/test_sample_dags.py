@@ -1,0 +1,105 @@
+"""The sample DAGs in a real Airflow, on runs of the local Domino."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_domino.demo.airflow_api import AirflowApiError
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+Outcome = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def run_dag(airflow) -> Callable[..., dict[str, Outcome]]:
+    """Triggers a DAG, waits for its end, and tells each task's state and what it returned."""
+    airflow.api.wait_for_dags(["ensemble", "ensemble_one_run", "numbers"])
+
+    def returned(dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        try:
+            value = airflow.api.xcom(dag_id, run_id, task_id)
+        except AirflowApiError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def run(dag_id: str, conf: Mapping[str, Any] | None = None) -> dict[str, Outcome]:
+        run_id = airflow.api.trigger(dag_id, conf)
+        state = airflow.api.wait_for_dag_run(dag_id, run_id)
+        tasks = {
+            task["task_id"]: {**returned(dag_id, run_id, task["task_id"]), "state": task["state"]}
+            for task in airflow.api.task_instances(dag_id, run_id)
+        }
+        assert state == "success", tasks
+        return tasks
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(run_dag: Callable[..., dict[str, Outcome]]) -> None:
+    """Has everything that the ensemble makes made, whoever ran it before."""
+    run_dag("ensemble")
+
+
+def numbers_of_runs(tasks: Mapping[str, Outcome]) -> dict[str, int]:
+    return {name: outcome["number"] for name, outcome in tasks.items() if outcome.get("number")}
+
+
+def test_numbers_follow_the_form(run_dag: Callable[..., dict[str, Outcome]], data_folder: Path) -> None:
+    tasks = run_dag("numbers", {"n": 7})
+    assert len(tasks["squared_numbers"]["ran"]) == 2
+    squares = (data_folder / "data" / "squares_up_to_7.txt").read_text().splitlines()
+    assert squares[-1] == "7:49"
+
+
+def test_a_second_trigger_of_the_ensemble_starts_no_run(
+    run_dag: Callable[..., dict[str, Outcome]], trained: None
+) -> None:
+    tasks = run_dag("ensemble")
+    assert numbers_of_runs(tasks) == {}
+    done = ("extract_features", "train_rforest", "train_nnet", "score_report")
+    assert all(tasks[name]["already_complete"] for name in done)
+
+
+def test_retrain_trains_on_the_chosen_tiers_and_makes_the_report_again(
+    run_dag: Callable[..., dict[str, Outcome]], trained: None
+) -> None:
+    tasks = run_dag("ensemble", {"retrain": True, "forest_tier": "Large"})
+    assert set(numbers_of_runs(tasks)) == {"train_rforest", "train_nnet"}
+    assert tasks["train_rforest"]["tier"] == "Large"
+    assert tasks["train_nnet"]["tier"] == "GPU"
+    assert float(tasks["train_nnet"]["stats"]["accuracy"]) > 0.9
+    made = {luigi_id.split("__")[0] for luigi_id in tasks["score_report"]["ran"]}
+    assert made == {"PredictRForest", "PredictNNet", "CombinePredictions", "ScoreReport"}
+
+
+def test_a_target_below_the_report_leaves_the_rest_out(
+    run_dag: Callable[..., dict[str, Outcome]], trained: None
+) -> None:
+    tasks = run_dag("ensemble", {"target": "TrainNNet"})
+    states = {name: outcome["state"] for name, outcome in tasks.items()}
+    assert states["train_nnet"] == "success"
+    assert states["train_rforest"] == states["score_report"] == "skipped"
+
+
+def test_the_ensemble_in_one_run_starts_further_runs_for_models_that_its_commit_lacks(
+    run_dag: Callable[..., dict[str, Outcome]], local_domino, data_folder: Path
+) -> None:
+    without_models = next(
+        commit
+        for commit in reversed(local_domino.get(f"/v1/projects/{local_domino.project}/commits"))
+        if "example_ensemble.py" in local_domino.files(commit)
+    )
+    assert "models/nnet.zip" not in local_domino.files(without_models)
+    outcome = run_dag("ensemble_one_run", {"commit": without_models})["score_report"]
+    later = local_domino.get("/v4/jobs", projectId=local_domino.project_id, page_size=10)["jobs"]
+    started = {job["jobRunCommand"] for job in later if job["number"] > outcome["number"]}
+    assert {"example_ensemble.py TrainRForest", "example_ensemble.py TrainNNet"} <= started
+    report = json.loads((data_folder / "ensemble_one_run" / "report" / "score_report.json").read_text())
+    assert report["accuracy"]["ensemble"] > 0.9
