@@ -20,6 +20,7 @@ try:
         AirflowSkipException,
         AirflowTaskTimeout,
         TaskDeferralTimeout,
+        TaskDeferred,
     )
 except ImportError:  # Airflow 3.1 keeps them elsewhere
     from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
@@ -29,7 +30,13 @@ except ImportError:  # Airflow 3.1 keeps them elsewhere
         AirflowSkipException,
         AirflowTaskTimeout,
         TaskDeferralTimeout,
+        TaskDeferred,
     )
+
+try:
+    from airflow.sdk.bases.decorator import determine_kwargs
+except ImportError:  # Airflow 3.1
+    from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
 
 __all__ = [
     "AirflowException",
@@ -39,6 +46,7 @@ __all__ = [
     "AirflowTaskTimeout",
     "BaseTrigger",
     "TaskDeferralTimeout",
+    "TaskDeferred",
     "TaskSkippedEvent",
     "TaskSuccessEvent",
     "TriggerEvent",
@@ -46,6 +54,7 @@ __all__ = [
     "default_outage_budget",
     "default_output_dir",
     "default_poll_interval",
+    "determine_kwargs",
     "kill_is_only_for_users",
     "task_state_of",
     "task_state_seen_by_trigger",

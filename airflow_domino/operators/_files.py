@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import ObjectStoragePath
@@ -78,6 +78,10 @@ def place(value: Any) -> Place:
     return Path(unquote(parts.path)) if parts.scheme == "file" else _reachable(ObjectStoragePath(value))
 
 
+def _is_local(where: Place) -> TypeGuard[Path]:
+    return not isinstance(where, ObjectStoragePath)  # which is a Path itself in Airflow 3.1
+
+
 def _reachable(found: ObjectStoragePath) -> ObjectStoragePath:
     try:
         _ = found.fs
@@ -97,7 +101,7 @@ def base_folder(output_dir: Any) -> Place | None:
     if not value:
         return None
     base = place(value)
-    if isinstance(base, Path) and not base.is_absolute():
+    if _is_local(base) and not base.is_absolute():
         raise ConfigurationError(f"output_dir must be an absolute path or a URL, not {str(base)!r}")
     return base
 
@@ -108,7 +112,7 @@ def _below(base: Place | None, name: str, argument: str) -> tuple[Place, Path | 
             f"{argument} has the relative path {name!r}, which begins nowhere: give output_dir, "
             "set [domino] output_dir, or give a dict with absolute paths or URLs"
         )
-    if isinstance(base, Path):
+    if _is_local(base):
         return safe_join(base, name), base
     safe_join(Path("/"), name)
     return base / name, None
@@ -116,7 +120,7 @@ def _below(base: Place | None, name: str, argument: str) -> tuple[Place, Path | 
 
 def _resolved(base: Place | None, value: Any, argument: str) -> tuple[Place, Path | None]:
     found = place(value)
-    if isinstance(found, Path) and not found.is_absolute():
+    if _is_local(found) and not found.is_absolute():
         return _below(base, found.as_posix() if isinstance(value, Path) else str(value), argument)
     return found, None
 
@@ -203,7 +207,7 @@ def stage(client: DominoClient, project: Project, inputs: Sequence[Input]) -> st
 
 
 def _upload(client: DominoClient, project: Project, item: Input) -> int:
-    if isinstance(item.source, Path):
+    if not isinstance(item.source, CommittedFile) and _is_local(item.source):
         return client.upload_file(project, item.path, item.source).size
     with tempfile.TemporaryDirectory(prefix="airflow-domino-") as folder:
         copy = Path(folder) / "input"
@@ -235,7 +239,7 @@ def bring_back(client: DominoClient, project: Project, run: Run, outputs: Sequen
 
 
 def _fetch(client: DominoClient, project: Project, commit: str, output: Output) -> None:
-    if isinstance(output.destination, Path):
+    if _is_local(output.destination):
         if output.within is not None:
             contained(output.destination, output.within)
         client.download_file(project, commit, output.path, output.destination, within=output.within)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -86,6 +87,18 @@ def test_a_decorated_function_says_the_command(airflow, local_domino, dag_runs, 
     assert job["jobRunCommand"] == f"hello.py {run_id}"
 
 
+def test_a_worker_that_dies_after_the_launch_costs_no_second_run(airflow, local_domino, dag_runs, ended):
+    dag_id, run_id = "e2e_domino_success", dag_runs["e2e_domino_success"]
+    state, _ = ended(dag_id, "dies_once")
+    instance = airflow.api.task_instance(dag_id, run_id, "dies_once")
+    log = airflow.api.task_log(dag_id, run_id, "dies_once", try_number=instance["try_number"])
+    assert state == "success", log
+    assert instance["try_number"] == 2
+    assert "Going on with Domino run" in log
+    jobs = local_domino.get("/v4/jobs", projectId=local_domino.project_id, page_size=1000, status="all")["jobs"]
+    assert len([job for job in jobs if (job["title"] or "").startswith(f"{dag_id}.dies_once ")]) == 1
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_failed_run_fails_the_task_with_status_link_and_last_log_lines(airflow, dag_runs, ended, mode):
     state, log = ended("e2e_domino_failure", mode)
@@ -140,6 +153,23 @@ def test_clearing_a_deferred_task_stops_its_run_and_launches_another(airflow, lo
     for task_id in MODES:
         airflow.api.mark(dag_id, run_id, task_id, "failed")
     assert local_domino.wait(second)["statuses"]["executionStatus"] == "Stopped"
+
+
+def test_the_connection_can_be_tested_from_airflows_form(airflow, local_domino):
+    connection = {
+        "connection_id": "tried",
+        "conn_type": "domino",
+        "host": local_domino.url,
+        "password": local_domino.token,
+        "extra": json.dumps({"project": local_domino.project}),
+    }
+    answer = airflow.api.call("POST", "/connections/test", body=connection)
+    assert answer["status"] is True
+    assert answer["message"].startswith("ok: Domino ")
+    assert f"tiers in {local_domino.project}" in answer["message"]
+    wrong = airflow.api.call("POST", "/connections/test", body=connection | {"password": "wrong-token"})
+    assert wrong["status"] is False
+    assert "wrong-token" not in wrong["message"]
 
 
 def wait_for_xcom(airflow, dag_id, run_id, task_id, key, other_than=None):

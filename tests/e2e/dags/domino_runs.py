@@ -15,8 +15,18 @@ MODES = {"deferred": True, "on_worker": False}
 OPTIONS = {"schedule": None, "default_args": {"poll_interval": 1, "retries": 0}}
 
 
+class DiesOnce(DominoRunOperator):
+    """A task whose first worker process is gone right after the launch."""
+
+    def _tell(self, context, run, handle, *, taken_up):
+        super()._tell(context, run, handle, taken_up=taken_up)
+        if context["ti"].try_number == 1:
+            os._exit(9)
+
+
 @dag(**OPTIONS)
 def e2e_domino_success() -> None:
+    DiesOnce(task_id="dies_once", command="hello.py", retries=2, retry_delay=timedelta(seconds=1))
     for mode, deferrable in MODES.items():
         DominoRunOperator(task_id=mode, command="hello.py", tier="Small", deferrable=deferrable)
     launched = DominoRunOperator(

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk import DAG, Asset, TaskGroup, task
-from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_domino.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow_domino.compat import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
 from airflow_domino.domino.errors import DominoUnavailableError, RunFailedError
 from airflow_domino.operators.domino import DominoRunOperator
 

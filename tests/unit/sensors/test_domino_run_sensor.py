@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.models.trigger import Trigger
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_domino.compat import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    TaskDeferred,
     TaskSuccessEvent,
 )
 from airflow_domino.domino.errors import RunError, RunFailedError
