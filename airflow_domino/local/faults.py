@@ -83,15 +83,26 @@ class Faults:
         if fault is None:
             await self._app(scope, receive, send)
             return
+        if fault.action == "delay":
+            await self._delay(fault, scope, receive, send)
+            return
         if fault.moment == "after":
             await self._app(scope, receive, _swallow)
         await asyncio.sleep(fault.seconds)
         if fault.action == "drop":
             await _drop(send)
-        elif fault.action == "delay":
-            await self._app(scope, receive, send)
         else:
             await _bad_answer(fault, scope["path"])(scope, receive, send)
+
+    async def _delay(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_late(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await asyncio.sleep(fault.seconds)
+            await send(message)
+
+        if fault.moment == "before":
+            await asyncio.sleep(fault.seconds)
+        await self._app(scope, receive, send if fault.moment == "before" else send_late)
 
     def _take(self, scope: Scope) -> Fault | None:
         path = scope["path"]

@@ -1,22 +1,19 @@
 """Small pages at the addresses of Domino's own user interface, so that links to runs and files lead somewhere."""
 
 import hmac
-import secrets
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-import jinja2
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from airflow_domino.local.errors import NotFound
 from airflow_domino.local.gate import cookie_name, has_session, session_value
 from airflow_domino.local.job_log import LOG_TYPES, read_page
-from airflow_domino.local.parameters import check_choice
+from airflow_domino.local.page_templates import Templates, moment
+from airflow_domino.local.parameters import check_choice, clean_folder, found_file
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.repository import FileInfo, clean_path
+from airflow_domino.local.repository import FileInfo
 from airflow_domino.local.routes_v1 import started
 from airflow_domino.local.state import Project, Run
 from airflow_domino.local.statuses import GROUPS
@@ -39,25 +36,12 @@ def router(platform: Platform) -> APIRouter:
     return routes
 
 
-class _Pages:
-    """Renders the templates, which escape all that they are given."""
+class _Pages(Templates):
+    """The templates, and what all pages look up."""
 
     def __init__(self, platform: Platform) -> None:
+        super().__init__()
         self.platform = platform
-        loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
-        self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        self._templates.filters |= {"moment": _moment, "size": _size, "quoted": quote}
-
-    def render(self, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
-        """Render a page that loads nothing from anywhere and runs no script but its own."""
-        nonce = secrets.token_urlsafe(16)
-        text = self._templates.get_template(template).render(nonce=nonce, **values)
-        policy = (
-            f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
-        headers = {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
-        return HTMLResponse(text, status_code=status_code, headers=headers)
 
     def run(self, owner: str, name: str, run_id: str) -> tuple[Project, Run]:
         """Look up the run of a page's address."""
@@ -154,15 +138,18 @@ def _add_files(routes: APIRouter, pages: _Pages) -> None:
     def browse(owner: str, name: str, path: str = "", commitId: str = "head") -> Response:  # noqa: N803
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commitId)
-        cleaned = clean_path(path) if path.strip("/") else ""
-        entries = platform.repository(project.id).folder(commit, cleaned)
+        try:
+            cleaned = clean_folder(path)
+            entries = platform.repository(project.id).folder(commit, cleaned)
+        except (KeyError, ValueError) as error:
+            raise NotFound(f"Commit {commit} has no folder {path}") from error
         return pages.render("files.html", project=project, commit=commit, path=cleaned, entries=entries)
 
     @routes.get("/u/{owner}/{name}/view/{path:path}")
     def view(owner: str, name: str, path: str, commitId: str = "head") -> Response:  # noqa: N803
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commitId)
-        file = platform.repository(project.id).file(commit, clean_path(path))
+        file = found_file(platform, project.id, commit, path)
         text = _text(platform, project, file)
         return pages.render("file.html", project=project, commit=commit, file=file, text=text)
 
@@ -170,13 +157,12 @@ def _add_files(routes: APIRouter, pages: _Pages) -> None:
     def download(owner: str, name: str, path: str, commitId: str = "head") -> Response:  # noqa: N803
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commitId)
-        repository = platform.repository(project.id)
-        file = repository.file(commit, clean_path(path))
+        file = found_file(platform, project.id, commit, path)
         headers = {
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.path.rpartition('/')[2], safe='')}",
             "X-Content-Type-Options": "nosniff",
         }
-        pieces = started(repository.content(file.key))
+        pieces = started(platform.repository(project.id).content(file.key))
         return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 
@@ -196,9 +182,9 @@ def _facts(platform: Platform, run: Run) -> list[tuple[str, str]]:
         ("Hardware tier", f"{tier.name} ({tier.id})"),
         ("Environment", platform.environment_of(run).name),
         ("Started by", run.started_by),
-        ("Submitted", _moment(run.submitted_at)),
-        ("Started", _moment(run.started_at)),
-        ("Ended", _moment(run.completed_at)),
+        ("Submitted", moment(run.submitted_at)),
+        ("Started", moment(run.started_at)),
+        ("Ended", moment(run.completed_at)),
     ]
     if run.started_at and run.completed_at:
         seconds = (run.completed_at - run.started_at) / 1000
@@ -217,18 +203,3 @@ def _text(platform: Platform, project: Project, file: FileInfo) -> str | None:
         return None if b"\0" in content else content.decode()
     except UnicodeDecodeError:
         return None
-
-
-def _moment(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return "–"
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

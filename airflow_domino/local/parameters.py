@@ -18,6 +18,28 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise BadRequest(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
+def clean_folder(path: str) -> str:
+    """Give the canonical form of a folder's path, which is empty for the whole project.
+
+    :raises ValueError: when the path leaves the project.
+    """
+    return clean_path(path) if path.strip("/") not in ("", ".") else ""
+
+
+def found_file(platform: Platform, project_id: str, commit_id: str, path: str) -> FileInfo:
+    """Look one file of a commit up.
+
+    :raises BadRequest: when the path leaves the project.
+    :raises NotFound: when the commit has no file there.
+    """
+    try:
+        return platform.repository(project_id).file(commit_id, clean_path(path))
+    except KeyError as error:
+        raise NotFound(f"Commit {commit_id} has no file {path}") from error
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+
+
 def listed_files(platform: Platform, project_id: str, commit_id: str, path: str) -> list[FileInfo]:
     """List the files of a commit below a path, ``/`` being all of them.
 
@@ -25,8 +47,7 @@ def listed_files(platform: Platform, project_id: str, commit_id: str, path: str)
     :raises NotFound: when the commit has nothing there.
     """
     try:
-        cleaned = clean_path(path) if path.strip("/.") else ""
-        return platform.repository(project_id).files(commit_id, cleaned)
+        return platform.repository(project_id).files(commit_id, clean_folder(path))
     except KeyError as error:
         raise NotFound(f"Commit {commit_id} has no file or folder {path}") from error
     except ValueError as error:

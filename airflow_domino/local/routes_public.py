@@ -13,9 +13,8 @@ from airflow_domino.local import shapes_public, statuses
 from airflow_domino.local.bodies import plain
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
-from airflow_domino.local.parameters import check_choice
+from airflow_domino.local.parameters import check_choice, found_file
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.repository import clean_path
 from airflow_domino.local.routes_v1 import started
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.starting import StartRequest, split_command
@@ -213,15 +212,9 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     def content(project_id: str, commit_id: str, path: str) -> Response:
         found = platform.project(project_id)
         commit = platform.commit_id(found, commit_id)
-        repository = platform.repository(found.id)
-        try:
-            file = repository.file(commit, clean_path(path))
-        except KeyError as error:
-            raise NotFound(f"Commit {commit} has no file {path}") from error
-        except ValueError as error:
-            raise BadRequest(str(error)) from error
+        file = found_file(platform, found.id, commit, path)
         headers = {"Content-Length": str(file.size)}
-        pieces = started(repository.content(file.key))
+        pieces = started(platform.repository(found.id).content(file.key))
         return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 

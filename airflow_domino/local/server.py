@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -20,8 +20,9 @@ from starlette.types import ASGIApp
 from airflow_domino.local import control, pages, routes_public, routes_v1, routes_v4_jobs, routes_v4_projects
 from airflow_domino.local.errors import ApiError, error_body
 from airflow_domino.local.faults import Faults
-from airflow_domino.local.gate import Access, Gate
+from airflow_domino.local.gate import API_PREFIXES, Access, Gate
 from airflow_domino.local.ids import named_object_id
+from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
 
 logger = logging.getLogger(__name__)
@@ -109,24 +110,28 @@ class _Server(uvicorn.Server):
 
 
 def _add_error_handlers(app: FastAPI) -> None:
-    def answer(request: Request, status: int, message: str) -> JSONResponse:
+    templates = Templates()
+
+    def answer(request: Request, status: int, message: str) -> Response:
+        if not request.url.path.startswith(API_PREFIXES):
+            return templates.render("error.html", status, status=status, message=message)
         return JSONResponse(error_body(request.url.path, status, message), status_code=status)
 
     @app.exception_handler(ApiError)
-    async def api_error(request: Request, error: ApiError) -> JSONResponse:
+    async def api_error(request: Request, error: ApiError) -> Response:
         return answer(request, error.status, error.message)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         problems = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
         return answer(request, 400, f"The request failed validation of its JSON or parameters: {problems}")
 
     @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> Response:
         return answer(request, error.status_code, str(error.detail))
 
     @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> JSONResponse:
+    async def broken(request: Request, error: Exception) -> Response:
         logger.error("%s %s", request.method, request.url.path, exc_info=error)
         return answer(request, 500, "The local Domino has met an error of its own; its log tells more")
 

@@ -197,7 +197,7 @@ class State:
 
     def projects(self) -> list[Project]:
         """List all projects, oldest first."""
-        return [Project(**dict(row)) for row in self._rows("SELECT * FROM projects ORDER BY created_at, id")]
+        return [Project(**dict(row)) for row in self._rows("SELECT * FROM projects ORDER BY rowid")]
 
     def project(self, project_id: str) -> Project | None:
         """Look a project up by its id."""

@@ -15,7 +15,9 @@ if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        open("stray", "w").write(str(os.getpid()))
+        with open("new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename("new", "stray")
         time.sleep(600)
     os._exit(0)
 os.wait()
