@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -204,10 +203,8 @@ class DominoClient:
         try:
             stopping = self._transport.post("/v4/jobs/stop", body, _read_run_if_any, subject=f"run {run_id}")
         except RequestError as refusal:
-            if type(refusal) is not RequestError:
-                raise
-            run = self.run(run_id)
-            if not run.status.is_completed:
+            run = self.run(run_id) if type(refusal) is RequestError else None
+            if run is None or not run.status.is_completed:
                 raise
             return run
         return stopping or self.run(run_id)
@@ -305,11 +302,7 @@ class DominoClient:
         :param lines: how many at most.
         :raises NotFoundError: when there is no such run.
         """
-        printed: deque[str] = deque(maxlen=lines)
-        setup: deque[str] = deque(maxlen=lines)
-        for line in logs.drain(self.log_page, run_id):
-            (setup if line.stream == "prepareoutput" else printed).append(line.text)
-        return list(printed or setup)
+        return logs.tail(self.log_page, self.run(run_id), lines)
 
     def commits(self, project: Project) -> list[Commit]:
         """The commits of a project's files, newest first: GET v1 `/commits`."""

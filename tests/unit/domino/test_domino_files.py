@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import requests
 
 from airflow_domino.domino import (
     Commit,
@@ -23,6 +25,7 @@ from airflow_domino.domino import (
     UnsafePathError,
     safe_join,
 )
+from airflow_domino.domino.files import _check_length
 
 PROJECT = Project("p1", "ada", "quick-start")
 V1 = "/v1/projects/ada/quick-start"
@@ -63,6 +66,15 @@ def test_commits_may_also_be_objects(domino: Any, client: DominoClient) -> None:
     domino.says(f"{V1}/commits", [{"id": "new"}])
 
     assert client.head_commit(PROJECT) == "new"
+
+
+def test_commits_with_times_come_from_v4_or_without_them_from_v1(domino: Any, client: DominoClient) -> None:
+    domino.says(f"{V1}/commits", ["new"])
+    without = client.dated_commits(PROJECT)
+    domino.says("/v4/projects/p1/commits", [{"id": "new", "name": "n", "commitTime": 1_700_000_000_000}])
+
+    assert without == [Commit("new")]
+    assert client.dated_commits(PROJECT) == [Commit("new", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC))]
 
 
 def test_a_project_without_commits_says_so(domino: Any, client: DominoClient) -> None:
@@ -154,6 +166,17 @@ def test_a_file_that_stays_cut_off_leaves_the_older_one_and_no_half_one(
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "old"
+
+
+def test_a_length_that_was_promised_is_checked_whatever_the_http_library_does() -> None:
+    response = requests.Response()
+    response.headers["Content-Length"] = "4"
+
+    _check_length(response, 4)
+    with pytest.raises(DominoUnavailableError, match="cut off: 3 of 4 bytes"):
+        _check_length(response, 3)
+    response.headers["Content-Encoding"] = "gzip"
+    _check_length(response, 3)
 
 
 def test_a_disk_that_refuses_leaves_no_half_file(

@@ -79,6 +79,11 @@ def test_several_lines_in_one_entry_are_told_apart(client: DominoClient, serve_l
     assert [line.text for line in client.log_page("run1").lines] == ["one", "two", "", "three"]
 
 
+def test_words_that_only_look_like_secrets_stay() -> None:
+    for text in ("Bearer of news", "domino-api is up", "eyJ", "x = Bearer"):
+        assert clean(text) == text
+
+
 def test_binary_output_stays_printable() -> None:
     line = clean("a\x00b\x07c\tté\ud800\x1b[1m\r")
 
@@ -111,17 +116,44 @@ def test_tokens_in_the_noise_of_a_setup_shell_are_masked(text: str) -> None:
     assert "***" in clean(text)
 
 
-def test_the_tail_is_what_the_command_printed_last(client: DominoClient, serve_log: Any) -> None:
+def test_the_tail_is_what_the_command_printed_last(domino: Any, client: DominoClient, serve_log: Any, job: Any) -> None:
+    domino.says("/v4/jobs/run1", job(status="Failed"))
     setup = [{"timestamp": 1, "logType": "prepareoutput", "log": "+ set -x"}]
     serve_log([*setup, *(f"line {number}" for number in range(50))], largest=7)
 
     assert client.log_tail("run1", 3) == ["line 47", "line 48", "line 49"]
 
 
-def test_the_tail_of_a_run_that_died_in_its_setup_is_its_setup(client: DominoClient, serve_log: Any) -> None:
+def test_the_tail_of_a_run_that_died_in_its_setup_is_its_setup(
+    domino: Any, client: DominoClient, serve_log: Any, job: Any
+) -> None:
+    domino.says("/v4/jobs/run1", job(status="Error"))
     serve_log([{"timestamp": 1, "logType": "prepareoutput", "log": "no space left"}])
 
     assert client.log_tail("run1") == ["no space left"]
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"), [(3, [f"late {n}" for n in range(3)]), (1, ["early 8", "early 9", "late 0"])]
+)
+def test_the_tail_of_a_long_run_is_read_from_near_its_end_when_that_is_enough(
+    domino: Any, client: DominoClient, answer: Any, job: Any, late: int, expected: list[str]
+) -> None:
+    begin, end = 1_700_000_000_000, 1_700_003_600_000
+    times = {"submissionTime": begin, "runStartTime": begin, "completedTime": end}
+    domino.says("/v4/jobs/run1", job(status="Failed", stageTime=times))
+    entries = [{"timestamp": begin + n, "log": f"early {n}"} for n in range(10)]
+    entries += [{"timestamp": end - 10 + n, "log": f"late {n}"} for n in range(late)]
+
+    def page(asked: Any) -> Any:
+        some = [entry for entry in entries if entry["timestamp"] * 1_000_000 > int(asked.query["latestTimeNano"])]
+        pagination = {"latestTimeNano": str(some[-1]["timestamp"] * 1_000_000)} if some else {}
+        return answer({"logset": {"logContent": some, "isComplete": True, "pagination": pagination}})
+
+    domino.on("GET", LOGS, page)
+
+    assert client.log_tail("run1", 3) == expected
+    assert domino.asked[1].query["latestTimeNano"] == str((end - 60_000) * 1_000_000)
 
 
 def test_where_v4_has_no_output_the_v1_log_is_shown_once(

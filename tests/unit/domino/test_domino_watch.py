@@ -175,6 +175,24 @@ def test_the_list_is_read_no_further_than_it_saves_questions(platform: Platform,
     assert {asked.query.get("page_no") for asked in platform.domino.asked if asked.path == "/v4/jobs"} == {"1"}
 
 
+def test_between_two_questions_there_is_an_interval(platform: Platform, connect: Any, quick: None) -> None:
+    platform.add(*ids(20))
+
+    async def wait_for_a_while() -> None:
+        watcher = RunWatcher(lambda: connect(retries=0), "p1", interval=3600.0)
+        waits = [asyncio.create_task(watcher.wait(run_id)) for run_id in ids(20)]
+        while platform.domino.count("GET", "/v4/jobs") == 0:  # noqa: ASYNC110  counted by the threads of a server
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.2)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    asyncio.run(wait_for_a_while())
+
+    assert len(platform.domino.asked) <= 4
+
+
 def test_a_run_alone_is_asked_for_singly(platform: Platform, watcher: RunWatcher) -> None:
     platform.add("r1", *ids(50))
     platform.after[4] = lambda: platform.status.update({"r1": "Succeeded"})
