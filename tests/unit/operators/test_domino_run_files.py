@@ -68,7 +68,7 @@ def test_an_output_can_go_to_object_storage(run):
     result = run({"a.txt": b"a", "b.txt": b"b"}, outputs={"a.txt": place, "b.txt": "memory://bucket/b.txt"})
     assert place.open("rb").read() == b"a"
     assert ObjectStoragePath("memory://bucket/b.txt").open("rb").read() == b"b"
-    assert result["outputs"]["a.txt"] == "memory://bucket/models/a.txt"
+    assert result["outputs"]["a.txt"] == str(place)
 
 
 def test_the_output_folder_can_be_object_storage(run):
