@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from airflow_domino.domino.client import DominoClient
-from airflow_domino.domino.errors import DominoUnavailableError, LaunchOutcomeUnknownError
+from airflow_domino.domino.errors import DominoError, DominoUnavailableError, LaunchOutcomeUnknownError
 from airflow_domino.domino.models import Run
 from airflow_domino.domino.run_request import RunRequest
 
@@ -169,7 +169,7 @@ def _await_lost(
         time.sleep(pause)
         try:
             found = find_run(client, project_id, mark, since=begin)
-        except DominoUnavailableError as error:
+        except DominoError as error:  # even a refusal: it would say that nothing was started
             _log.warning("Looking for the run failed: %s", error)
             continue
         if found:

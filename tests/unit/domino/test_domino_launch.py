@@ -288,6 +288,16 @@ def test_an_outage_during_the_look_is_borne(domino: Any, connect: Any, answer: A
     assert launch.was_found
 
 
+def test_a_look_that_is_refused_never_hides_that_a_run_may_have_been_started(
+    domino: Any, client: DominoClient, answer: Any, runs: Runs
+) -> None:
+    runs.losses.append({"fault": "reset"})
+    domino.on("GET", "/v4/jobs", answer(status=401))
+
+    with pytest.raises(LaunchOutcomeUnknownError):
+        launch_once(client, REQUEST, MARK, look_first=False, pauses=NO_PAUSES)
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_start_that_was_turned_away_is_tried_again(client: DominoClient, runs: Runs, status: int) -> None:
     runs.losses += [{"status": status, "before": True}] * 2
