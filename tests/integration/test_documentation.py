@@ -107,3 +107,8 @@ def test_what_runs_a_snippet_elsewhere_exists(page: Path) -> None:
 def test_the_links_of_the_page_lead_to_files(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_pages_build_without_a_warning(reader: dict[str, str], tmp_path: Path) -> None:
+    run([sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(ROOT / "docs"), str(tmp_path)], tmp_path, reader)
+    assert "DominoRunOperator" in (tmp_path / "reference.html").read_text()
