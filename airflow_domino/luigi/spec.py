@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -68,17 +69,24 @@ class TaskSpec:
         return load_task(self.reference, dict(self.params))
 
     def _verify(self, task: luigi.Task) -> None:
+        from airflow_domino.luigi.engine.loading import build_task
         from airflow_domino.luigi.engine.outcome import Problem
 
+        module = sys.modules.get(self.module)
+        if module is None or not any(value is type(task) for value in vars(module).values()):
+            raise CannotFreezeError(
+                f"{task.task_family} cannot be found in its module {self.module!r}, so another process could not import"
+                " it: define the class at the top level of the module"
+            )
         try:
-            again = self.rebuild()
+            again = build_task(type(task), dict(self.params))
         except Problem as problem:
             raise CannotFreezeError(f"{task} would not come back in another process: {problem}") from problem
-        if type(again) is not type(task) or again.task_id != task.task_id:
-            raise CannotFreezeError(f"{task} would come back as {again!r} ({type(again).__module__})")
         for name, _ in task.get_params():
             if not is_same(getattr(again, name), getattr(task, name)):
                 raise CannotFreezeError(_lost(task, name))
+        if again.task_id != task.task_id:
+            raise CannotFreezeError(f"{task.task_id} would come back as {again.task_id}")
 
 
 def is_same(one: Any, other: Any) -> bool:

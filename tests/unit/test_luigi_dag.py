@@ -1,0 +1,201 @@
+"""LuigiDag and LuigiTaskGroup: one Airflow task per Luigi task, each found again from the real root."""
+
+from __future__ import annotations
+
+import tempfile
+
+import pytest
+from airflow.sdk import DAG, Param
+from airflow.sdk.bases.operator import BaseOperator
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_domino.luigi.plan import PlanError
+from airflow_domino.luigi_dag import LuigiDag, LuigiTaskGroup
+from airflow_domino.operators.luigi import LuigiTaskOperator
+from airflow_domino.sensors.luigi import LuigiTargetSensor
+
+PIPELINE = """
+import luigi
+from airflow_domino.luigi import DominoRunTask
+
+class Delivered(luigi.ExternalTask):
+    def output(self):
+        return luigi.LocalTarget("delivered.csv")
+
+class Part(luigi.Task):
+    day = luigi.DateParameter()
+    i = luigi.IntParameter()
+    def requires(self):
+        return Delivered()
+    def output(self):
+        return luigi.LocalTarget(f"{self.day}/{self.i}.txt")
+    def run(self):
+        with self.output().open("w") as file:
+            file.write(str(self.i))
+
+class Parts(luigi.WrapperTask):
+    day = luigi.DateParameter()
+    n = luigi.IntParameter()
+    def requires(self):
+        return {Part(self.day, i) for i in range(self.n)}
+
+class Report(luigi.Task):
+    day = luigi.DateParameter()
+    n = luigi.IntParameter(default=2)
+    def requires(self):
+        return Parts(self.day, self.n)
+    def output(self):
+        return luigi.LocalTarget(f"{self.day}/report.txt")
+    def run(self):
+        with self.output().open("w") as file:
+            file.write("+".join(str(i) for i in range(self.n)))
+
+class Ranked(luigi.WrapperTask):
+    def requires(self):
+        return DominoRunTask(["train.py"], "GPU", "models/net.zip")
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "plans").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "plans"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "reports.py").write_text(PIPELINE)
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path):
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def make(project, work):
+    def build(task="reports:Report", **arguments):
+        where = {"project_path": project, "working_dir": work, "schedule": None}
+        return LuigiDag("daily", task=task, **where, **arguments)
+
+    return build
+
+
+def edges(dag: DAG) -> dict[str, list[str]]:
+    return {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}
+
+
+def run_all(dag: DAG, task_context, **variables) -> dict[str, object]:
+    """Run the tasks of a DAG in the order of their edges, as Airflow would; gives what each returned."""
+    results = {}
+    for task in dag.topological_sort():
+        assert isinstance(task, BaseOperator)
+        copy = task.prepare_for_execution()
+        copy.render_template_fields(variables)
+        if isinstance(copy, LuigiTargetSensor):
+            copy.mode = "poke"  # to wait by rescheduling takes a scheduler
+        results[task.task_id] = copy.execute(task_context())
+    return results
+
+
+def test_tasks_and_edges_are_those_of_the_pipeline(make):
+    dag = make(params={"day": "2026-01-02"})
+    assert edges(dag) == {
+        "Report": ["Parts"],
+        "Parts": ["Part__1", "Part__2"],
+        "Part__1": ["Delivered"],
+        "Part__2": ["Delivered"],
+        "Delivered": [],
+    }
+    assert isinstance(dag.get_task("Delivered"), LuigiTargetSensor)
+    assert {type(task) for task in dag.tasks if task.task_id != "Delivered"} == {LuigiTaskOperator}
+    assert dag.tasks_by_luigi_id[dag.plan.root.key] is dag.get_task("Report")
+
+
+def test_drawing_a_dag_asks_nobody_what_is_complete(make, work):
+    make(params={"day": "2026-01-02"})
+    assert not work.exists()
+
+
+def test_all_tasks_together_make_the_root_complete(make, work, task_context):
+    work.mkdir()
+    (work / "delivered.csv").touch()
+    dag = make(params={"day": "{{ ds }}"})
+    results = run_all(dag, task_context, ds="2026-03-04")
+    assert (work / "2026-03-04" / "report.txt").read_text() == "0+1"
+    assert [len(results[name]["ran"]) for name in ("Part__1", "Part__2", "Parts", "Report")] == [1, 1, 0, 1]
+    again = run_all(dag, task_context, ds="2026-03-04")
+    assert all(result["already_complete"] for name, result in again.items() if name != "Delivered")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_root_that_differs_from_the_plan_is_complete_all_the_same(make, work, task_context, n):
+    work.mkdir()
+    (work / "delivered.csv").touch()
+    dag = make(params={"day": "{{ ds }}", "n": "{{ params.n }}"}, dag_params={"n": Param(2)}, plan_params={"n": 2})
+    results = run_all(dag, task_context, ds="2026-03-04", params={"n": n})
+    assert (work / "2026-03-04" / "report.txt").read_text() == "+".join(map(str, range(n)))
+    ran = [task_id for result in results.values() for task_id in result.get("ran", ())]
+    assert len([task_id for task_id in ran if task_id.startswith("Part_")]) == n
+    assert [name for name, result in results.items() if result.get("absent")] == (["Part__2"] if n == 1 else [])
+
+
+def test_tiers_overrides_and_places_reach_the_tasks(make):
+    dag = make(
+        params={"day": "2026-01-02"},
+        run_on="domino",
+        tier="Small",
+        tiers={"Part": "X-Large"},
+        overrides={"Report": {"run_on": "worker", "retries": 4}, "Delivered": {"poke_interval": 33}},
+        operator_args={"owner": "ada"},
+    )
+    part, report, delivered = (dag.get_task(name) for name in ("Part__1", "Report", "Delivered"))
+    assert (part.run_on, part.tier, part.owner) == ("domino", "X-Large", "ada")
+    assert (report.run_on, report.retries) == ("worker", 4)
+    assert dag.get_task("Parts").run_on == "worker"
+    assert delivered.poke_interval == 33
+
+
+def test_a_domino_run_task_is_drawn_with_its_file_and_tier_and_gets_a_connection(make):
+    dag = make("reports:Ranked")
+    task = dag.get_task("DominoRunTask_net")
+    assert (task.run_on, task.tier, task.domino_conn_id) == ("worker", "GPU", "domino_default")
+    assert "Domino run on the tier GPU" in task.doc_md
+
+
+def test_a_family_that_the_plan_lacks_is_refused(make):
+    with pytest.raises(ValueError, match="name Prat, but the plan has only"):
+        make(params={"day": "2026-01-02"}, tiers={"Prat": "GPU"})
+
+
+def test_a_pipeline_that_cannot_be_drawn_fails_the_import_of_its_dag_file(make):
+    with pytest.raises(PlanError, match="needs a value for 'day'"):
+        make()
+
+
+def test_the_dag_can_be_stored_by_airflow(make):
+    dag = make(params={"day": "{{ ds }}"}, dag_params={"n": Param(2)})
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert {task.task_id for task in stored.tasks} == {task.task_id for task in dag.tasks}
+    assert set(stored.params) == {"n"}
+
+
+def test_a_group_is_drawn_within_a_dag_and_wired_from_outside(project, work):
+    with DAG("outer", schedule=None) as dag:
+        first = LuigiTaskOperator(task_id="first", task="reports:Delivered", project_path=project)
+        group = LuigiTaskGroup("daily", task="reports:Report", params={"day": "2026-01-02"}, project_path=project)
+        first >> group
+    assert sorted(task.task_id for task in dag.tasks) == [
+        "daily.Delivered",
+        "daily.Part__1",
+        "daily.Part__2",
+        "daily.Parts",
+        "daily.Report",
+        "first",
+    ]
+    assert dag.get_task("daily.Delivered").upstream_task_ids == {"first"}
+    assert group.tasks_by_luigi_id[group.plan.root.key].task_id == "daily.Report"
+
+
+def test_the_root_must_be_named(project):
+    with pytest.raises(TypeError, match="'task'"):
+        LuigiDag("daily", project_path=project)
