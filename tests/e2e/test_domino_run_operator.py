@@ -155,6 +155,11 @@ def test_clearing_a_deferred_task_stops_its_run_and_launches_another(airflow, lo
     assert local_domino.wait(second)["statuses"]["executionStatus"] == "Stopped"
 
 
+def test_a_dag_can_be_tried_without_scheduler_and_triggerer(airflow):
+    said = airflow.run("dags", "test", "e2e_domino_tried")
+    assert "state=success" in said, said
+
+
 def test_the_connection_can_be_tested_from_airflows_form(airflow, local_domino):
     connection = {
         "connection_id": "tried",

@@ -273,6 +273,9 @@ class FakeTaskInstance:
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
 
+    def xcom_pull(self, key: str, **_: Any) -> Any:
+        return self.xcoms.get(key)
+
 
 class FakeStore(dict[str, Any]):
     """Airflow 3.3's task state store."""

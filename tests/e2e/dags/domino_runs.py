@@ -58,6 +58,13 @@ def e2e_domino_long() -> None:
         DominoRunOperator(task_id=mode, command="sleep.py 600", tier="Large", deferrable=deferrable)
 
 
+@dag(**OPTIONS)
+def e2e_domino_tried() -> None:
+    for mode, deferrable in MODES.items():
+        DominoRunOperator(task_id=mode, command="sleep.py 3", tier="Small", deferrable=deferrable)
+
+
+e2e_domino_tried()
 e2e_domino_success()
 e2e_domino_failure()
 e2e_domino_long()

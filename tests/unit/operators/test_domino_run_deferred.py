@@ -167,6 +167,18 @@ def test_the_run_is_known_from_the_store_when_the_deferral_lost_it(make, defer, 
     assert make().execute_complete(task_context(state_store), event="success")["status"] == "Succeeded"
 
 
+def test_without_a_store_the_run_is_known_from_its_xcom(make, defer, fake_domino, task_context):
+    context = task_context()
+    defer(context=context)
+    fake_domino.end(fake_domino.last["id"], "Succeeded")
+    assert make().execute_complete(context, event="success")["cost_cents"] == 0.5
+
+
+def test_a_task_that_is_resumed_without_any_run_says_so(make, task_context):
+    with pytest.raises(AirflowException, match="which Domino run"):
+        make().execute_complete(task_context(), event="success")
+
+
 def test_a_resumed_operator_still_knows_its_link(make, defer, fake_domino, task_context):
     deferral = defer()
     fake_domino.end(fake_domino.last["id"], "Succeeded")
