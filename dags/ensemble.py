@@ -28,7 +28,7 @@ START = "{{ (ti.xcom_pull(task_ids='extract_features') or {}).get('output_commit
 AFTER_TRAINING = ["PredictRForest", "PredictNNet", "CombinePredictions", "ScoreReport"]
 
 
-def luigi(family: str, **options: Any) -> LuigiTaskOperator:
+def luigi_task(family: str, **options: Any) -> LuigiTaskOperator:
     """Make the task of one Luigi family, with its targets in the data folder."""
     where = {"project_path": str(PROJECT), "working_dir": str(DATA), "domino_conn_id": "domino_default"}
     return LuigiTaskOperator(task=f"example_ensemble:{family}", **where, **options)
@@ -43,7 +43,7 @@ def luigi(family: str, **options: Any) -> LuigiTaskOperator:
     max_active_runs=1,
 )
 def ensemble() -> None:
-    features = luigi(
+    features = luigi_task(
         "ExtractFeatures",
         task_id="extract_features",
         run_on="domino",
@@ -51,10 +51,10 @@ def ensemble() -> None:
         commit_id="{{ params.commit or '' }}",
     )
     on_domino = {"run_on": "domino", "commit_id": START, "force": "{{ params.retrain }}"}
-    forest = luigi("TrainRForest", task_id="train_rforest", tier="{{ params.forest_tier }}", **on_domino)
-    net = luigi("TrainNNet", task_id="train_nnet", tier="{{ params.nnet_tier }}", **on_domino)
+    forest = luigi_task("TrainRForest", task_id="train_rforest", tier="{{ params.forest_tier }}", **on_domino)
+    net = luigi_task("TrainNNet", task_id="train_nnet", tier="{{ params.nnet_tier }}", **on_domino)
     again = "{{ '" + ",".join(AFTER_TRAINING) + "' if params.retrain else 'false' }}"
-    report = luigi("ScoreReport", task_id="score_report", force=again)
+    report = luigi_task("ScoreReport", task_id="score_report", force=again)
 
     @task.branch
     def choose_target(params: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import signal
 import time
@@ -77,7 +78,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             try:
                 succeeded = _run_dags(options, airflow, domino, state, console)
                 if not options.once:
-                    _stay(airflow, domino, console)
+                    _stay(airflow, domino, state, console)
             finally:
                 _ignore_interrupts()
                 write(console, "Ending what was started")
@@ -183,8 +184,17 @@ def _deliver(state: StateFolder, results: Path, console: Console) -> None:
         write(console, f"Result: {results / source.name}")
 
 
-def _stay(airflow: AirflowStack, domino: LocalDomino, console: Console) -> None:
-    write(console, "\nAirflow and the local Domino stay up. Trigger the DAGs again there; Ctrl-C ends both.")
+def _stay(airflow: AirflowStack, domino: LocalDomino, state: StateFolder, console: Console) -> None:
+    owner, _, name = PROJECT.partition("/")
+    variables = {
+        "DOMINO_API_HOST": domino.url,
+        "DOMINO_TOKEN_FILE": str(state.token_file),
+        "DOMINO_PROJECT_OWNER": owner,
+        "DOMINO_PROJECT_NAME": name,
+    }
+    settings = " ".join(f"{variable}={shlex.quote(value)}" for variable, value in variables.items())
+    write(console, f"\nFor `airflow-domino runs` and its like in another terminal:\nexport {settings}")
+    write(console, f"\nAirflow ({airflow.url}) and the local Domino ({domino.url}) stay up; Ctrl-C ends both.")
     dead: set[str] = set()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
