@@ -172,6 +172,7 @@ class EngineProcess:
                 _follow(process, on_line)
             finally:
                 self.end()
+                process.wait()
         return _read_answer(answer, process.returncode)
 
     def _configured(self) -> dict[str, str]:
@@ -188,13 +189,12 @@ class EngineProcess:
         process = self._process
         if process is None:
             return
-        if process.poll() is None:
+        if not _is_over(process):
             _signal_group(process.pid, signal.SIGTERM)
             deadline = time.monotonic() + self._grace
-            while process.poll() is None and time.monotonic() < deadline:
+            while not _is_over(process) and time.monotonic() < deadline:
                 time.sleep(0.05)
         _signal_group(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def engine_environment(
@@ -257,6 +257,16 @@ def _hand_over(data: bytes, on_line: Callable[[str], None]) -> bytes:
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", errors="replace").rstrip("\r")
+
+
+def _is_over(process: subprocess.Popen[bytes]) -> bool:
+    """Like ``poll() is not None``, but fit for a signal handler, whose thread may hold the lock that poll() takes."""
+    if process.returncode is not None:
+        return True
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def _signal_group(group: int, signum: int) -> None:

@@ -147,8 +147,8 @@ def make_plan(
     )
     engine_env = engine_environment(env, config=config)
     known = _cache_file(request, python, engine_env)
-    if known is not None and known.exists():
-        return Plan.from_json(known.read_text("utf-8"))
+    if known is not None and (kept := _kept(known)) is not None:
+        return kept
     plan = _draw(request, python, engine_env)
     if known is not None:
         _keep(plan, known)
@@ -206,6 +206,13 @@ def _cache_folder() -> Path | None:
     except OSError:
         return None
     return folder if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() else None
+
+
+def _kept(path: Path) -> Plan | None:
+    try:
+        return Plan.from_json(path.read_text("utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # never drawn, or kept by another version
 
 
 def _keep(plan: Plan, path: Path) -> None:

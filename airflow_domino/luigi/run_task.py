@@ -156,10 +156,13 @@ def _current_input_commit(client: DominoClient, project: Project) -> str | None:
 
 
 def _stop(client: DominoClient, project: Project, mark: RunMark) -> None:
-    run = find_run(client, project.id, mark, since=None, limit=100)
-    if run is not None and not run.status.is_completed:
-        logger.warning("Ending: stopping Domino run #%s", run.number)
-        client.stop_run(run.id, project_id=project.id)
+    try:
+        run = find_run(client, project.id, mark, since=None, limit=100)
+        if run is not None and not run.status.is_completed:
+            logger.warning("Ending: stopping Domino run #%s", run.number)
+            client.stop_run(run.id, project_id=project.id)
+    except DominoError as error:
+        logger.error("The Domino run with the mark %s could not be stopped: %s", mark.text, error)
 
 
 def _log_tail(client: DominoClient, run_id: str) -> list[str]:

@@ -110,7 +110,8 @@ def _verdict(due: list[luigi.Task], result: Any, journal: Journal) -> dict[str, 
     facts = {"already_complete": False, "ran": ended_well, "summary": result.summary_text}
     incomplete = [task for task in due if not _is_done(task, groups["completed"])]
     if not incomplete:
-        return {"outcome": DONE, "message": f"Made, and complete now: {_names(due)}", **facts}
+        but = f" (although {len(groups['failed'])} Luigi task(s) failed; see the log)" if groups["failed"] else ""
+        return {"outcome": DONE, "message": f"Made, and complete now: {_names(due)}{but}", **facts}
     outcome, message = _explain(incomplete, groups, {e["task_id"]: e["error"] for e in entries if "error" in e})
     raise Problem(outcome, message, failed=sorted(task.task_id for task in groups["failed"]), **facts)
 
