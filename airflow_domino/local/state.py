@@ -51,7 +51,7 @@ _SORT_FIELDS = {
     "queued": "submitted_at",
     "startedTime": "started_at",
     "command": "command",
-    "commentCount": "0",
+    "commentCount": "0 * number",
     "status": "status",
     "title": "title",
     "user": "started_by",
