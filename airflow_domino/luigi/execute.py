@@ -145,7 +145,7 @@ class EngineProcess:
     def _refusal(self) -> str | None:
         project = self._request.project_path
         if project is not None and not Path(project).is_dir():
-            return f"The project folder {project!r} (project_path) does not exist"
+            return f"The project folder {project!r} (project_path) does not exist; relative ones begin at {Path.cwd()}"
         if shutil.which(self._python) is None:
             return f"The interpreter {self._python!r} (python) does not exist"
         return None
