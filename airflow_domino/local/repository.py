@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -11,10 +12,15 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 import pygit2
-from pygit2.enums import SortMode
+from pygit2.enums import ConfigLevel, SortMode
 
 from airflow_domino.local.ids import is_commit_id
 from airflow_domino.local.trees import FolderReader, Ignore, Stamp, merge_trees, tree_at, walk, with_file, write_folder
+
+# The files of a project must not depend on how somebody has set up git on this machine, nor on who owns the folder.
+for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+    pygit2.settings.search_path[_level] = ""
+pygit2.settings.owner_validation = False
 
 _MAIN = "refs/heads/main"
 _IMPORTED = "refs/domino/imported"
@@ -74,10 +80,18 @@ class ProjectRepository:
         self._path = path
         self._lock = threading.RLock()
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
-            empty = repository.TreeBuilder().write()
-            self._commit(repository, empty, [], "Create the project", "domino", _MAIN)
+            self._create(path)
+
+    def _create(self, path: Path) -> None:
+        # It gets its name when it is whole, so that an interruption leaves no half repository.
+        unfinished = path.with_name(f"{path.name}.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        repository = pygit2.init_repository(str(unfinished), bare=True, initial_head="main")
+        empty = repository.TreeBuilder().write()
+        self._commit(repository, empty, [], "Create the project", "domino", _MAIN)
+        repository.free()
+        unfinished.rename(path)
 
     @contextmanager
     def _opened(self) -> Iterator[pygit2.Repository]:

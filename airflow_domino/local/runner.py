@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from airflow_domino.local import processes, statuses
@@ -115,13 +116,12 @@ class Runner:
         for run in self.state.runs_with_status(statuses.EXECUTING):
             processes.end_run(run.id, None, _SHUTDOWN_GRACE)
             ended = statuses.STOPPED if run.status in _STOPPING else statuses.ERROR
-            self.state.change_run(run.id, lambda run, ended=ended: interrupted(run, ended))  # type: ignore[misc]
+            self.state.change_run(run.id, partial(interrupted, status=ended))
             self.log(run.id).say("stderr", INTERRUPTED_MESSAGE)
         for run_id, tier_id in self.state.queue():
             if tier_id not in self.tiers:
-                self.state.change_run(
-                    run_id, lambda run: _failed(run, f"There is no hardware tier {run.tier_id} any more")
-                )
+                message = f"There is no hardware tier {tier_id} any more"
+                self.state.change_run(run_id, partial(_failed, reason="NoSuchTier", message=message))
 
     def _schedule(self) -> None:
         while True:
@@ -140,7 +140,13 @@ class Runner:
                 continue
             run = self.state.change_run(run_id, lambda run: replace(run, status=statuses.SCHEDULED))
             places[tier_id] -= 1
-            self._execute(run)
+            try:
+                self._execute(run)
+            except Exception as error:
+                # Such as a full disk: this run ends, and the queue goes on.
+                logger.exception("run %s could not be started", run_id)
+                message = f"The run could not be started: {error}"
+                self.state.change_run(run_id, partial(_failed, reason="InternalError", message=message))
 
     def _execute(self, run: Run) -> None:
         project = self.state.project(run.project_id)
@@ -195,7 +201,7 @@ def interrupted(run: Run, status: str = statuses.ERROR) -> Run:
     return ended
 
 
-def _failed(run: Run, message: str) -> Run:
+def _failed(run: Run, *, reason: str, message: str) -> Run:
     now = now_ms()
     ended = replace(run, status=statuses.ERROR, completed_at=now, saved_at=now)
-    return replace(ended, failure_reason="NoSuchTier", failure_message=message)
+    return replace(ended, failure_reason=reason, failure_message=message)
