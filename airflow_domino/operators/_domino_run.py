@@ -13,7 +13,13 @@ from airflow.sdk import BaseOperator
 
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowTaskTimeout
-from airflow_domino.domino.errors import DominoUnavailableError, run_error
+from airflow_domino.domino.errors import (
+    ConfigurationError,
+    DominoUnavailableError,
+    RequestError,
+    RunWaitTimeoutError,
+    run_error,
+)
 from airflow_domino.domino.launch import launch_once
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
 from airflow_domino.domino.watch import wait_for_run
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["BaseDominoRunOperator", "given", "refusing_wrong_requests"]
 
 BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was and cost; a good one is the result
+# The run was launched, and we can no longer say how it is: a retry takes it up, whatever the trouble was.
+LOST_SIGHT = (DominoUnavailableError, RequestError, ConfigurationError, RunWaitTimeoutError)
 SHUTDOWN_STATES = frozenset({None, "running"})
 
 
@@ -164,14 +172,14 @@ class BaseDominoRunOperator(BaseOperator):
         try:
             with refusing_wrong_requests():
                 run = self._launch_or_take_up(context)
-                self._stop_if_asked_meanwhile()
-                if not run.status.is_completed:
-                    run = self.hook.client.run(run.id)
-                if run.status.is_completed or not self.deferrable:
-                    return self._finish(context, self._wait_here(run))
+            self._stop_if_asked_meanwhile()
+            if not run.status.is_completed:
+                run = self.hook.client.run(run.id)
+            if run.status.is_completed or not self.deferrable:
+                return self._finish(context, self._wait_here(run))
             self._stop_if_ended_by_a_user(context)
             self._defer(context)
-        except DominoUnavailableError:
+        except LOST_SIGHT:
             self._tell_what_becomes_of_the_run(context)
             raise
         finally:
@@ -289,9 +297,8 @@ class BaseDominoRunOperator(BaseOperator):
             if isinstance(event, Mapping) and event.get("run_id") not in (None, handle.run_id):
                 self.log.info("Ignoring the news of run %s: this attempt waits for another", event.get("run_id"))
                 self._defer(context)
-            with refusing_wrong_requests():
-                return self._complete(context, event, handle)
-        except DominoUnavailableError:
+            return self._complete(context, event, handle)
+        except LOST_SIGHT:
             self._tell_what_becomes_of_the_run(context)
             raise
         finally:
@@ -334,7 +341,8 @@ class BaseDominoRunOperator(BaseOperator):
             context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
             raise run_error(run, handle.url, log_tail(client, run.id))
         self.log.info("%s", sentence(run, handle))
-        return self.deliver(context, client, run, run_result(run, handle))
+        with refusing_wrong_requests():
+            return self.deliver(context, client, run, run_result(run, handle))
 
     def _tell_what_becomes_of_the_run(self, context: Context) -> None:
         if self.run_handle is None:

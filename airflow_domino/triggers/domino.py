@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import BaseHook
 
-from airflow_domino.compat import BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
+from airflow_domino.compat import AirflowException, BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
 from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
 from airflow_domino.domino.models import LogLine, Run
 from airflow_domino.domino.watch import RunWatcher, Watched, watcher_for
@@ -165,7 +165,7 @@ class DominoRunTrigger(BaseTrigger):
         except RunWaitTimeoutError:
             await asyncio.to_thread(self.stop, await self.settings(), "its task has reached its execution_timeout")
             return trigger_event(event_of("deadline", handle))
-        except DominoError as error:
+        except (DominoError, AirflowException) as error:
             return trigger_event(event_of("error", handle, message=str(error), error=type(error).__name__))
         if watched.run.status.succeeded and self.ends_task:
             return self.success(watched.run)

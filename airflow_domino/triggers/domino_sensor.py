@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import BaseHook
 
-from airflow_domino.compat import BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
+from airflow_domino.compat import AirflowException, BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunWaitTimeoutError
 from airflow_domino.domino.models import Run
 from airflow_domino.hooks.connection import ConnectionSettings
@@ -101,7 +101,7 @@ class DominoRunSensorTrigger(BaseTrigger):
             event = await self._event()
         except TimeoutError:
             event = trigger_event({"outcome": "deadline"})
-        except DominoError as error:
+        except (DominoError, AirflowException) as error:
             event = trigger_event({"outcome": "error", "error": type(error).__name__, "message": str(error)})
         if not isinstance(event, TaskSuccessEvent):
             await settle(self.deferred_at)

@@ -7,8 +7,15 @@ from datetime import timedelta
 import pytest
 from airflow.sdk import DAG, Asset, TaskGroup, task
 
-from airflow_domino.compat import AirflowException, AirflowFailException, AirflowTaskTimeout, TaskDeferred
-from airflow_domino.domino.errors import DominoUnavailableError, RunFailedError
+from airflow_domino.compat import AirflowException, AirflowTaskTimeout, TaskDeferred
+from airflow_domino.domino.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    DominoError,
+    DominoUnavailableError,
+    NotFoundError,
+    RunFailedError,
+)
 from airflow_domino.operators.domino import DominoRunOperator
 
 pytestmark = pytest.mark.usefixtures("domino_connection")
@@ -142,16 +149,32 @@ def test_a_passed_deadline_fails_the_task_after_the_stop_is_confirmed(make, defe
     ("error", "kind"),
     [
         ("DominoUnavailableError", DominoUnavailableError),
-        ("NotFoundError", AirflowFailException),
-        ("ConfigurationError", AirflowFailException),
-        ("os.system", Exception),
+        ("NotFoundError", NotFoundError),
+        ("AuthenticationError", AuthenticationError),
+        ("ConfigurationError", ConfigurationError),
+        ("os.system", DominoError),
     ],
 )
-def test_what_the_trigger_could_not_do_is_raised_on_the_worker(make, defer, fake_domino, task_context, error, kind):
+def test_trouble_with_a_run_that_was_launched_is_raised_so_that_a_retry_takes_it_up(
+    make, defer, fake_domino, task_context, error, kind
+):
     deferral = defer()
     event = {"run_id": fake_domino.last["id"], "outcome": "error", "error": error, "message": "it said so"}
     with pytest.raises(kind, match="it said so"):
         resume(make, deferral, task_context, event)
+
+
+@pytest.mark.parametrize(
+    ("try_number", "words"), [(1, "the next attempt takes it up"), (3, "no attempt is left to take it up")]
+)
+def test_the_log_tells_what_becomes_of_a_run_that_is_out_of_sight(
+    make, defer, fake_domino, task_context, capsys, try_number, words
+):
+    deferral = defer()
+    event = {"run_id": fake_domino.last["id"], "outcome": "error", "error": "DominoUnavailableError", "message": "x"}
+    with pytest.raises(DominoUnavailableError):
+        make().execute_complete(task_context(try_number=try_number), event=event, **deferral.kwargs)
+    assert words in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("event", [None, "nonsense", {}, {"outcome": "party"}, 7])

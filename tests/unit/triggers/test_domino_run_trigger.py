@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.models.trigger import Trigger
 
-from airflow_domino.compat import TaskSuccessEvent
+from airflow_domino.compat import AirflowException, TaskSuccessEvent
 from airflow_domino.hooks.runs import RunHandle
 from airflow_domino.triggers import _kill
 from airflow_domino.triggers import domino as module
@@ -182,6 +182,18 @@ def test_the_arguments_survive_airflows_database(trigger):
     assert path == "airflow_domino.triggers.domino.DominoRunTrigger"
     again = DominoRunTrigger(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments)))
     assert again.serialize() == waiting.serialize()
+
+
+def test_a_connection_that_is_not_there_is_told_to_the_worker(trigger, monkeypatch):
+    waiting = trigger()
+    monkeypatch.delenv("AIRFLOW_CONN_DOMINO_DEFAULT")
+
+    async def missing(conn_id):
+        raise AirflowException(f"The conn_id `{conn_id}` isn't defined")
+
+    monkeypatch.setattr("airflow.sdk.BaseHook.aget_connection", missing)
+    (event,) = in_triggerer(waiting)
+    assert "domino_default" in event.payload["message"]
 
 
 @pytest.fixture
