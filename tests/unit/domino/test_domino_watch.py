@@ -324,6 +324,15 @@ def test_a_run_that_domino_does_not_know_yet_is_asked_for_again(
     assert asyncio.run(watcher.wait("r1")).run.status.succeeded
 
 
+def test_an_answer_in_between_makes_patience_begin_anew(
+    domino: Any, watcher: RunWatcher, answer: Any, job: Any
+) -> None:
+    missing = [answer(status=404)] * (waiting.TIMES_NOT_FOUND - 1)
+    domino.on("GET", "/v4/jobs/r1", [*missing, answer(job("r1")), *missing, answer(job("r1", "Succeeded"))])
+
+    assert asyncio.run(watcher.wait("r1")).run.status.succeeded
+
+
 def test_a_run_that_is_gone_ends_its_wait(domino: Any, watcher: RunWatcher, answer: Any) -> None:
     domino.on("GET", "/v4/jobs/r1", answer(status=404))
 
