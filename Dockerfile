@@ -23,7 +23,7 @@ LABEL org.opencontainers.image.title="airflow-domino" \
 RUN useradd --uid 50000 --gid 0 --home-dir /opt/airflow --no-create-home --shell /usr/sbin/nologin airflow \
     && install -d -o airflow -g 0 -m 0775 /opt/airflow /opt/airflow/logs /opt/airflow/data /opt/airflow/auth /opt/domino
 COPY --from=build /opt/venv /opt/venv
-COPY docker/prepare.py /opt/prepare.py
+COPY docker/prepare.py docker/health.py /opt/
 ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/opt/airflow \
     PYTHONUNBUFFERED=1
