@@ -134,7 +134,7 @@ def _add_files(routes: APIRouter, pages: _Pages) -> None:
     platform = pages.platform
 
     @routes.get("/u/{owner}/{name}/browse")
-    @routes.get("/u/{owner}/{name}/browse/{path:path}")
+    @routes.get("/u/{owner}/{name}/browse/{path:file}")
     def browse(owner: str, name: str, path: str = "", commitId: str = "head") -> Response:  # noqa: N803
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commitId)
@@ -145,7 +145,7 @@ def _add_files(routes: APIRouter, pages: _Pages) -> None:
             raise NotFound(f"Commit {commit} has no folder {path}") from error
         return pages.render("files.html", project=project, commit=commit, path=cleaned, entries=entries)
 
-    @routes.get("/u/{owner}/{name}/view/{path:path}")
+    @routes.get("/u/{owner}/{name}/view/{path:file}")
     def view(owner: str, name: str, path: str, commitId: str = "head") -> Response:  # noqa: N803
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commitId)
@@ -153,7 +153,7 @@ def _add_files(routes: APIRouter, pages: _Pages) -> None:
         text = _text(platform, project, file)
         return pages.render("file.html", project=project, commit=commit, file=file, text=text)
 
-    @routes.get("/u/{owner}/{name}/download/{path:path}")
+    @routes.get("/u/{owner}/{name}/download/{path:file}")
     def download(owner: str, name: str, path: str, commitId: str = "head") -> Response:  # noqa: N803
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commitId)

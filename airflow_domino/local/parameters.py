@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from starlette.convertors import Convertor, register_url_convertor
+
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.repository import FileInfo, clean_path
+
+
+class FilePath(Convertor[str]):
+    """The part of an address that is the path of a file, which may have slashes and line ends in it."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        """Give the path as it was asked for."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Give the path as it is written in an address."""
+        return value
+
+
+# Routes write it as ``{path:file}``.
+register_url_convertor("file", FilePath())
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

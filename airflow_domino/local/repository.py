@@ -114,6 +114,11 @@ class ProjectRepository:
         with self._opened() as repository:
             return is_commit_id(commit_id) and isinstance(repository.get(commit_id), pygit2.Commit)
 
+    def commit(self, commit_id: str) -> CommitInfo:
+        """Give what is known about a commit, which must exist."""
+        with self._opened() as repository:
+            return _commit_info(_commit_at(repository, commit_id))
+
     def commits(self) -> list[CommitInfo]:
         """List the commits: the main line's, latest first, then what isolated runs keep beside it."""
         with self._opened() as repository:

@@ -207,8 +207,8 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
         found = platform.add_project(platform.project(project_id).full_name, results=body.branch)
         return {"resultsSettings": {"branch": found.results}, "metadata": metadata()}
 
-    @routes.get("/projects/v1/projects/{project_id}/files/{commit_id}/{path:path}/content")
-    @routes.get("/projects/beta/projects/{project_id}/files/{commit_id}/{path:path}/content")
+    @routes.get("/projects/v1/projects/{project_id}/files/{commit_id}/{path:file}/content")
+    @routes.get("/projects/beta/projects/{project_id}/files/{commit_id}/{path:file}/content")
     def content(project_id: str, commit_id: str, path: str) -> Response:
         found = platform.project(project_id)
         commit = platform.commit_id(found, commit_id)

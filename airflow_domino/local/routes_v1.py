@@ -99,7 +99,7 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
         project = platform.project_named(owner, name)
         return [commit.id for commit in platform.repository(project.id).commits()]
 
-    @routes.get(f"{base}/files/{{commit_id}}/{{path:path}}")
+    @routes.get(f"{base}/files/{{commit_id}}/{{path:file}}")
     def files(owner: str, name: str, commit_id: str, path: str) -> dict[str, Any]:
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commit_id)
@@ -115,7 +115,7 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
         except KeyError as error:
             raise NotFound(f"There is no content with the key {key}") from error
 
-    @routes.put(f"{base}/{{path:path}}", status_code=201)
+    @routes.put(f"{base}/{{path:file}}", status_code=201)
     async def upload(owner: str, name: str, path: str, request: Request) -> Response:
         project = await run_in_threadpool(platform.project_named, owner, name)
         with tempfile.NamedTemporaryFile(dir=platform.root) as copy:

@@ -93,10 +93,11 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
 
     @routes.get("/projects/{project_id}/commits/head")
     def head(project_id: str) -> dict[str, Any]:
-        commit = platform.repository(platform.project(project_id).id).commits()[0]
+        repository = platform.repository(platform.project(project_id).id)
+        commit = repository.commit(repository.head())
         return {"id": commit.id, "name": commit.message, "commitTime": commit.time}
 
-    @routes.get("/projects/{project_id}/commits/{commit_id}/files/{path:path}")
+    @routes.get("/projects/{project_id}/commits/{commit_id}/files/{path:file}")
     def files(project_id: str, commit_id: str, path: str) -> list[dict[str, Any]]:
         project = platform.project(project_id)
         commit = platform.commit_id(project, commit_id)
@@ -122,7 +123,7 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
         found = listed_files(platform, project.id, commit, filePath)
         return [shapes_v4.browsed_file(project, commit, file) for file in found]
 
-    @routes.post("/projects/{project_id}/commits/head/files/{path:path}", status_code=201)
+    @routes.post("/projects/{project_id}/commits/head/files/{path:file}", status_code=201)
     def upload(project_id: str, path: str, upfile: UploadFile = File()) -> dict[str, Any]:  # noqa: B008
         project = platform.project(project_id)
         with tempfile.NamedTemporaryFile(dir=platform.root) as copy:
