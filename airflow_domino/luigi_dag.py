@@ -156,7 +156,7 @@ class LuigiDag(DAG):
         ``plan_params``, ``project_path``, ``working_dir``, ``run_on``, ``tier``, ``tiers``, ``overrides``,
         ``domino_conn_id``, ``python``, ``config``, ``env``, ``most_tasks`` and ``operator_args``
     :param dag_params: Airflow's own ``params`` of the DAG: its form
-    :param kwargs: anything else that Airflow's DAG takes
+    :param kwargs: anything else that Airflow's DAG takes; ``max_active_runs`` is 1 unless it is given
     :raises PlanError: there is no graph to draw; the message says why, and the way out
     """
 
@@ -166,6 +166,8 @@ class LuigiDag(DAG):
 
     def __init__(self, dag_id: str, *, dag_params: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         drawing, rest = _split(kwargs)
+        # Two runs of one DAG may name the same Luigi tasks; nothing but this keeps them from making one twice at once.
+        rest.setdefault("max_active_runs", 1)
         super().__init__(dag_id, params=dict(dag_params) if dag_params else None, **rest)
         with self:  # also makes a DAG known to Airflow that nobody assigns to a name
             self.plan = drawing.plan()

@@ -199,3 +199,8 @@ def test_a_group_is_drawn_within_a_dag_and_wired_from_outside(project, work):
 def test_the_root_must_be_named(project):
     with pytest.raises(TypeError, match="'task'"):
         LuigiDag("daily", project_path=project)
+
+
+def test_only_one_run_of_the_dag_is_active_unless_more_are_asked_for(make):
+    assert make(params={"day": "2026-01-02"}).max_active_runs == 1
+    assert make(params={"day": "2026-01-02"}, max_active_runs=4).max_active_runs == 4
