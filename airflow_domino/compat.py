@@ -19,7 +19,7 @@ try:
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
-        TaskDeferralTimeout,
+        TaskDeferralError,
         TaskDeferred,
     )
 except ImportError:  # Airflow 3.1 keeps them elsewhere
@@ -29,7 +29,7 @@ except ImportError:  # Airflow 3.1 keeps them elsewhere
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
-        TaskDeferralTimeout,
+        TaskDeferralError,
         TaskDeferred,
     )
 
@@ -45,7 +45,7 @@ __all__ = [
     "AirflowSkipException",
     "AirflowTaskTimeout",
     "BaseTrigger",
-    "TaskDeferralTimeout",
+    "TaskDeferralError",
     "TaskDeferred",
     "TaskSkippedEvent",
     "TaskSuccessEvent",

@@ -36,7 +36,8 @@ class DominoRunLink(BaseOperatorLink):
         handle = getattr(operator, "run_handle", None)
         if handle is not None:
             return str(handle.url)
-        return str(_pushed_link(ti_key) or "")
+        # Only an attempt that was deferred before can have pushed a link that this process knows nothing of.
+        return str(_pushed_link(ti_key) or "") if getattr(operator, "was_resumed", False) else ""
 
 
 def _pushed_link(ti_key: Any) -> Any:

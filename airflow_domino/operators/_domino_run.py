@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator
-
 from airflow_domino import compat
-from airflow_domino.compat import AirflowException, AirflowTaskTimeout
+from airflow_domino.compat import AirflowException, AirflowTaskTimeout, TaskDeferralError
 from airflow_domino.domino.errors import (
     ConfigurationError,
     DominoUnavailableError,
@@ -28,7 +25,14 @@ from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, s
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._commit import DAG_RUN, git_reference, input_commit
 from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_earlier_generations, find_earlier
-from airflow_domino.operators._rules import ends_without_worker, given, log_tail, refusing_wrong_requests, told_error
+from airflow_domino.operators._killing import StopsItsRun
+from airflow_domino.operators._rules import (
+    ends_without_worker,
+    given,
+    log_tail,
+    refusing_wrong_requests,
+    told_error,
+)
 from airflow_domino.triggers.domino import DominoRunTrigger
 
 if TYPE_CHECKING:
@@ -42,10 +46,9 @@ __all__ = ["BaseDominoRunOperator", "given", "refusing_wrong_requests"]
 BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was and cost; a good one is the result
 # The run was launched, and we can no longer say how it is: a retry takes it up, whatever the trouble was.
 LOST_SIGHT = (DominoUnavailableError, RequestError, ConfigurationError, RunWaitTimeoutError)
-SHUTDOWN_STATES = frozenset({None, "running"})
 
 
-class BaseDominoRunOperator(BaseOperator):
+class BaseDominoRunOperator(StopsItsRun):
     """A task that is one Domino run. Subclasses say which command, and what to do with its results.
 
     :param project: `owner/name`; the connection's default when it is not given.
@@ -85,8 +88,6 @@ class BaseDominoRunOperator(BaseOperator):
     ui_color = "#ede7f6"
     ui_fgcolor = "#1f1442"
 
-    run_handle: RunHandle | None = None
-
     def __init__(
         self,
         *,
@@ -123,8 +124,6 @@ class BaseDominoRunOperator(BaseOperator):
         self.poll_interval = compat.default_poll_interval() if poll_interval is None else poll_interval
         self.log_run = log_run
         self.stop_on_kill = stop_on_kill
-        self._stop_because: str | None = None
-        self._context: Context | None = None
 
     # ---- what subclasses say -----------------------------------------------------------------------------------------
 
@@ -335,6 +334,16 @@ class BaseDominoRunOperator(BaseOperator):
         client = self.hook.client
         return RunHandle.asked(client, client.project(self.hook.project_name(given(self.project))), client.run(run_id))
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Go on after a deferral; when the trigger itself has failed, say what becomes of the run."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralError:
+            record = LaunchRecord.load(context)
+            self.run_handle = record.handle if record is not None else None
+            self._tell_what_becomes_of_the_run(context)
+            raise
+
     def _finish(self, context: Context, run: Run) -> Any:
         handle, client = self._handle(), self.hook.client
         if not run.status.succeeded:
@@ -344,53 +353,7 @@ class BaseDominoRunOperator(BaseOperator):
         with refusing_wrong_requests():
             return self.deliver(context, client, run, run_result(run, handle))
 
-    def _tell_what_becomes_of_the_run(self, context: Context) -> None:
-        if self.run_handle is None:
-            return
-        again = self._will_be_tried_again(context["ti"])
-        then = "the next attempt takes it up" if again else "no attempt is left to take it up: stop it if it must not"
-        self.log.warning("The Domino run may go on, and %s. See %s", then, self.run_handle.url)
-
     def _handle(self) -> RunHandle:
         if self.run_handle is None:
             raise AirflowException("There is no Domino run to wait for")
         return self.run_handle
-
-    # ---- being killed ------------------------------------------------------------------------------------------------
-
-    def on_kill(self) -> None:
-        """Stop the run when a user or a deadline ended the task; leave it for the retry when the worker shuts down.
-
-        Airflow calls this for all three, inside a signal handler.
-        """
-        timed_out = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
-        task_instance = self._context["ti"] if self._context else None
-        state = None if timed_out or task_instance is None else compat.task_state_of(task_instance)
-        if not timed_out and state in SHUTDOWN_STATES and self._will_be_tried_again(task_instance):
-            raise AirflowException("The worker is being shut down; the Domino run goes on for the next attempt")
-        if self.stop_on_kill:
-            self._stop_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
-            self._stop_if_asked_meanwhile()
-
-    def _stop_if_ended_by_a_user(self, context: Context) -> None:
-        """Notice what a user did while the run was being launched; once deferred, the trigger takes care of that.
-
-        A process that is about to defer ends before Airflow would tell it, and its trigger would never be made.
-        """
-        state = compat.task_state_of(context["ti"])
-        if state in SHUTDOWN_STATES:
-            return
-        if self.stop_on_kill:
-            self._stop_because = f"the task is {state}"
-            self._stop_if_asked_meanwhile()
-        raise AirflowException(f"The task is {state}: it does not wait for its Domino run")
-
-    def _will_be_tried_again(self, task_instance: Any) -> bool:
-        return task_instance is not None and task_instance.try_number <= task_instance.max_tries
-
-    def _stop_if_asked_meanwhile(self) -> None:
-        """Stop the run if the task was killed; a kill during the launch is caught up with right after it."""
-        if self._stop_because is None or self.run_handle is None:
-            return
-        with self.hook.settings.make_client() as client:  # the task's own may be in the middle of a request
-            stop_quietly(client, self.run_handle, self.log, self._stop_because)

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow_domino.compat import AirflowFailException
 from airflow_domino.domino import errors
 from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
+from airflow_domino.hooks.runs import RunHandle
 
 LOG_TAIL_LINES = 20
 
@@ -48,6 +49,22 @@ def ends_without_worker(operator: BaseOperator) -> bool:
     expands = in_dag and next(iter(operator.iter_mapped_dependants()), None) is not None
     announces = bool(operator.outlets or operator.on_success_callback or getattr(operator, "multiple_outputs", False))
     return not (hooked or expands or announces)
+
+
+class ShowsRun:
+    """Part of every task with a link to its run: what :class:`~airflow_domino.links.domino.DominoRunLink` reads.
+
+    :ivar run_handle: the run, as soon as it is known.
+    :ivar was_resumed: whether this process goes on where another one deferred.
+    """
+
+    run_handle: RunHandle | None = None
+    was_resumed: bool = False
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Note that the task was deferred, and go on with it."""
+        self.was_resumed = True
+        return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
 
 
 def log_tail(client: Any, run_id: str) -> list[str]:

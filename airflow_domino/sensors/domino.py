@@ -15,7 +15,14 @@ from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.runs import RunHandle, run_result, sentence
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
-from airflow_domino.operators._rules import ends_without_worker, given, log_tail, refusing_wrong_requests, told_error
+from airflow_domino.operators._rules import (
+    ShowsRun,
+    ends_without_worker,
+    given,
+    log_tail,
+    refusing_wrong_requests,
+    told_error,
+)
 from airflow_domino.triggers.domino_sensor import DominoRunSensorTrigger
 
 if TYPE_CHECKING:
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["DominoRunSensor"]
 
 
-class DominoRunSensor(BaseSensorOperator):
+class DominoRunSensor(ShowsRun, BaseSensorOperator):
     """Wait until a run that this task did not launch is over; tell of it as `DominoRunOperator` tells of its own.
 
     :param run_id: id of the run, such as `upstream.output["run_id"]`.
@@ -48,8 +55,6 @@ class DominoRunSensor(BaseSensorOperator):
     operator_extra_links = (DominoRunLink(),)
     ui_color = "#ede7f6"
     ui_fgcolor = "#1f1442"
-
-    run_handle: RunHandle | None = None
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk import DAG, ObjectStoragePath
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_domino.compat import TaskDeferralError
 from airflow_domino.domino.run_request import GitRef
 from airflow_domino.operators.domino import DominoRunOperator
 from airflow_domino.sensors.domino import DominoRunSensor
@@ -60,13 +61,23 @@ def test_templates_are_rendered_inside_lists_and_mappings(dag):
     assert list(task.outputs.values()) == ["/tmp/2026-03-01.txt"]
 
 
-def test_the_link_of_a_task_that_never_had_a_run_is_empty(dag, monkeypatch):
+@pytest.mark.parametrize("task_id", ["forest", "wait"])
+def test_the_link_of_a_task_that_has_no_run_is_empty_without_asking_for_one(dag, task_id):
+    task = dag.get_task(task_id)
+    (link,) = task.operator_extra_links
+    assert link.get_link(task, ti_key=None) == ""
+
+
+@pytest.mark.parametrize("task_id", ["forest", "wait"])
+def test_the_link_of_an_attempt_that_was_deferred_is_kept_whatever_comes_after(dag, task_id, monkeypatch):
     from airflow.sdk.execution_time.xcom import XCom
 
-    task = dag.get_task("forest")
+    task = dag.get_task(task_id)
     (link,) = task.operator_extra_links
-    monkeypatch.setattr(XCom, "get_value", lambda **_: None)
-    assert link.get_link(task, ti_key=None) == ""
+    monkeypatch.setattr(XCom, "get_value", lambda **_: "https://domino/run/1")
+    with pytest.raises(TaskDeferralError):
+        task.resume_execution("__fail__", {"error": "Trigger failure"}, {})
+    assert link.get_link(task, ti_key=None) == "https://domino/run/1"
 
 
 def test_defaults_of_the_dag_reach_the_task():

@@ -1,0 +1,77 @@
+"""What becomes of the run when its task is killed, times out, or loses sight of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_domino import compat
+from airflow_domino.compat import AirflowException, AirflowTaskTimeout
+from airflow_domino.hooks.runs import stop_quietly
+from airflow_domino.operators._rules import ShowsRun
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_domino.hooks.domino import DominoHook
+
+SHUTDOWN_STATES = frozenset({None, "running"})
+
+
+class StopsItsRun(ShowsRun, BaseOperator):
+    """A task that has launched a run: a kill of the task is a kill of the run, a restart is not."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def hook(self) -> DominoHook: ...
+
+    stop_on_kill: bool = True
+    _context: Context | None = None
+    _stop_because: str | None = None
+
+    def on_kill(self) -> None:
+        """Stop the run when a user or a deadline ended the task; leave it for the retry when the worker shuts down.
+
+        Airflow calls this for all three, inside a signal handler.
+        """
+        timed_out = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
+        task_instance = self._context["ti"] if self._context else None
+        state = None if timed_out or task_instance is None else compat.task_state_of(task_instance)
+        if not timed_out and state in SHUTDOWN_STATES and self._will_be_tried_again(task_instance):
+            raise AirflowException("The worker is being shut down; the Domino run goes on for the next attempt")
+        if self.stop_on_kill:
+            self._stop_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
+            self._stop_if_asked_meanwhile()
+
+    def _stop_if_ended_by_a_user(self, context: Context) -> None:
+        """Notice what a user did while the run was being launched; once deferred, the trigger takes care of that.
+
+        A process that is about to defer ends before Airflow would tell it, and its trigger would never be made.
+        """
+        state = compat.task_state_of(context["ti"])
+        if state in SHUTDOWN_STATES:
+            return
+        if self.stop_on_kill:
+            self._stop_because = f"the task is {state}"
+            self._stop_if_asked_meanwhile()
+        raise AirflowException(f"The task is {state}: it does not wait for its Domino run")
+
+    def _will_be_tried_again(self, task_instance: Any) -> bool:
+        return task_instance is not None and task_instance.try_number <= task_instance.max_tries
+
+    def _stop_if_asked_meanwhile(self) -> None:
+        """Stop the run if the task was killed; a kill during the launch is caught up with right after it."""
+        if self._stop_because is None or self.run_handle is None:
+            return
+        with self.hook.settings.make_client() as client:  # the task's own may be in the middle of a request
+            stop_quietly(client, self.run_handle, self.log, self._stop_because)
+
+    def _tell_what_becomes_of_the_run(self, context: Context) -> None:
+        if self.run_handle is None:
+            return
+        again = self._will_be_tried_again(context["ti"])
+        then = "the next attempt takes it up" if again else "no attempt is left to take it up: stop it if it must not"
+        self.log.warning("The Domino run may go on, and %s. See %s", then, self.run_handle.url)
