@@ -55,8 +55,13 @@ def _platform(args: argparse.Namespace) -> Platform:
     )
     try:
         for full_name, folder in projects:
-            wanted = [setting for name, setting in results if name in (None, full_name)]
-            platform.add_project(full_name, folder, wanted[-1] if wanted else None)
+            platform.add_project(full_name, folder)
+        known = [project.full_name for project in platform.state.projects()]
+        for name, setting in results:
+            if name is not None and name not in known:
+                raise ValueError(f"--results {name}={setting}: there is no project {name}")
+            for full_name in known if name is None else [name]:
+                platform.add_project(full_name, results=setting)
     except BaseException:
         platform.close()
         raise

@@ -30,6 +30,7 @@ def serve(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
         (["--project=a/b/c"], "owner/name"),
         (["--project=a/b=/no/such/folder"], "/no/such/folder is not a folder"),
         (["--project=a/b", "--results=somewhere"], "main, isolated"),
+        (["--project=a/b", "--results=a/c=isolated"], "there is no project a/c"),
         (["--tiers=/no/such/file.json"], "/no/such/file.json"),
         (["--python=/no/such/python"], "/no/such/python"),
         (["--environment=Other"], "NAME=PYTHON"),
