@@ -109,6 +109,7 @@ class EngineProcess:
     :param working_dir: where relative targets live and ``luigi.cfg`` is looked for; made when it is not there
     :param env: the whole environment of the process (see :func:`engine_environment`)
     :param grace: seconds between asking the group to end and ending it
+    :param private_folders: folders of the caller, with tokens perhaps, that the engine removes if the caller is killed
     """
 
     def __init__(
@@ -119,12 +120,14 @@ class EngineProcess:
         working_dir: str | Path | None = None,
         env: Mapping[str, str] | None = None,
         grace: float = 30.0,
+        private_folders: Sequence[Path] = (),
     ) -> None:
         self._request = request
         self._python = python or sys.executable
         self._working_dir = Path(working_dir or request.project_path or Path.cwd()).absolute()
         self._env = dict(engine_environment() if env is None else env)
         self._grace = grace
+        self._private_folders = private_folders
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
 
@@ -154,6 +157,7 @@ class EngineProcess:
         request, answer = folder / "request.json", folder / "answer.json"
         asked = asdict(self._request)
         asked["project_path"] = str(Path(self._request.project_path or self._working_dir).absolute())
+        asked["private_folders"] = [str(one) for one in (folder, *self._private_folders)]
         request.write_text(json.dumps(asked), encoding="utf-8")
         self._working_dir.mkdir(parents=True, exist_ok=True)
         if self._ended:

@@ -76,6 +76,7 @@ class AsksLuigi(BaseOperator):
                 python=given(self.python),
                 working_dir=self.working_folder(),
                 env=self._environment(secrets),
+                private_folders=[secrets],
             )
             answer = self._engine.run(lambda line: self.log.info("%s", line))
         finally:

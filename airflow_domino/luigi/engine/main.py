@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -27,10 +28,10 @@ def main(request_path: str, answer_path: str) -> int:
     :param answer_path: JSON file to write: ``outcome``, ``message`` and what is known beside it
     """
     signal.signal(signal.SIGTERM, _terminate)
-    threading.Thread(target=_end_with_starter, args=(_take_stdin(),), name="end-with-starter", daemon=True).start()
+    request = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    starter = _Starter(_take_stdin(), request["private_folders"])
     code = 0
     try:
-        request = json.loads(Path(request_path).read_text(encoding="utf-8"))
         answer = _answer(request, answer_path + ".journal")
     except Problem as problem:
         answer = problem.answer()
@@ -40,6 +41,7 @@ def main(request_path: str, answer_path: str) -> int:
         traceback.print_exc()
         answer = {"outcome": ENGINE_FAILED, "message": f"{type(error).__name__}: {error} (traceback in the log)"}
     _write(answer_path, answer)
+    starter.clean_up_if_gone()
     return code
 
 
@@ -109,13 +111,33 @@ def _take_stdin() -> int:
     return lifeline
 
 
-def _end_with_starter(lifeline: int) -> None:
-    """End this process group when the process that started it is gone: it holds the lifeline's other end."""
-    while os.read(lifeline, 1024):
-        pass
-    os.killpg(0, signal.SIGTERM)
-    time.sleep(_GRACE_SECONDS)
-    os.killpg(0, signal.SIGKILL)
+class _Starter:
+    """The process that started this one; when it is gone, this process group ends.
+
+    :param lifeline: a pipe whose other end it holds
+    :param private_folders: what it would have removed itself: requests, answers, tokens
+    """
+
+    def __init__(self, lifeline: int, private_folders: list[str]) -> None:
+        self._lifeline = lifeline
+        self._private_folders = private_folders
+        self._is_gone = False
+        threading.Thread(target=self._watch, name="watch-starter", daemon=True).start()
+
+    def _watch(self) -> None:
+        while os.read(self._lifeline, 1024):
+            pass
+        self._is_gone = True
+        os.killpg(0, signal.SIGTERM)
+        time.sleep(_GRACE_SECONDS)
+        self.clean_up_if_gone()
+        os.killpg(0, signal.SIGKILL)
+
+    def clean_up_if_gone(self) -> None:
+        """Remove the private folders when nobody else is left to do it."""
+        if self._is_gone:
+            for folder in self._private_folders:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(path: str, answer: dict[str, Any]) -> None:

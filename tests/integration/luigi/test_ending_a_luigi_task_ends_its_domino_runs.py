@@ -68,11 +68,15 @@ def test_ending_the_engine_stops_all_runs_that_its_tasks_wait_for(project, envir
     assert {local_domino.wait(run_id)["statuses"]["executionStatus"] for run_id in found} == {"Stopped"}
 
 
-def test_killing_the_worker_stops_the_run(project, environment, local_domino):
+def test_killing_the_worker_stops_the_run_and_leaves_no_token_behind(project, environment, local_domino, tmp_path):
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "token").write_text("secret")
     starter = textwrap.dedent(f"""
         from airflow_domino.luigi.execute import EngineProcess, EngineRequest, engine_environment
         request = EngineRequest("run", "endless:Endless", project_path={str(project)!r})
-        EngineProcess(request, env=engine_environment({environment!r})).run(lambda line: print(line, flush=True))
+        engine = EngineProcess(request, env=engine_environment({environment!r}), private_folders=[{str(secrets)!r}])
+        engine.run(lambda line: print(line, flush=True))
     """)
     log = project / "log.txt"
     with log.open("w") as output:
@@ -81,3 +85,7 @@ def test_killing_the_worker_stops_the_run(project, environment, local_domino):
     process.kill()
     process.wait()
     assert local_domino.wait(run_id)["statuses"]["executionStatus"] == "Stopped"
+    deadline = time.monotonic() + 60
+    while secrets.exists():
+        assert time.monotonic() < deadline, "the token is still there"
+        time.sleep(0.05)
