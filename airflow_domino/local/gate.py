@@ -55,13 +55,13 @@ class Gate:
         """Let a request through or answer it."""
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            refusal = self._refusal(scope["path"], scope["method"], headers)
+            refusal = self._refusal(scope["path"], scope["query_string"].decode("latin-1"), headers)
             if refusal is not None:
                 await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, path: str, method: str, headers: Headers) -> ASGIApp | None:
+    def _refusal(self, path: str, query: str, headers: Headers) -> ASGIApp | None:
         host = headers.get("host", "")
         if not self._is_own(host):
             return _answer(path, Forbidden.status, "The Host header names another server")
@@ -75,7 +75,8 @@ class Gate:
             return _answer(path, Unauthorized.status, message)
         if self._access.pages_are_open or has_session(self._platform, headers):
             return None
-        return RedirectResponse(f"/login?redirectPath={quote(path, safe='')}", status_code=303)
+        wanted = quote(path) + (f"?{query}" if query else "")
+        return RedirectResponse(f"/login?redirectPath={quote(wanted, safe='')}", status_code=303)
 
     def _is_own(self, host: str) -> bool:
         name = host_name(host)

@@ -101,8 +101,9 @@ def test_a_given_token_is_the_token(start_local_domino, tmp_path):
 
 
 def test_pages_lead_to_the_login_and_from_there_back(local_domino):
-    page = f"/jobs/{local_domino.project}"
+    page = f"/jobs/{local_domino.project}?status=completed"
     with requests.Session() as browser:
+        browser.headers["Origin"] = local_domino.url
         browser.trust_env = False
         form = browser.get(local_domino.url + page, timeout=30)
         assert "Log in" in form.text
