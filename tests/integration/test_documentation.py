@@ -94,7 +94,8 @@ def test_the_snippets_of_the_page_run(page: Path, reader: dict[str, str], tmp_pa
         else:
             assert snippet.kind in NOT_PROGRAMS, f"nobody runs a snippet of the kind {snippet.kind}"
     if python:
-        run([sys.executable, "-c", "\n".join(python)], folder, reader)
+        (folder / "page.py").write_text("\n".join(python))
+        run([sys.executable, "page.py"], folder, reader)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identity)
