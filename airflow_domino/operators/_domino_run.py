@@ -27,6 +27,7 @@ from airflow_domino.operators._commit import DAG_RUN, git_reference, input_commi
 from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_earlier_generations, find_earlier
 from airflow_domino.operators._killing import StopsItsRun
 from airflow_domino.operators._rules import (
+    ShowsRun,
     ends_without_worker,
     given,
     log_tail,
@@ -48,7 +49,7 @@ BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was a
 LOST_SIGHT = (DominoUnavailableError, RequestError, ConfigurationError, RunWaitTimeoutError)
 
 
-class BaseDominoRunOperator(StopsItsRun):
+class BaseDominoRunOperator(ShowsRun, StopsItsRun):
     """A task that is one Domino run. Subclasses say which command, and what to do with its results.
 
     :param project: `owner/name`; the connection's default when it is not given.

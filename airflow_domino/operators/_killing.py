@@ -10,17 +10,17 @@ from airflow.sdk import BaseOperator
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowTaskTimeout
 from airflow_domino.hooks.runs import stop_quietly
-from airflow_domino.operators._rules import ShowsRun
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_domino.hooks.domino import DominoHook
+    from airflow_domino.hooks.runs import RunHandle
 
 SHUTDOWN_STATES = frozenset({None, "running"})
 
 
-class StopsItsRun(ShowsRun, BaseOperator):
+class StopsItsRun(BaseOperator):
     """A task that has launched a run: a kill of the task is a kill of the run, a restart is not."""
 
     if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class StopsItsRun(ShowsRun, BaseOperator):
         def hook(self) -> DominoHook: ...
 
     stop_on_kill: bool = True
+    run_handle: RunHandle | None = None
     _context: Context | None = None
     _stop_because: str | None = None
 

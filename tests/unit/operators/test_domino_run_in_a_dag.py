@@ -41,6 +41,12 @@ def test_the_link_survives_serialization(dag, task_id):
     assert [(link.name, link.xcom_key) for link in links] == [("Domino run", "domino_run_link")]
 
 
+def test_a_mapped_task_has_the_defaults_that_airflow_counts_on(dag):
+    mapped = dag.get_task("mapped")
+    assert (mapped.inlets, mapped.outlets) == ([], [])
+    assert mapped.unmap({"tier": "Small"}).tier == "Small"
+
+
 def test_serializing_twice_gives_the_same_so_that_no_dag_version_is_made(dag):
     assert json.dumps(DagSerialization.to_dict(dag)) == json.dumps(DagSerialization.to_dict(dag))
 
