@@ -57,10 +57,10 @@ class RunLog:
         for path in (self._content, self._index, self.output):
             path.touch()
         self._size = self._content.stat().st_size
-        records = self._index.stat().st_size // _RECORD.size
-        if records:
+        self._records = self._index.stat().st_size // _RECORD.size
+        if self._records:
             with self._index.open("rb") as index:
-                index.seek((records - 1) * _RECORD.size)
+                index.seek((self._records - 1) * _RECORD.size)
                 self._last_ns = _RECORD.unpack(index.read(_RECORD.size))[0]
 
     def write(self, stream: str, lines: Collection[bytes]) -> None:
@@ -75,7 +75,8 @@ class RunLog:
             for line in lines:
                 if self._is_full:
                     break
-                if self._size + len(line) > self._limit:
+                self._records += 1
+                if self._size + len(line) + self._records * _RECORD.size > self._limit:
                     self._is_full = True
                     line = b"\n[The log has reached its limit; further output is not kept.]\n"
                 self._last_ns = max(time.time_ns(), self._last_ns + 1)
@@ -128,19 +129,32 @@ class RunLog:
                 if whole < len(chunk):
                     return
 
-    def tail(self, count: int, streams: Collection[str] = STREAMS) -> list[Line]:
+    def tail(self, count: int, streams: Collection[str] = STREAMS, *, largest: int = 16 << 20) -> list[Line]:
         """Give the last lines of some streams.
 
-        :param count: how many at most, of all streams together before the choice.
+        :param count: how many at most.
         :param streams: which ones.
+        :param largest: how many bytes at most, in all.
         """
+        wanted = {STREAMS.index(stream) for stream in streams}
+        found = size = 0
+        for time_ns, _, length, stream in self._records_from_the_end():
+            if stream not in wanted:
+                continue
+            if found == count or size + length > largest:
+                return list(self.lines(streams, after_ns=time_ns))
+            found, size = found + 1, size + length
+        return list(self.lines(streams))
+
+    def _records_from_the_end(self) -> Iterator[tuple[int, int, int, int]]:
         with self._index.open("rb") as index:
-            total = index.seek(0, 2) // _RECORD.size
-            if total <= count:
-                return list(self.lines(streams))
-            index.seek((total - count - 1) * _RECORD.size)
-            after_ns = _RECORD.unpack(index.read(_RECORD.size))[0]
-        return list(self.lines(streams, after_ns=after_ns))
+            end = index.seek(0, 2) // _RECORD.size
+            while end > 0:
+                begin = max(0, end - _CHUNK_RECORDS)
+                index.seek(begin * _RECORD.size)
+                chunk = index.read((end - begin) * _RECORD.size)
+                yield from reversed(list(_RECORD.iter_unpack(chunk)))
+                end = begin
 
 
 def _first_after(index: BinaryIO, total: int, after_ns: int) -> int:

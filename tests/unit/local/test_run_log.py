@@ -63,8 +63,21 @@ def test_the_last_lines_can_be_read_alone(log):
     assert texts(log.tail(1000)) == [str(number) for number in range(100)]
 
 
+def test_the_last_lines_of_one_stream_are_found_behind_many_of_another(log):
+    log.say(PREPARE, "preparing")
+    log.write(STDOUT, [f"{number}\n".encode() for number in range(10_000)])
+    assert texts(log.tail(5, (PREPARE,))) == ["preparing"]
+    assert texts(log.tail(2, (STDOUT, STDERR))) == ["9998", "9999"]
+
+
+def test_the_last_lines_are_bounded_in_bytes_too(log):
+    log.write(STDOUT, [b"x" * 99 + b"\n"] * 100)
+    assert len(log.tail(50, largest=1000)) == 10
+    assert log.tail(0) == []
+
+
 def test_a_full_log_says_so_once_and_grows_no_more(tmp_path):
-    log = RunLog(tmp_path / "log", limit=100)
+    log = RunLog(tmp_path / "log", limit=150)
     for _ in range(10):
         log.write(STDOUT, [b"x" * 49 + b"\n"])
     lines = texts(log.lines())
