@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.auth import ApiKey, ApiProxy, BearerToken, Credentials, TokenFile
 from airflow_domino.domino.client import DominoClient
-from airflow_domino.domino.errors import ConfigurationError
+from airflow_domino.domino.errors import ConfigurationError, DominoError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -119,6 +120,16 @@ class ConnectionSettings:
             read_timeout=self.read_timeout,
             ui_host=self.ui_host,
         )
+
+    def client_for(self, project: str) -> DominoClient:
+        """Return a new client that has looked a project up: Domino's older log route asks for its name.
+
+        :param project: `owner/name`; one that cannot be looked up now is no obstacle, its runs are asked for by id.
+        """
+        client = self.make_client()
+        with suppress(DominoError):
+            client.project(project)
+        return client
 
 
 def _host(connection: Connection, extra: dict[str, Any]) -> str:

@@ -257,6 +257,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
             interval=self.poll_interval,
             on_log=RunLog(self.log, handle.url).write if self.log_run else None,
             outage_budget=compat.default_outage_budget(),
+            url=handle.url,
         ).run
 
     def _defer(self, context: Context) -> NoReturn:
@@ -349,7 +350,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         handle, client = self._handle(), self.hook.client
         if not run.status.succeeded:
             context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
-            raise run_error(run, handle.url, log_tail(client, run.id))
+            raise run_error(run, handle.url, log_tail(client, handle))
         self.log.info("%s", sentence(run, handle))
         with refusing_wrong_requests():
             return self.deliver(context, client, run, run_result(run, handle))

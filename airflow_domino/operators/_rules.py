@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -12,6 +12,9 @@ from airflow_domino.compat import AirflowFailException
 from airflow_domino.domino import errors
 from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
 from airflow_domino.hooks.runs import RunHandle
+
+if TYPE_CHECKING:
+    from airflow_domino.domino.client import DominoClient
 
 LOG_TAIL_LINES = 20
 
@@ -67,9 +70,10 @@ class ShowsRun:
         return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]
 
 
-def log_tail(client: Any, run_id: str) -> list[str]:
+def log_tail(client: DominoClient, handle: RunHandle) -> list[str]:
     """Return the last lines of a run's log for an error message, or why they are missing."""
     try:
-        return list(client.log_tail(run_id, LOG_TAIL_LINES))
+        client.project(handle.project)  # Domino's older log route asks for its name
+        return client.log_tail(handle.run_id, LOG_TAIL_LINES)
     except DominoError as error:
         return [f"(its log cannot be read: {error})"]

@@ -137,7 +137,7 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
             raise AirflowSkipException(f"Domino run {run.number} ended with status {run.status}: {handle.url}")
         if run.status.succeeded:
             raise RunError(run, handle.url)
-        raise run_error(run, handle.url, log_tail(client, run.id))
+        raise run_error(run, handle.url, log_tail(client, handle))
 
     def _defer(self, context: Context) -> NoReturn:
         hook, match = DominoHook(self.domino_conn_id), self._match()

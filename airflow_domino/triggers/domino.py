@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -52,11 +53,12 @@ async def settle(deferred_at: str | None) -> None:
 
 
 def shared_watcher(
-    settings: ConnectionSettings, project_id: str, poll_interval: float, outage_budget: float
+    settings: ConnectionSettings, handle: RunHandle, poll_interval: float, outage_budget: float
 ) -> RunWatcher:
-    """Return the watcher that all triggers of this process share for a project."""
-    key = (settings.fingerprint, project_id, poll_interval)
-    return watcher_for(key, settings.make_client, project_id, interval=poll_interval, outage_budget=outage_budget)
+    """Return the watcher that all triggers of this process share for a run's project."""
+    key = (settings.fingerprint, handle.project_id, poll_interval)
+    make_client = partial(settings.client_for, handle.project)
+    return watcher_for(key, make_client, handle.project_id, interval=poll_interval, outage_budget=outage_budget)
 
 
 def log_writer(logger: Logger, url: str) -> Callable[[LogLine], None]:
@@ -173,11 +175,12 @@ class DominoRunTrigger(BaseTrigger):
 
     async def _wait(self, settings: ConnectionSettings) -> Watched:
         handle = self.run_handle
-        return await shared_watcher(settings, handle.project_id, self.poll_interval, self.outage_budget).wait(
+        return await shared_watcher(settings, handle, self.poll_interval, self.outage_budget).wait(
             handle.run_id,
             on_log=log_writer(self.log, handle.url) if self.log_run else None,
             log_cursor=self.log_cursor,
             deadline=datetime.fromisoformat(self.deadline) if self.deadline else None,
+            url=handle.url,
         )
 
     def success(self, run: Run) -> TaskSuccessEvent:

@@ -112,7 +112,7 @@ class DominoRunSensorTrigger(BaseTrigger):
         handle = await self._search(settings)
         self.log.info("Waiting for %s", handle.url)
         try:
-            watched = await shared_watcher(settings, handle.project_id, self.poll_interval, self.outage_budget).wait(
+            watched = await shared_watcher(settings, handle, self.poll_interval, self.outage_budget).wait(
                 handle.run_id,
                 on_log=log_writer(self.log, handle.url) if self.log_run else None,
                 deadline=self._deadline(),

@@ -33,6 +33,7 @@ class FakeDomino:
     token: str = TOKEN
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
+    v1_logs: dict[str, str] = field(default_factory=dict)
     starts: list[dict[str, Any]] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
@@ -213,6 +214,7 @@ ROUTES: list[tuple[str, Callable[..., tuple[int, Any]]]] = [
     ("GET /v4/jobs", _jobs),
     ("GET /v4/jobs/([0-9a-f]+)/logsWithProblemSuggestions", _log),
     ("GET /v4/jobs/([0-9a-f]+)/runtimeExecutionDetails", _details),
+    (f"GET {V1}/run/([0-9a-f]+)/stdout", lambda d, q, b, run_id: (200, {"setup": "", "stdout": d.v1_logs[run_id]})),
     ("GET /v4/jobs/([0-9a-f]+)", lambda d, q, b, run_id: (200, d.jobs[run_id])),
     (f"GET {V1}/commits", lambda d, q, b: (200, d.commits)),
     (f"GET {V1}/files/([0-9a-f]+)/?(.*)", _files),

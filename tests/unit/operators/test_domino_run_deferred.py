@@ -124,6 +124,15 @@ def test_a_failed_run_fails_the_task_with_its_last_log_lines(make, defer, fake_d
         resume(make, deferral, task_context, {"run_id": run_id, "outcome": "ended"})
 
 
+def test_the_last_log_lines_may_come_from_domino_s_older_route(make, defer, fake_domino, task_context):
+    deferral = defer()
+    run_id = fake_domino.last["id"]
+    fake_domino.end(run_id, "Failed")
+    fake_domino.logs[run_id], fake_domino.v1_logs[run_id] = [], "from the older route"
+    with pytest.raises(RunFailedError, match="from the older route"):
+        resume(make, deferral, task_context, {"run_id": run_id, "outcome": "ended"})
+
+
 def test_news_of_another_run_is_stale_and_the_task_waits_on(make, defer, fake_domino, task_context):
     deferral = defer()
     with pytest.raises(TaskDeferred) as again:

@@ -91,6 +91,14 @@ def test_the_runs_log_lines_appear_while_the_task_is_deferred(trigger, fake_domi
     assert "line 2 of run 1" in printed
 
 
+def test_a_log_that_only_the_older_route_has_is_copied_at_the_end(trigger, fake_domino, capsys):
+    waiting = trigger()
+    run_id = fake_domino.last["id"]
+    fake_domino.logs[run_id], fake_domino.v1_logs[run_id] = [], "from the older route"
+    in_triggerer(waiting, then=lambda: fake_domino.end(run_id, "Succeeded"))
+    assert "from the older route" in capsys.readouterr().out
+
+
 def test_each_line_is_logged_in_the_context_of_the_trigger_whose_run_it_is(trigger, fake_domino):
     from structlog.contextvars import bind_contextvars, get_contextvars
 
