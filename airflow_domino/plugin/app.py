@@ -3,7 +3,7 @@
 
 Airflow puts no authentication before a plugin's application, so that it is asked for here, for the application as a
 whole: a route that is added later is guarded too. Whoever may read task instances and XComs sees the runs of the
-DAGs that Airflow lets them read, and no others. Domino itself is never asked: the page costs three look-ups in
+DAGs that Airflow lets them read, and no others. Domino itself is never asked: the page costs a few look-ups in
 Airflow's database, however Domino feels.
 """
 
