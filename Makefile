@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 ARGS ?=
 
-.PHONY: demo test lint format docs pins clean distclean install
+.PHONY: demo test lint format docs env pins clean distclean install
 
 demo: $(INSTALLED)
 	@$(BIN)/airflow-domino demo $(ARGS)
@@ -29,6 +29,10 @@ format: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 	@echo "build/docs/index.html"
+
+# The secrets of docker-compose.yml.
+env:
+	@$(PYTHON) docker/make_env.py
 
 install: $(INSTALLED)
 
