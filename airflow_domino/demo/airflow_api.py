@@ -81,15 +81,17 @@ class AirflowApi:
             )
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
-        """Unpause a DAG and trigger it.
+        """Trigger a DAG, and unpause it.
 
         :return: the run id of the new DAG run
         """
-        self.call("PATCH", f"/dags/{dag_id}", body={"is_paused": False})
         body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
         if run_id:
             body["dag_run_id"] = run_id
-        return str(self.call("POST", f"/dags/{dag_id}/dagRuns", body=body)["dag_run_id"])
+        triggered = str(self.call("POST", f"/dags/{dag_id}/dagRuns", body=body)["dag_run_id"])
+        # Only now, so that a run which the schedule has due at once does not come first.
+        self.call("PATCH", f"/dags/{dag_id}", body={"is_paused": False})
+        return triggered
 
     def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Read a DAG run."""
