@@ -40,9 +40,9 @@ def chromium() -> Path:
     return Path(found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: Path) -> Iterator[Any]:
-    """A running Chromium."""
+    """A running Chromium; no longer than a module, since Playwright keeps an event loop going meanwhile."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
