@@ -46,7 +46,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@touch $@
 
 # Renew the pins after a change of the dependencies in pyproject.toml.
-pins: $(INSTALLED)
+pins:
 	$(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.txt
 
