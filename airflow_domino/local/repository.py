@@ -195,14 +195,18 @@ class ProjectRepository:
         :param path: path in the project, in canonical form.
         :param source: file that holds the content.
         :param author: name of the user who uploads it.
+        :raises ValueError: when there is a folder at the path, or a file where the path needs a folder.
         """
         with self._lock, self._opened() as repository:
-            head = _main(repository)
+            commit = _main(repository)
+            if obstacle := _obstacle(commit.tree, path):
+                raise ValueError(f"no file can be put at {path} of the project, since {obstacle}")
             blob = repository.create_blob_fromdisk(str(source))
-            tree = with_file(repository, head.tree, path.split("/"), blob)
-            if tree != head.tree.id:
-                self._commit(repository, tree, [head.id], f"Upload {path}", author, _MAIN)
-        return self.file(self.head(), path)
+            tree = with_file(repository, commit.tree, path.split("/"), blob)
+            if tree != commit.tree.id:
+                made = self._commit(repository, tree, [commit.id], f"Upload {path}", author, _MAIN)
+                commit = _commit_at(repository, made)
+            return _file_info(repository, commit, path, repository[blob])
 
     def import_folder(self, folder: Path, author: str) -> list[str]:
         """Bring the project up to a folder on this machine.
@@ -267,7 +271,7 @@ class ProjectRepository:
             reader = FolderReader(repository, checkout.folder, ignore, checkout.stamps, notes)
             tree = tree_at(repository, reader.tree(base.tree))
             for path, source in extra.items():
-                if not _is_blocked(tree, path):
+                if _obstacle(tree, path) is None:
                     blob = repository.create_blob_fromdisk(str(source))
                     tree = tree_at(repository, with_file(repository, tree, path.split("/"), blob))
             if tree.id == base.tree.id:
@@ -317,10 +321,12 @@ def _at(tree: pygit2.Tree, path: str) -> pygit2.Object:
     return tree[path] if path else tree
 
 
-def _is_blocked(tree: pygit2.Tree, path: str) -> bool:
-    """Tell whether a run made a file where the path needs a folder."""
-    parents = [str(parent) for parent in PurePosixPath(path).parents if str(parent) != "."]
-    return any(parent in tree and not isinstance(tree[parent], pygit2.Tree) for parent in parents)
+def _obstacle(tree: pygit2.Tree, path: str) -> str | None:
+    """Say what is in the way of a file at a path: a folder, or a file where the path needs a folder."""
+    for parent in map(str, PurePosixPath(path).parents):
+        if parent in tree and not isinstance(tree[parent], pygit2.Tree):
+            return f"{parent} is a file, not a folder"
+    return f"{path} is a folder" if path in tree and isinstance(tree[path], pygit2.Tree) else None
 
 
 def _commit_info(commit: pygit2.Commit) -> CommitInfo:

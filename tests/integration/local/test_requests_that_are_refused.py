@@ -106,6 +106,18 @@ def test_a_folder_is_no_file(local_domino):
     assert refusal(local_domino, "GET", path)[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("kept", "kept is a folder"), ("kept/file.txt/below.txt", "kept/file.txt is a file, not a folder")],
+)
+def test_an_upload_does_not_replace_a_folder_or_lie_below_a_file(local_domino, path, reason):
+    base = f"/v1/projects/{local_domino.project}"
+    local_domino.request("PUT", f"{base}/kept/file.txt", data=b"x")
+    status, message = refusal(local_domino, "PUT", f"{base}/{path}", data=b"y")
+    assert (status, reason in message) == (400, True), message
+    assert local_domino.content(local_domino.head(), "kept/file.txt") == b"x"
+
+
 def test_a_run_of_another_project_is_unknown_to_this_one(start_local_domino, tmp_path):
     domino = start_local_domino(projects={"domino/one": None, "domino/two": None})
     run_id = domino.start("true")["id"]

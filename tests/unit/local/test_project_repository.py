@@ -57,6 +57,45 @@ def test_uploads_from_many_threads_all_arrive(repository, tmp_path):
     assert {file.path for file in repository.files(repository.head())} == {f"{number}.txt" for number in range(12)}
 
 
+def test_an_upload_tells_of_its_own_commit_whatever_follows(repository, tmp_path, monkeypatch):
+    source = tmp_path / "mine"
+    source.write_bytes(b"mine")
+    read_head = ProjectRepository.head
+
+    def head_after_another_upload(self: ProjectRepository) -> str:
+        monkeypatch.setattr(ProjectRepository, "head", read_head)
+        upload(self, tmp_path, "a.txt", b"theirs")
+        return read_head(self)
+
+    monkeypatch.setattr(ProjectRepository, "head", head_after_another_upload)
+    file = repository.put_file("a.txt", source, "ada")
+    assert b"".join(repository.content(file.key)) == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("there", "path", "reason"),
+    [("data/x.txt", "data", "data is a folder"), ("data", "data/deep/x.txt", "data is a file, not a folder")],
+)
+def test_an_upload_that_would_remove_other_files_is_refused(repository, tmp_path, there, path, reason):
+    upload(repository, tmp_path, there, b"1")
+    with pytest.raises(ValueError, match=reason):
+        upload(repository, tmp_path, path, b"2")
+    assert [file.path for file in repository.files(repository.head())] == [there]
+
+
+def test_the_output_of_a_run_is_left_out_where_the_run_made_a_folder_of_its_name(repository, tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    checkout = repository.check_out(repository.head(), folder)
+    (folder / "results" / "stdout.txt").mkdir(parents=True)
+    (folder / "results" / "stdout.txt" / "mine").write_text("1")
+    output = tmp_path / "output"
+    output.write_text("printed")
+    extra = {"results/stdout.txt": output}
+    repository.commit_run(checkout, "r", "Run", "ada", extra=extra, isolated=False, notes=[])
+    assert [file.path for file in repository.files(repository.head())] == ["results/stdout.txt/mine"]
+
+
 def test_commits_are_listed_latest_first(repository, tmp_path):
     ids = [repository.head()]
     for number in range(5):
