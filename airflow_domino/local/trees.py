@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import cast
+from typing import TypeGuard, cast
 
 import pygit2
 
@@ -212,10 +212,15 @@ def _merge_entry(
         return _chosen(ours)
     if _same(base, ours):
         return _chosen(theirs)
-    if isinstance(ours, pygit2.Tree) and (theirs is None or isinstance(theirs, pygit2.Tree)):
+    if _is_folder_or_nothing(ours) and _is_folder_or_nothing(theirs):
         merged = merge_trees(repository, base if isinstance(base, pygit2.Tree) else None, ours, theirs)
         return (merged, _FOLDER) if len(tree_at(repository, merged)) else None
     return _chosen(ours) if theirs is None else _chosen(theirs)
+
+
+def _is_folder_or_nothing(entry: _Entry) -> TypeGuard[pygit2.Tree | None]:
+    # Both can be nothing only where they are the same, which is settled before.
+    return entry is None or isinstance(entry, pygit2.Tree)
 
 
 def _same(one: _Entry, other: _Entry) -> bool:

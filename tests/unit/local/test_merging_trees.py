@@ -55,6 +55,13 @@ def read(repository: pygit2.Repository, tree: pygit2.Oid) -> Files:
             {"d/e/x": "3", "d/e/y": "2"},
             id="deep in folders",
         ),
+        pytest.param(
+            {"d/a": "1", "d/b": "1", "d/e/c": "1"},
+            {},
+            {"d/a": "2", "d/b": "1", "d/e/c": "1"},
+            {"d/a": "2"},
+            id="theirs changed one file of a folder that ours removed",
+        ),
     ],
 )
 def test_a_change_is_carried_over(repository, base: Files, ours: Files, theirs: Files, merged: Files):
