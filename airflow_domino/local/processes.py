@@ -107,7 +107,7 @@ def start(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
 
 
 def pump(streams: Mapping[str, BinaryIO], write: Callable[[str, list[bytes]], None]) -> None:
-    """Carry lines from pipes to a log until every pipe is closed.
+    """Carry lines from pipes to a log until every pipe has come to its end, and close them.
 
     :param streams: the pipes, by name.
     :param write: gets the name and the lines; a line that is longer than 64 KiB comes in pieces.
@@ -128,6 +128,7 @@ def pump(streams: Mapping[str, BinaryIO], write: Callable[[str, list[bytes]], No
                     write(name, lines)
                 if not chunk:
                     selector.unregister(key.fileobj)
+                    streams[name].close()
 
 
 def _split(data: bytes) -> list[bytes]:

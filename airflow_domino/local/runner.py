@@ -166,9 +166,10 @@ class Runner:
         )
         execution = Execution(run, workplace, self.state, RunLog(self._log_folder(run.id)))
         thread = threading.Thread(target=self._complete, args=(execution,), name=f"run {run.id}")
+        # Its end is noted under the lock that is held here, and so comes after these notes of its beginning.
+        thread.start()
         self._executions[run.id] = execution
         self._threads.add(thread)
-        thread.start()
 
     def _complete(self, execution: Execution) -> None:
         try:
