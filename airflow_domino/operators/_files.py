@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,10 @@ from airflow_domino.domino.paths import contained, project_path, safe_join
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
-    from airflow_domino.domino.models import Project, Run
+    from airflow_domino.domino.models import Project, ProjectFile, Run
 
 MOST_NAMES_SHOWN = 20
+STAGING_ATTEMPTS = 4
 
 Place = Path | ObjectStoragePath
 
@@ -188,27 +191,37 @@ def _name_in_project(name: str) -> str:
 
 
 def stage(client: DominoClient, project: Project, inputs: Sequence[Input]) -> str:
-    """Put files into the project and return the one commit that holds them all.
+    """Put files into the project and return the one commit that holds them all, with this content.
 
-    :raises ConfigurationError: when the project's latest commit does not hold them as they were uploaded.
+    Another task may stage the same names at the same time; then they are staged again, a few times.
+
+    :raises ConfigurationError: when no commit held them as they were uploaded.
     """
-    uploaded = {}
-    for item in inputs:
-        uploaded[item.path] = _upload(client, project, item)
-    commit = client.head_commit(project)
-    there = {file.path: file.size for file in client.files(project, commit)}
-    lost = sorted(path for path, size in uploaded.items() if there.get(path) != size)
-    if lost:
-        raise ConfigurationError(
-            f"The commit {commit} of {project.full_name} does not hold the inputs as they were staged "
-            f"({', '.join(lost)}): somebody else writes the same files"
-        )
-    return commit
+    for attempt in range(STAGING_ATTEMPTS):
+        time.sleep(attempt * random.random())  # noqa: S311  lets two tasks get out of step, guards nothing
+        uploaded = {item.path: _upload(client, project, item) for item in inputs}
+        commit = client.head_commit(project)
+        there = {file.path: file for file in client.files(project, commit)}
+        lost = sorted(path for path, file in uploaded.items() if not _is_same(file, there.get(path)))
+        if not lost:
+            return commit
+    raise ConfigurationError(
+        f"The commit {commit} of {project.full_name} does not hold the inputs as they were staged "
+        f"({', '.join(lost)}), {STAGING_ATTEMPTS} times: somebody else writes the same files; give them other names"
+    )
 
 
-def _upload(client: DominoClient, project: Project, item: Input) -> int:
+def _is_same(uploaded: ProjectFile, listed: ProjectFile | None) -> bool:
+    if listed is None:
+        return False
+    if uploaded.key and listed.key:
+        return uploaded.key == listed.key
+    return uploaded.size == listed.size
+
+
+def _upload(client: DominoClient, project: Project, item: Input) -> ProjectFile:
     if not isinstance(item.source, CommittedFile) and _is_local(item.source):
-        return client.upload_file(project, item.path, item.source).size
+        return client.upload_file(project, item.path, item.source)
     with tempfile.TemporaryDirectory(prefix="airflow-domino-") as folder:
         copy = Path(folder) / "input"
         if isinstance(item.source, CommittedFile):
@@ -216,7 +229,7 @@ def _upload(client: DominoClient, project: Project, item: Input) -> int:
             client.download_file(origin, item.source.commit_id, item.source.path, copy)
         else:
             _copy(item.source, copy)
-        return client.upload_file(project, item.path, copy).size
+        return client.upload_file(project, item.path, copy)
 
 
 def bring_back(client: DominoClient, project: Project, run: Run, outputs: Sequence[Output]) -> dict[str, str]:

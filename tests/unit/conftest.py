@@ -195,7 +195,8 @@ def _files(domino: FakeDomino, query: dict[str, str], body: bytes, commit: str, 
 
 def _upload(domino: FakeDomino, query: dict[str, str], body: bytes, path: str) -> tuple[int, Any]:
     domino.commit(domino.trees[domino.commits[0]] | {path: body})
-    return 201, {"path": path, "size": len(body), "key": "0" * 40, "lastModified": 1}
+    key = hashlib.sha1(body, usedforsecurity=False).hexdigest()
+    return 201, {"path": path, "size": len(body), "key": key, "lastModified": 1}
 
 
 ENVIRONMENTS = {

@@ -173,19 +173,39 @@ def test_listed_inputs_have_the_same_name_below_the_output_folder(run, fake_domi
     assert fake_domino.trees[result["input_commit"]]["data/a.csv"] == b"1,2\n"
 
 
-def test_inputs_that_somebody_else_overwrites_meanwhile_are_noticed(run, fake_domino, tmp_path):
-    (tmp_path / "a.csv").write_bytes(b"1,2\n")
+@pytest.fixture
+def overwrite(fake_domino, monkeypatch):
+    """Let somebody else write `a.csv` right after us, with as many bytes, the next so many times."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     real_commit = fake_domino.commit
 
-    def overwritten(tree):
-        own = real_commit(tree)
-        real_commit(tree | {"a.csv": b"quite another content"})
-        return own
+    def arrange(times):
+        left = iter(range(times))
 
-    fake_domino.commit = overwritten
+        def overwritten(tree):
+            own = real_commit(tree)
+            if next(left, None) is not None:
+                real_commit(tree | {"a.csv": b"9,9\n"})
+            return own
+
+        fake_domino.commit = overwritten
+
+    return arrange
+
+
+def test_inputs_that_somebody_else_keeps_overwriting_are_noticed(run, fake_domino, tmp_path, overwrite):
+    (tmp_path / "a.csv").write_bytes(b"1,2\n")
+    overwrite(1000)
     with pytest.raises(AirflowFailException, match="somebody else writes the same files"):
         run(inputs={"a.csv": str(tmp_path / "a.csv")})
     assert fake_domino.starts == []
+
+
+def test_inputs_that_somebody_else_overwrites_once_are_staged_again(run, fake_domino, tmp_path, overwrite):
+    (tmp_path / "a.csv").write_bytes(b"1,2\n")
+    overwrite(1)
+    result = run(inputs={"a.csv": str(tmp_path / "a.csv")})
+    assert fake_domino.trees[result["input_commit"]]["a.csv"] == b"1,2\n"
 
 
 def test_a_task_with_a_wrong_tier_stages_nothing(run, fake_domino, tmp_path):
