@@ -69,6 +69,7 @@ class LocalDomino:
             "-m",
             "airflow_domino.cli",
             "serve",
+            "--open-pages",
             *(word for pair in options.items() for word in pair),
         ]
 
