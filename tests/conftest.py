@@ -195,10 +195,16 @@ def serve_local_domino(
         pytest.fail(f"the local Domino did not start:\n{log_file.read_text()}")
     ready = json.loads(line)
     found = {f"{project['owner']}/{project['name']}": project["id"] for project in ready["projects"]}
-    domino = LocalDomino(ready["url"], ready["token"], found, root, process)
+    domino = LocalDomino(ready["url"], _told_token(ready, environment or {}), found, root, process)
     domino.session.trust_env = False
     domino.session.headers["X-Domino-Api-Key"] = domino.token
     return domino
+
+
+def _told_token(ready: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    if "token_file" in ready:
+        return Path(ready["token_file"]).read_text().strip()
+    return str(ready["token"]) if "token" in ready else environment["DOMINO_LOCAL_TOKEN"]
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import requests
 
 from airflow_domino.demo.airflow_api import AirflowApi
 from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, end_processes, free_port
+from airflow_domino.local.root import kept_secret
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
@@ -104,12 +105,9 @@ class AirflowStack:
         return {"AIRFLOW_HOME": str(self.home), **flat}
 
     def _secret(self, name: str, make: Callable[[], str]) -> str:
-        path = self.home / "secrets" / name
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
-            path.write_text(make())
-        return path.read_text()
+        folder = self.home / "secrets"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return kept_secret(folder / name, make)
 
     def run(self, *arguments: str) -> str:
         """Run an ``airflow`` command to its end.

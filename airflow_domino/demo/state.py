@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from pathlib import Path
 from types import TracebackType
+
+from airflow_domino.local.root import kept_secret
 
 
 class StateInUseError(Exception):
@@ -55,10 +56,7 @@ class StateFolder:
 
     def token(self) -> str:
         """Return the local Domino's token, made at the first call."""
-        if not self.token_file.exists():
-            self.token_file.touch(mode=0o600)
-            self.token_file.write_text(secrets.token_urlsafe(32))
-        return self.token_file.read_text()
+        return kept_secret(self.token_file)
 
     def __enter__(self) -> StateFolder:
         """Take the folder.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 TOKEN_VARIABLE = "DOMINO_LOCAL_TOKEN"  # noqa: S105 - the name of a variable
+_WRONG_SETTINGS = 2
 _DEFAULT_ROOT = Path(".airflow-domino/domino")
 
 
@@ -42,7 +43,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="a further environment: its name and its interpreter",
     )
     add("--user", default="domino", help="name of the user (default: %(default)s)")
-    add("--token", help=f"the user's token; better in a file, or in {TOKEN_VARIABLE}")
+    add("--token", help=f"the user's token, which the list of processes shows; better a file, or {TOKEN_VARIABLE}")
     add("--token-file", type=Path, help="file of the user's token, made when it does not exist (default: ROOT/token)")
     add("--url", help="address under which people reach the server, for links (default: where it listens)")
     add(
@@ -68,12 +69,12 @@ def serve(args: argparse.Namespace) -> int:
         from airflow_domino.local import start
     except ImportError as error:
         sys.stderr.write(f"The local Domino needs more packages: pip install 'airflow-domino[local]' ({error})\n")
-        return 1
+        return _WRONG_SETTINGS
     try:
         start.serve(args)
     except start.CANNOT_START as error:
         sys.stderr.write(f"The local Domino cannot start: {error}\n")
-        return 1
+        return _WRONG_SETTINGS
     return 0
 
 

@@ -16,7 +16,7 @@ from airflow_domino.local.environments import Environment, default_environment
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.ids import is_commit_id, is_object_id, named_object_id, new_object_id, user_id
 from airflow_domino.local.repository import ProjectRepository
-from airflow_domino.local.root import claim_root, kept_secret
+from airflow_domino.local.root import DATABASE, claim_root, kept_secret
 from airflow_domino.local.runner import Runner
 from airflow_domino.local.starting import StartRequest, checked_revision
 from airflow_domino.local.state import Project, Run, State, now_ms
@@ -69,7 +69,7 @@ class Platform:
         self.root = self.root.absolute()
         self._lock_file = claim_root(self.root)
         self._repositories_lock = threading.Lock()
-        self.state = State(self.root / "state.sqlite")
+        self.state = State(self.root / DATABASE)
         self.secret = self.token or kept_secret(self.root / "token")
         self.page_secret = self.state.setting("page secret", lambda: secrets.token_urlsafe(32))
         self.runner = Runner(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
+
+_FOLDERS = ("projects", "work", "logs", "datasets")
+DATABASE = "state.sqlite"
 
 
 class RootInUseError(RuntimeError):
@@ -15,6 +19,8 @@ class RootInUseError(RuntimeError):
 
 def claim_root(root: Path) -> TextIO:
     """Make the folder where it does not exist, and claim it for this process.
+
+    What is kept in it is closed to everybody else, also where the folder itself was there before and is open.
 
     :param root: the folder.
     :return: an open file; the claim lasts until it is closed.
@@ -27,13 +33,20 @@ def claim_root(root: Path) -> TextIO:
     except OSError as error:
         file.close()
         raise RootInUseError(f"another local Domino works in {root}") from error
+    for name in _FOLDERS:
+        (root / name).mkdir(exist_ok=True)
+        (root / name).chmod(0o700)
+    (root / DATABASE).touch()
+    (root / DATABASE).chmod(0o600)
     return file
 
 
-def kept_secret(path: Path) -> str:
+def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_hex(32)) -> str:
     """Read a secret from a file that only its owner can read, or make both.
 
     :param path: the file.
+    :param make: makes the secret.
+    :raises ValueError: when the file is there and holds nothing.
     """
     if path.exists():
         secret = path.read_text(encoding="utf-8").strip()
@@ -41,8 +54,11 @@ def kept_secret(path: Path) -> str:
             raise ValueError(f"{path} is empty")
         return secret
     path.parent.mkdir(parents=True, exist_ok=True)
-    secret = secrets.token_hex(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    secret = make()
+    # It gets its name when it is whole, so that an interruption leaves no empty secret.
+    unfinished = path.with_name(f"{path.name}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(f"{secret}\n")
+    unfinished.replace(path)
     return secret

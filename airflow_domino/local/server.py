@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import uvicorn
@@ -66,7 +66,9 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     return Gate(faults, platform, access)
 
 
-def serve(platform: Platform, access: Access, *, host: str, port: int, public_url: str | None) -> None:
+def serve(
+    platform: Platform, access: Access, *, host: str, port: int, public_url: str | None, token: Mapping[str, str]
+) -> None:
     """Serve until SIGTERM or SIGINT; then end all runs.
 
     As soon as requests are answered, one line of JSON on the standard output says where and with which token.
@@ -76,6 +78,7 @@ def serve(platform: Platform, access: Access, *, host: str, port: int, public_ur
     :param host: address to listen on.
     :param port: port to listen on; 0 takes a free one.
     :param public_url: address under which people reach the server; None is the address it listens on.
+    :param token: what that line says of the token.
     """
     with listening(host, port) as listener:
         number = listener.getsockname()[1]
@@ -85,7 +88,7 @@ def serve(platform: Platform, access: Access, *, host: str, port: int, public_ur
         config = uvicorn.Config(
             create_app(platform, access), log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="off"
         )
-        server = _Server(config, {"url": user_url, "token": platform.secret, "projects": _projects(platform)})
+        server = _Server(config, {"url": user_url, **token, "projects": _projects(platform)})
         asyncio.run(server.serve(sockets=[listener]))
 
 

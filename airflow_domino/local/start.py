@@ -18,6 +18,10 @@ from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
 
 # What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.
 CANNOT_START = (ValueError, OSError, RootInUseError)
+_SHOWN_TOKEN = (
+    "Whoever is on this machine can read --token in the list of processes; "
+    f"better give it by --token-file or in {TOKEN_VARIABLE}"
+)
 
 
 def serve(args: argparse.Namespace) -> None:
@@ -35,7 +39,8 @@ def serve(args: argparse.Namespace) -> None:
     try:
         names = [*args.allow_host, host_name(args.url.partition("//")[2]) if args.url else args.host]
         access = Access(frozenset(name.lower() for name in names), args.open_pages)
-        server.serve(platform, access, host=args.host, port=args.port, public_url=args.url)
+        told = _told_of_token(args, platform)
+        server.serve(platform, access, host=args.host, port=args.port, public_url=args.url, token=told)
     finally:
         platform.close()
 
@@ -76,7 +81,18 @@ def _token(args: argparse.Namespace) -> str | None:
         token = kept_secret(args.token_file)
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
         raise ValueError("the token must be printable ASCII without spaces around it, and not empty")
+    if args.token is not None:
+        sys.stderr.write(f"{_SHOWN_TOKEN}\n")
     return token
+
+
+def _told_of_token(args: argparse.Namespace, platform: Platform) -> dict[str, str]:
+    """Say what the line of readiness tells of the token, which often lands in a log: never one given in confidence."""
+    if args.token_file is not None:
+        return {"token_file": str(args.token_file.absolute())}
+    if args.token is None and TOKEN_VARIABLE in os.environ:
+        return {}
+    return {"token": platform.secret}
 
 
 def _project(text: str) -> tuple[str, Path | None]:

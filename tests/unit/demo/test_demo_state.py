@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_domino.demo.airflow_stack import AirflowStack
 from airflow_domino.demo.state import StateFolder, StateInUseError
 
 HOLD = "import sys; from pathlib import Path; from airflow_domino.demo.state import StateFolder\n"
@@ -43,6 +44,23 @@ def test_the_token_is_kept_and_readable_by_its_owner_alone(tmp_path: Path) -> No
         assert state.token() == token
         assert len(token) > 20
         assert stat.S_IMODE(state.token_file.stat().st_mode) == 0o600
+
+
+def test_an_interrupted_first_start_leaves_no_secret_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> str:
+        raise KeyboardInterrupt
+
+    with StateFolder(tmp_path) as state, monkeypatch.context() as patch:
+        patch.setattr("secrets.token_hex", interrupted)
+        patch.setattr("secrets.token_urlsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            state.token()
+        with pytest.raises(KeyboardInterrupt):
+            AirflowStack(tmp_path / "home", tmp_path).environment  # noqa: B018
+    with StateFolder(tmp_path) as state:
+        assert state.token()
+        environment = AirflowStack(tmp_path / "home", tmp_path).environment
+        assert environment["AIRFLOW__API__SECRET_KEY"]
 
 
 def test_nobody_else_can_look_into_the_folder(tmp_path: Path) -> None:
