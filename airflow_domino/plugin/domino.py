@@ -9,21 +9,13 @@ from __future__ import annotations
 import logging
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_domino import listener
-
-URL_PREFIX = "/domino"
+from airflow_domino.plugin.addresses import URL_PREFIX, base_path
 
 log = logging.getLogger(__name__)
-
-
-def base_path() -> str:
-    """Path below which Airflow is served (``[api] base_url``), without a slash at its end; empty for the root."""
-    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
 class DominoPlugin(AirflowPlugin):

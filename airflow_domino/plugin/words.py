@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from airflow_domino.plugin.domino import base_path
+from airflow_domino.plugin.addresses import base_path
 from airflow_domino.plugin.runs import TaskRun
 
 NOTHING_KNOWN = "–"

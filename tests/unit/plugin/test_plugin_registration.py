@@ -34,6 +34,7 @@ def test_importing_the_plugin_brings_in_nothing_that_airflow_has_not_loaded_alre
         "airflow.listeners",
         "airflow_domino.listener",
         "airflow_domino.plugin",
+        "airflow_domino.plugin.addresses",
         "airflow_domino.plugin.domino",
     ]
     assert done.stdout.strip() == str(brought)
