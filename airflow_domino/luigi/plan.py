@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import tempfile
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
@@ -22,6 +23,8 @@ MOST_SECONDS = 20.0
 _LONGEST_NAME = 150
 _SOURCES = frozenset({".py", ".cfg", ".toml", ".json", ".yaml", ".yml"})
 _MOST_SOURCES = 2000
+# What a shell or a service manager says of each process: no pipeline's shape depends on it.
+_OF_THE_PROCESS = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "INVOCATION_ID", "JOURNAL_STREAM", "PYTEST_CURRENT_TEST"})
 
 
 class PlanError(ValueError):
@@ -121,7 +124,7 @@ def make_plan(
     project_path: str | Path | None = None,
     python: str | None = None,
     config: str | Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | int | float] | None = None,
     most_nodes: int = MOST_NODES,
     most_depth: int = MOST_DEPTH,
     most_seconds: float = MOST_SECONDS,
@@ -156,10 +159,10 @@ def make_plan(
 
 
 def _draw(request: EngineRequest, python: str | None, env: Mapping[str, str]) -> Plan:
-    said: list[str] = []
+    said: deque[str] = deque(maxlen=20)
     answer = EngineProcess(request, python=python, env=env).run(said.append)
     if not answer.is_good:
-        heard = "\n".join(said[-20:])
+        heard = "\n".join(said)
         shown = f"\n{heard}" if heard and "in the log" in answer.message else ""
         raise PlanError(f"{request.task}: {answer.message}{shown}")
     return Plan(tuple(PlanNode.from_dict(node) for node in answer.facts["nodes"]))
@@ -173,7 +176,9 @@ def _cache_file(request: EngineRequest, python: str | None, env: Mapping[str, st
     """
     if request.project_path is None:
         return None
-    digest = hashlib.sha256(json.dumps([__version__, asdict(request), python], sort_keys=True, default=str).encode())
+    variables = {name: value for name, value in env.items() if name not in _OF_THE_PROCESS}
+    asked = [__version__, asdict(request), python, variables]
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
     config = env.get("LUIGI_CONFIG_PATH")
     sources = _sources(Path(request.project_path))
     if sources is None:

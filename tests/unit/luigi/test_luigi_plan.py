@@ -197,3 +197,27 @@ def test_an_unchanged_project_is_not_asked_again_and_a_changed_one_is(draw, writ
     write_module("counted", source + "class U(luigi.Task):\n    pass\n")
     draw("counted:T")
     assert counter.read_text() == "xx"
+
+
+def test_a_plan_is_drawn_again_for_other_variables_and_another_configuration(draw, write_module, tmp_path, monkeypatch):
+    write_module(
+        "settings",
+        """
+        import os
+        class Part(luigi.Task):
+            i = luigi.IntParameter()
+        class Whole(luigi.Task):
+            n = luigi.IntParameter(default=1)
+            def requires(self):
+                return [Part(i) for i in range(self.n + int(os.environ.get("MORE", 0)))]
+        """,
+    )
+    config = tmp_path / "other.cfg"
+    config.write_text("[Whole]\nn=2\n")
+    assert len(draw("settings:Whole").nodes) == 2
+    assert len(draw("settings:Whole", env={"MORE": 2}).nodes) == 4
+    assert len(draw("settings:Whole", config=config).nodes) == 3
+    config.write_text("[Whole]\nn=4\n")
+    assert len(draw("settings:Whole", config=config).nodes) == 5
+    monkeypatch.setenv("MORE", "5")
+    assert len(draw("settings:Whole").nodes) == 7
