@@ -81,7 +81,7 @@ class TaskSpec:
         try:
             again = build_task(type(task), dict(self.params))
         except Problem as problem:
-            raise CannotFreezeError(f"{task} would not come back in another process: {problem}") from problem
+            raise CannotFreezeError(f"{task.task_id} would not come back in another process: {problem}") from problem
         for name, _ in task.get_params():
             if not is_same(getattr(again, name), getattr(task, name)):
                 raise CannotFreezeError(_lost(task, name))

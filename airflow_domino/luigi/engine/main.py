@@ -52,10 +52,11 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:
-        from . import command, completion, loading, planning, running
+        from . import command, completion, loading, planning, privacy, running
     except ImportError as error:
         raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
 
+    privacy.hide_private_values()
     params = request.get("params") or {}
     if request["action"] == "plan":
         plan = planning.make_plan(request["task"], params, request["templated"], request["limits"])
