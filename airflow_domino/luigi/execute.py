@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.luigi.engine import outcome as words
 
 _ENGINE = Path(__file__).parent / "engine"
@@ -202,16 +203,17 @@ class EngineProcess:
 
 
 def engine_environment(
-    extra: Mapping[str, str] | None = None,
+    extra: Mapping[str, str | int | float] | None = None,
     *,
     config: str | Path | None = None,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The environment of an engine: this process's, without Airflow's own settings, with the pipeline's additions.
 
-    :param extra: variables to add
+    :param extra: variables to add; numbers and truth values become text
     :param config: path of the ``luigi.cfg`` to use
     :param base: instead of this process's environment
+    :raises ConfigurationError: a variable holds something else
     """
     env = {
         name: value
@@ -222,8 +224,14 @@ def engine_environment(
         env["LUIGI_CONFIG_PATH"] = str(Path(config).absolute())
     # Requirements given as a set come in one order everywhere, so that a node of a plan is found again.
     env.setdefault("PYTHONHASHSEED", "0")
-    env.update(extra or {})
+    env.update({name: _variable(name, value) for name, value in (extra or {}).items()})
     return env
+
+
+def _variable(name: str, value: Any) -> str:
+    if not isinstance(value, str | int | float | os.PathLike):
+        raise ConfigurationError(f"The environment variable {name!r} (env) holds a {type(value).__name__}: give text")
+    return str(value)
 
 
 def _follow(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> None:

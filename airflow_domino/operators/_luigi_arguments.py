@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any
 
 from airflow_domino.domino.errors import ConfigurationError
@@ -22,19 +24,54 @@ HONEST_EXIT_CODES = (
 
 
 def freeze(task: Any, params: Any) -> tuple[Any, Any]:
-    """A Luigi task object as its reference and parameters; a reference as it is.
+    """A Luigi task object as its reference and parameters; a reference as it is, with values that can be written down.
 
     :raises ValueError: the object would not come back the same in another process
+    :raises ConfigurationError: a value cannot be written down
     """
     luigi_module = sys.modules.get("luigi")
     if luigi_module is None or not isinstance(task, luigi_module.Task):
-        return task, params
+        return task, as_values(params)
     from airflow_domino.luigi.spec import TaskSpec
 
     if params:
         raise ValueError("Give either a Luigi task object, which has its parameters, or 'module:Family' with params")
     spec = TaskSpec.freeze(task)
     return spec.reference, dict(spec.params)
+
+
+def as_values(params: Any) -> Any:
+    """Luigi parameters as values that JSON can carry: dates, enums, paths and the like as Luigi's own types write them.
+
+    :param params: values by name; anything else, such as a template, is left as it is
+    :raises ConfigurationError: a value has no such form; names the parameter and the type
+    """
+    if not isinstance(params, Mapping):
+        return params
+    return {name: _as_value(name, value) for name, value in params.items()}
+
+
+def _as_value(name: str, value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return str(value.total_seconds())
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _as_value(name, one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_value(name, one) for one in value]
+    if callable(getattr(value, "resolve", None)):
+        return value  # what Airflow resolves when the task runs, such as another task's XCom
+    raise ConfigurationError(
+        f"The Luigi parameter {name!r} holds a {type(value).__name__}, which cannot be written down: give it as the"
+        " text that Luigi's command line takes"
+    )
 
 
 def parse_force(force: bool | str | Sequence[str] | None) -> bool | list[str]:

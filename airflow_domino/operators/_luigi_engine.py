@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,18 +12,57 @@ from typing import Any, Literal
 from airflow.sdk import BaseOperator
 
 from airflow_domino.compat import AirflowException, AirflowFailException
+from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.hooks.domino import DominoHook
+from airflow_domino.hooks.runs import LOG_LIMIT_BYTES, Logger
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.operators._domino_run import given
-from airflow_domino.operators._luigi_arguments import as_text, freeze, parse_workers
+from airflow_domino.operators._luigi_arguments import as_text, as_values, freeze, parse_workers
 
 ENGINE_FIELDS: Sequence[str] = ("task", "luigi_params", "project_path", "working_dir", "python", "env", "config")
 ENGINE_RENDERERS = {"luigi_params": "json", "env": "json"}
 
 
+LAST_LINES = 100
+
+
 class LuigiTaskError(AirflowException):
     """A Luigi task that is not complete after all; trying again may help."""
+
+
+class EngineLog:
+    """Copies the engine's output into a task's log, up to a limit; of what comes after, only the end.
+
+    :param logger: the task's logger
+    :param limit: bytes after which lines are held back
+    """
+
+    def __init__(self, logger: Logger, *, limit: int = LOG_LIMIT_BYTES) -> None:
+        self._logger = logger
+        self._left = limit
+        self._held: deque[str] = deque(maxlen=LAST_LINES)
+        self._held_back = 0
+
+    def write(self, line: str) -> None:
+        """Copy one line, or hold it back."""
+        if self._left > 0:
+            self._left -= len(line.encode()) + 1
+            self._logger.info("%s", line)
+            if self._left <= 0:
+                self._logger.warning("The task writes much: of the rest, only the end will be shown")
+            return
+        self._held_back += 1
+        self._held.append(line)
+
+    def __enter__(self) -> EngineLog:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if left_out := self._held_back - len(self._held):
+            self._logger.warning("(%s lines are left out here)", left_out)
+        for line in self._held:
+            self._logger.info("%s", line)
 
 
 class AsksLuigi(BaseOperator):
@@ -41,7 +81,7 @@ class AsksLuigi(BaseOperator):
         project_path: str | Path | None,
         working_dir: str | Path | None,
         python: str | None,
-        env: Mapping[str, str] | None,
+        env: Mapping[str, str | int | float] | None,
         config: str | Path | None,
         node: Sequence[tuple[int, str]],
     ) -> None:
@@ -63,7 +103,7 @@ class AsksLuigi(BaseOperator):
         request = EngineRequest(
             action=action,
             task=self.task,
-            params=self.luigi_params or {},
+            params=as_values(self.luigi_params or {}),
             workers=parse_workers(self.workers),
             project_path=given(self.project_path),
             node=self.node,
@@ -78,7 +118,8 @@ class AsksLuigi(BaseOperator):
                 env=self._environment(secrets),
                 private_folders=[secrets],
             )
-            answer = self._engine.run(lambda line: self.log.info("%s", line))
+            with EngineLog(self.log) as log:
+                answer = self._engine.run(log.write)
         finally:
             shutil.rmtree(secrets, ignore_errors=True)
         if answer.is_good:
@@ -101,7 +142,10 @@ class AsksLuigi(BaseOperator):
         domino: dict[str, str] = {}
         if connection := given(self.domino_conn_id):
             domino = DominoHook(connection).environment(given(self.project), token_folder=secrets)
-        return engine_environment({**domino, **(self.env or {})}, config=given(self.config))
+        more = self.env or {}
+        if not isinstance(more, Mapping):
+            raise ConfigurationError(f"The environment variables (env) are a {type(more).__name__}: give a mapping")
+        return engine_environment({**domino, **more}, config=given(self.config))
 
 
 def luigi_result(answer: EngineAnswer) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
+    as_values,
     forced_command,
     luigi_command,
     parse_force,
@@ -47,7 +48,8 @@ class LuigiTaskOperator(AsksLuigi, BaseDominoRunOperator, metaclass=LuigiParamsM
     :class:`~airflow_domino.operators.domino.DominoRunOperator` tells beside.
 
     :param task: ``"module:Family"``, or a Luigi task object whose class lives in an importable module (templated)
-    :param params: values of the Luigi task's parameters; strings are parsed as on Luigi's command line (templated).
+    :param params: values of the Luigi task's parameters; strings are parsed as on Luigi's command line, and dates are
+        also taken in ISO form, such as ``{{ ts }}`` (templated).
         Not Airflow's ``params``: those are the DAG's. With ``partial``/``expand`` and in rendered templates it is
         called ``luigi_params``
     :param project_path: folder that is put first on the import path (templated)
@@ -95,7 +97,7 @@ class LuigiTaskOperator(AsksLuigi, BaseDominoRunOperator, metaclass=LuigiParamsM
         run_on: Literal["worker", "domino"] = "worker",
         force: bool | str | Sequence[str] = False,
         only_self: bool = False,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | int | float] | None = None,
         config: str | Path | None = None,
         domino_conn_id: str | None = None,
         node: Sequence[tuple[int, str]] = (),
@@ -147,7 +149,7 @@ class LuigiTaskOperator(AsksLuigi, BaseDominoRunOperator, metaclass=LuigiParamsM
             return luigi_result(answer)
         project_files(answer.facts["outputs"], self.working_folder())
         if force:
-            self._command = forced_command(self.task, self.luigi_params or {}, force, workers)
+            self._command = forced_command(self.task, as_values(self.luigi_params or {}), force, workers)
         else:
             self._command = luigi_command(answer.facts["command"], workers)
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import json
 import sys
@@ -20,6 +21,9 @@ from .outcome import (
     REQUEST_WRONG,
     Problem,
 )
+
+DATES = (luigi.DateParameter, luigi.MonthParameter, luigi.YearParameter)
+TIMES = (luigi.DateHourParameter, luigi.DateMinuteParameter, luigi.DateSecondParameter)
 
 
 def load_task(reference: str, params: dict[str, Any]) -> luigi.Task:
@@ -152,16 +156,17 @@ def _has_default(family: str, name: str, parameter: Any) -> bool:
     try:
         return bool(parameter.has_task_value(family, name))
     except Exception as error:
+        reason = "it is private, so it is not shown" if is_private(parameter) else error
         raise Problem(
-            PARAMETER_WRONG, f"The configured or default value of {family}.{name} cannot be read: {error}"
-        ) from error
+            PARAMETER_WRONG, f"The configured or default value of {family}.{name} cannot be read: {reason}"
+        ) from None
 
 
 def _parse(family: str, name: str, parameter: Any, value: Any) -> Any:
     if value is None:
         return None
     try:
-        return parameter.parse(_as_text(parameter, value))
+        return _parse_text(parameter, _as_text(parameter, value))
     except Exception as error:
         shown = "(private)" if is_private(parameter) else repr(value)
         reason = "" if is_private(parameter) else f": {error}"
@@ -169,6 +174,25 @@ def _parse(family: str, name: str, parameter: Any, value: Any) -> Any:
             PARAMETER_WRONG,
             f"{family}.{name} is a {type(parameter).__name__} and cannot take the value {shown}{reason}",
         ) from None
+
+
+def _parse_text(parameter: Any, text: str) -> Any:
+    """Parse by the parameter's own type; dates and times also in ISO form, cut to the type's size."""
+    try:
+        return parameter.parse(text)
+    except ValueError:
+        moment = _iso_moment(text) if isinstance(parameter, (*DATES, *TIMES)) else None
+        if moment is None:
+            raise
+    write: Any = parameter.serialize
+    return parameter.parse(write(moment))
+
+
+def _iso_moment(text: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _as_text(parameter: Any, value: Any) -> str:

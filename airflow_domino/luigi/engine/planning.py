@@ -10,14 +10,12 @@ import luigi
 from luigi.task_register import Register
 
 from .completion import dependencies, is_external
-from .loading import find_class, is_private, load_task, parse_values
+from .loading import DATES, TIMES, find_class, is_private, load_task, parse_values
 from .outcome import NODE_ABSENT, PARAMETER_WRONG, PLAN_IMPOSSIBLE, Problem
 
 _ONE_TASK = "Run such a pipeline as one task, with LuigiTaskOperator"
 # What stands for a date while the graph is drawn. A Monday and a month's first day, like many real ones.
 _SAMPLE_TIME = datetime.datetime(2001, 1, 1)
-_DATES = (luigi.DateParameter, luigi.MonthParameter, luigi.YearParameter)
-_TIMES = (luigi.DateHourParameter, luigi.DateMinuteParameter, luigi.DateSecondParameter)
 
 
 def make_plan(reference: str, params: dict[str, Any], templated: list[str], limits: dict[str, float]) -> dict[str, Any]:
@@ -49,9 +47,9 @@ def _samples(reference: str, params: dict[str, Any], templated: list[str]) -> di
 
 def _sample(family: str, name: str, parameter: Any) -> Any:
     write: Any = parameter.serialize
-    if isinstance(parameter, _DATES):
+    if isinstance(parameter, DATES):
         return write(_SAMPLE_TIME.date())
-    if isinstance(parameter, _TIMES):
+    if isinstance(parameter, TIMES):
         return write(_SAMPLE_TIME)
     if type(parameter) is luigi.Parameter:
         return "templated"

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import importlib
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG, Param
 
 from airflow_domino.compat import AirflowFailException
+from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.luigi.spec import CannotFreezeError
 from airflow_domino.operators._luigi_arguments import parse_force
+from airflow_domino.operators._luigi_engine import EngineLog
 from airflow_domino.operators.luigi import LuigiTaskError, LuigiTaskOperator
 
 PIPELINE = """
@@ -230,3 +234,66 @@ def test_a_task_object_that_would_not_come_back_the_same_is_refused(pipeline):
         task = pipeline.Greeting(name=5)
     with pytest.raises(CannotFreezeError, match=r"Greeting\.name is a Parameter and holds 5 \(int\)"):
         LuigiTaskOperator(task_id="greet", task=task)
+
+
+class Colour(enum.Enum):
+    RED = "#f00"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (datetime.date(2026, 1, 2), "2026-01-02"),
+        (datetime.datetime(2026, 1, 2, 3, 4), "2026-01-02T03:04:00"),
+        (datetime.timedelta(days=-1, milliseconds=500), "-86399.5"),
+        (Colour.RED, "RED"),
+        (Path("/data"), "/data"),
+        ((Colour.RED, {"day": datetime.date(2026, 1, 2)}), ["RED", {"day": "2026-01-02"}]),
+        (None, None),
+        (True, True),
+    ],
+)
+def test_ordinary_values_are_written_as_luigi_writes_them(make, value, written):
+    assert make(params={"value": value}).luigi_params == {"value": written}
+
+
+def test_a_value_that_cannot_be_written_is_refused_by_its_name_and_type(make):
+    with pytest.raises(ConfigurationError, match="parameter 'day' holds a object"):
+        make(params={"day": object()})
+
+
+def test_what_a_template_leaves_is_written_too(make, work, task_context):
+    operator = make(params={"name": "ada", "day": "{{ day }}"})
+    operator.luigi_params = {"name": "ada", "day": datetime.datetime(2026, 5, 6)}  # as native rendering leaves it
+    assert "2026_05_06" in operator.execute(task_context())["task_id"]
+
+
+def test_numbers_among_the_variables_are_text_for_the_process(make, work, task_context):
+    make("ShowsEnvironment", env={"COLOUR": 3}).execute(task_context())
+    assert (work / "environment.txt").read_text().splitlines()[2] == "3"
+
+
+@pytest.mark.parametrize("env", [{"COLOUR": ["red"]}, {"COLOUR": None}, "COLOUR=red"])
+def test_variables_that_are_no_text_fail_for_good(make, task_context, env):
+    with pytest.raises(AirflowFailException, match=r"\(env\)"):
+        make("ShowsEnvironment", env=env).execute(task_context())
+
+
+def test_of_a_long_output_the_beginning_and_the_end_are_in_the_log():
+    lines: list[str] = []
+    logger = SimpleNamespace(
+        info=lambda message, *words: lines.append(message % words),
+        warning=lambda message, *words: lines.append("! " + message % words),
+    )
+    with EngineLog(logger, limit=50) as log:
+        for number in range(1, 1001):
+            log.write(f"line {number}")
+    assert lines[:2] == ["line 1", "line 2"]
+    assert lines[8] == "! The task writes much: of the rest, only the end will be shown"
+    assert lines[9] == "! (892 lines are left out here)"
+    assert lines[10:] == [f"line {number}" for number in range(901, 1001)]
+
+
+def test_a_short_output_is_in_the_log_as_it_is(make, work, task_context, capsys):
+    make(params={"name": "ada"}).execute(task_context())
+    assert "left out" not in capsys.readouterr().out
