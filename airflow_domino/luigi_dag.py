@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +18,8 @@ from airflow_domino.sensors.luigi import LuigiTargetSensor
 
 __all__ = ["LuigiDag", "LuigiTaskGroup"]
 
-_FOR_THE_RUN = ("tier", "commit_id", "branch", "git_ref", "environment", "environment_revision", "deferrable")
+# What the drawing itself says of each task.
+_DRAWN = frozenset({"task_id", "task", "params", "luigi_params", "node"})
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Drawing:
     :param config: path of the ``luigi.cfg`` to use
     :param env: environment variables to add
     :param most_tasks: refuse a graph with more tasks than this
-    :param operator_args: arguments for every task
+    :param operator_args: arguments for every task that takes them; weaker than all that is said beside them
     """
 
     task: Any
@@ -53,7 +56,7 @@ class Drawing:
     domino_conn_id: str | None = None
     python: str | None = None
     config: str | Path | None = None
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str | int | float] | None = None
     most_tasks: int = 1000
     operator_args: Mapping[str, Any] = field(default_factory=dict)
 
@@ -89,6 +92,7 @@ class Drawing:
             raise ValueError(
                 f"tiers and overrides name {', '.join(unknown)}, but the plan has only {', '.join(sorted(families))}"
             )
+        _refuse_unknown("operator_args", self.operator_args, _arguments(LuigiTaskOperator, LuigiTargetSensor))
         names, priorities = plan.names(), plan.priorities()
         is_ranked = any(priorities.values())
         tasks = {}
@@ -101,6 +105,9 @@ class Drawing:
         return tasks
 
     def _task(self, node: PlanNode, name: str, more: Mapping[str, Any]) -> BaseOperator:
+        operator = LuigiTargetSensor if node.is_external else LuigiTaskOperator
+        known, own = _arguments(operator), self.overrides.get(node.family, {})
+        _refuse_unknown(f"overrides of {node.family}", own, known)
         reference, params = freeze(self.task, self.params)
         arguments: dict[str, Any] = {
             "task_id": name,
@@ -115,18 +122,36 @@ class Drawing:
             "domino_conn_id": self.domino_conn_id,
             "doc_md": _describe(node),
             **more,
-            **self.operator_args,
+            **{name: value for name, value in self.operator_args.items() if name in known},
         }
-        own = dict(self.overrides.get(node.family, {}))
         if node.is_external:
-            kept = {name: value for name, value in {**arguments, **own}.items() if name not in _FOR_THE_RUN}
-            return LuigiTargetSensor(**kept)
+            return LuigiTargetSensor(**{**arguments, **own})
         # A wrapper has nothing to run, and a DominoRunTask starts its run from wherever it is.
         where = "worker" if node.is_wrapper or node.is_domino_run else self.run_on
         arguments |= {"run_on": where, "tier": self.tiers.get(node.family, self.tier)}
         if node.is_domino_run:
             arguments |= {"domino_conn_id": self.domino_conn_id or "domino_default", "tier": node.tier}
         return LuigiTaskOperator(**{**arguments, **own})
+
+
+@cache
+def _arguments(*operators: type[BaseOperator]) -> frozenset[str]:
+    """Names of the arguments that operators take, as the signatures of their classes and those above tell them."""
+    constructors = {
+        vars(cls)["__init__"] for operator in operators for cls in operator.__mro__[:-1] if "__init__" in vars(cls)
+    }
+    found = {
+        one.name
+        for constructor in constructors
+        for one in signature(constructor).parameters.values()
+        if one.kind is Parameter.KEYWORD_ONLY or one.kind is Parameter.POSITIONAL_OR_KEYWORD
+    }
+    return frozenset(found - {"self"} - _DRAWN)
+
+
+def _refuse_unknown(what: str, given: Mapping[str, Any], known: frozenset[str]) -> None:
+    if unknown := sorted(given.keys() - known):
+        raise ValueError(f"{what}: no such argument {', '.join(unknown)}; there are {', '.join(sorted(known))}")
 
 
 def _is_templated(value: Any) -> bool:
@@ -197,6 +222,12 @@ def _split(kwargs: Mapping[str, Any]) -> tuple[Drawing, dict[str, Any]]:
     ours: Sequence[str] = tuple(Drawing.__dataclass_fields__)
     if "task" not in kwargs:
         raise TypeError("missing keyword argument 'task': the root of the Luigi pipeline, as 'module:Family'")
-    return Drawing(**{name: kwargs[name] for name in ours if name in kwargs}), {
+    said = {name: kwargs[name] for name in ours if kwargs.get(name) is not None}
+    for_tasks = said.pop("operator_args", {})
+    # What a drawing says itself reaches the planning too, so it is taken out of what only reaches the tasks.
+    shared = _arguments(LuigiTaskOperator) & set(ours)
+    weaker = {name: value for name, value in for_tasks.items() if name in shared}
+    rest = {name: value for name, value in for_tasks.items() if name not in weaker}
+    return Drawing(**{**weaker, **said}, operator_args=rest), {
         name: value for name, value in kwargs.items() if name not in ours
     }

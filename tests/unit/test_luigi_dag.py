@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import tempfile
 
 import pytest
@@ -204,3 +205,57 @@ def test_the_root_must_be_named(project):
 def test_only_one_run_of_the_dag_is_active_unless_more_are_asked_for(make):
     assert make(params={"day": "2026-01-02"}).max_active_runs == 1
     assert make(params={"day": "2026-01-02"}, max_active_runs=4).max_active_runs == 4
+
+
+def test_a_date_is_a_value_like_any_other(make):
+    dag = make(params={"day": datetime.date(2026, 1, 2)})
+    assert dag.plan.root.params["day"] == "2026-01-02"
+    assert dag.get_task("Report").luigi_params == {"day": "2026-01-02"}
+
+
+def test_operator_args_reach_the_operators_that_take_them(make):
+    arguments = {"poll_interval": 30, "workers": 2, "poke_interval": 7, "retries": 3}
+    dag = make(params={"day": "2026-01-02"}, operator_args=arguments)
+    report, delivered = dag.get_task("Report"), dag.get_task("Delivered")
+    assert (report.poll_interval, report.workers, report.retries) == (30, 2, 3)
+    assert (delivered.poke_interval, delivered.retries) == (7, 3)
+
+
+def test_operator_args_win_over_nothing_said_and_lose_against_all_that_is(make):
+    arguments = {"run_on": "domino", "tier": "X-Large", "domino_conn_id": "other"}
+    silent = make(params={"day": "2026-01-02"}, operator_args=arguments)
+    report = silent.get_task("Report")
+    assert (report.run_on, report.tier, report.domino_conn_id) == ("domino", "X-Large", "other")
+    assert silent.get_task("Delivered").domino_conn_id == "other"
+    said = make(
+        params={"day": "2026-01-02"},
+        run_on="worker",
+        tier="Small",
+        tiers={"Part": "GPU"},
+        overrides={"Report": {"tier": "Medium"}},
+        operator_args=arguments,
+    )
+    assert {said.get_task(name).run_on for name in ("Report", "Part__1")} == {"worker"}
+    assert [said.get_task(name).tier for name in ("Parts", "Part__1", "Report")] == ["Small", "GPU", "Medium"]
+
+
+def test_what_operator_args_say_of_the_process_reaches_the_drawing_too(project, work):
+    arguments = {"project_path": project, "working_dir": work}
+    dag = LuigiDag("daily", task="reports:Report", params={"day": "2026-01-02"}, operator_args=arguments)
+    assert dag.get_task("Report").project_path == str(project)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (
+            {"operator_args": {"poll_intervall": 3}},
+            r"operator_args: no such argument poll_intervall; there are .*poll_",
+        ),
+        ({"operator_args": {"node": []}}, "operator_args: no such argument node"),
+        ({"overrides": {"Delivered": {"workers": 2}}}, "overrides of Delivered: no such argument workers"),
+    ],
+)
+def test_an_argument_that_no_operator_takes_is_refused_with_those_there_are(make, arguments, reason):
+    with pytest.raises(ValueError, match=reason):
+        make(params={"day": "2026-01-02"}, **arguments)
