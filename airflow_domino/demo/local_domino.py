@@ -35,24 +35,30 @@ class LocalDomino:
         self._files = files.resolve()
         self._register = ProcessRegister(state.processes)
         self._process: ManagedProcess | None = None
+        self._said_before = 0
 
-    def start(self, timeout: float = 60) -> None:
-        """Start it and wait until it answers.
-
-        :param timeout: seconds
-        :raises LocalDominoError: when it ends or says nothing in time
-        """
+    def start(self) -> None:
+        """Start it, without waiting until it answers."""
         end_processes(self._register.read())
         self._register.clear()
         self._state.token()
         log = self._state.domino_log
-        said_before = log.stat().st_size if log.exists() else 0
+        self._said_before = log.stat().st_size if log.exists() else 0
         self._process = ManagedProcess("local Domino", self._command(), _environment(), log, self._state.path)
         self._register.add(self._process.identity)
+
+    def wait_until_ready(self, timeout: float = 60) -> None:
+        """Wait until it answers.
+
+        :param timeout: seconds
+        :raises LocalDominoError: when it ends or says nothing in time
+        """
+        log = self._state.domino_log
         deadline = time.monotonic() + timeout
-        while (ready := _ready_line(log, said_before)) is None:
-            if self._process.exit_code is not None or time.monotonic() > deadline:
-                raise LocalDominoError(f"the local Domino did not start; the end of {log}:\n{self._process.log_tail()}")
+        while (ready := _ready_line(log, self._said_before)) is None:
+            if self.exit_code is not None or time.monotonic() > deadline:
+                tail = self._process.log_tail() if self._process else ""
+                raise LocalDominoError(f"the local Domino did not start; the end of {log}:\n{tail}")
             time.sleep(0.1)
         self.url = str(ready["url"])
 

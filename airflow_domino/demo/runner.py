@@ -71,6 +71,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
         write(console, f"Starting a local Domino and Airflow; all state is in {state.path}")
         began = time.monotonic()
         with _local_domino(options, state, console) as domino, _airflow(options, state, console) as airflow:
+            domino.wait_until_ready()
             write(console, f"Airflow:      {airflow.url}")
             write(console, f"Local Domino: {domino.url}  (token: {state.token_file})")
             write(console, f"Both were ready in {time.monotonic() - began:.0f} s.")
