@@ -42,13 +42,14 @@ def execute(options: argparse.Namespace) -> int:
     from airflow_domino.demo.local_domino import LocalDominoError
     from airflow_domino.demo.runner import DemoError, DemoOptions, run_demo
     from airflow_domino.demo.state import StateInUseError
+    from airflow_domino.local.root import EmptySecretError
 
     if not (options.dags / "hello_world.py").is_file():
         raise CommandError(f"{options.dags} does not hold the sample DAGs; give --dags the folder dags of a checkout")
     asked = {name: value for name, value in vars(options).items() if name in DemoOptions.__dataclass_fields__}
     try:
         return run_demo(DemoOptions(**asked), Console())
-    except StateInUseError as error:
+    except (StateInUseError, EmptySecretError) as error:
         raise CommandError(str(error)) from error
     except (DemoError, AirflowStackError, AirflowApiError, LocalDominoError, requests.RequestException) as error:
         raise CommandError(str(error), NOT_WELL) from error

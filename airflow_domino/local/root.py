@@ -17,6 +17,10 @@ class RootInUseError(RuntimeError):
     """Another server works in the same folder."""
 
 
+class EmptySecretError(ValueError):
+    """The file of a secret is there and holds nothing."""
+
+
 def claim_root(root: Path) -> TextIO:
     """Make the folder where it does not exist, and claim it for this process.
 
@@ -46,12 +50,12 @@ def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_hex(
 
     :param path: the file.
     :param make: makes the secret.
-    :raises ValueError: when the file is there and holds nothing.
+    :raises EmptySecretError: when the file is there and holds nothing.
     """
     if path.exists():
         secret = path.read_text(encoding="utf-8").strip()
         if not secret:
-            raise ValueError(f"{path} is empty")
+            raise EmptySecretError(f"{path} is empty; write a secret into it, or delete it to have a new one")
         return secret
     path.parent.mkdir(parents=True, exist_ok=True)
     secret = make()

@@ -174,3 +174,10 @@ def test_the_engines_own_reader_accepts_the_file(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == set(SERVICES)
+
+
+def test_the_token_of_the_local_domino_is_on_no_command_line():
+    service = SERVICES["local-domino"]
+
+    assert "DOMINO_LOCAL_TOKEN" in service["environment"]
+    assert not [word for word in service["command"] if word.startswith("--token")]

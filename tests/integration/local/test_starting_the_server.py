@@ -79,6 +79,13 @@ def test_two_servers_do_not_share_a_folder(start_local_domino):
     assert str(domino.root) in ended.stderr
 
 
+def test_an_empty_token_file_is_told(tmp_path: Path):
+    (tmp_path / "token").touch()
+    ended = serve(f"--root={tmp_path / 'root'}", f"--token-file={tmp_path / 'token'}")
+    assert ended.returncode == 2
+    assert f"{tmp_path / 'token'} is empty" in ended.stderr
+
+
 def test_a_missing_package_of_the_extra_is_named(tmp_path: Path):
     (tmp_path / "pygit2.py").write_text("raise ImportError('No module named pygit2')\n")
     ended = serve(f"--root={tmp_path / 'root'}", PYTHONPATH=str(tmp_path))
