@@ -14,6 +14,7 @@ from typing import Any, Self
 from airflow_domino.domino.lenient import first, gibibytes, items, mapping, number, parse_time, required_text, text
 
 QUEUED_WORDS = frozenset({"Queued", "Scheduled", "Pending", "Preparing", "Building", "Pulling"})
+STOPPING_WORDS = frozenset({"StopRequested", "StopAndDiscardRequested", "Stopping"})
 FINAL_WORDS = frozenset({"Succeeded", "Failed", "Error", "Stopped", "Faulty"})
 
 
@@ -46,6 +47,11 @@ class RunStatus:
     def is_queued(self) -> bool:
         """Whether the command has not begun yet."""
         return not self.is_completed and self.word in QUEUED_WORDS
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody has asked for the run to be stopped, and it is not over yet."""
+        return not self.is_completed and self.word in STOPPING_WORDS
 
     @property
     def is_running(self) -> bool:

@@ -24,7 +24,7 @@ from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._commit import DAG_RUN, git_reference, input_commit
-from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_earlier_generations, find_earlier
+from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_other_generations, find_earlier
 from airflow_domino.operators._killing import StopsItsRun
 from airflow_domino.operators._rules import (
     ShowsRun,
@@ -190,7 +190,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         client = self.hook.client
         project = client.project(self.hook.project_name(given(self.project)))
         identity, record = TaskIdentity.of(context), LaunchRecord.load(context)
-        self._stop_earlier_generations(client, project, identity, record)
+        self._stop_other_generations(client, project, identity, record)
         pinned = given(self.commit_id) == DAG_RUN
         found = find_earlier(client, project.id, identity, record, pinned=pinned)
         if found.run is None:
@@ -206,12 +206,12 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         self._tell(context, run, handle, taken_up=found.run is not None)
         return run
 
-    def _stop_earlier_generations(
+    def _stop_other_generations(
         self, client: DominoClient, project: Project, identity: TaskIdentity, record: LaunchRecord | None
     ) -> None:
         if not self.stop_on_kill:
             return
-        for run in active_of_earlier_generations(client, project.id, identity, record):
+        for run in active_of_other_generations(client, project.id, identity, record):
             handle = RunHandle(run.id, client.run_url(project, run.id), project.full_name, project.id)
             stop_quietly(client, handle, self.log, "its task was cleared, and now runs again")
 

@@ -28,7 +28,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 class TaskIdentity:
     """A task instance in one generation: the same over its retries, another one after it was cleared.
 
-    :param generation: `ti.max_tries`, which a retry keeps and a clear raises.
+    :param generation: tries that were over when it began: 0, or as many as there were when the task was cleared.
     :param since: no run of this task instance is older.
     """
 
@@ -50,7 +50,8 @@ class TaskIdentity:
             run_id=task_instance.run_id,
             task_id=task_instance.task_id,
             map_index=-1 if map_index is None else map_index,
-            generation=task_instance.max_tries,
+            # A clear sets max_tries to the tries so far plus the task's retries at that time.
+            generation=task_instance.max_tries - getattr(context.get("task"), "retries", 0),
             try_number=task_instance.try_number,
             since=_earliest(dag_run),
         )
@@ -63,11 +64,15 @@ class TaskIdentity:
         number = (self.generation if generation is None else generation) + launch * LAUNCH_STEP
         return RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, number, pinned=pinned)
 
-    def earlier_keys(self) -> set[str]:
-        """Return the task keys of the marks that earlier generations can have used."""
-        generations = range(max(0, self.generation - REMEMBERED_GENERATIONS), self.generation)
+    def other_keys(self) -> set[str]:
+        """Return the task keys of the marks that other generations can have used.
+
+        Later numbers are among them: an author who edits `retries` before a clear shifts the numbers either way.
+        """
+        around = range(self.generation - REMEMBERED_GENERATIONS, self.generation + REMEMBERED_GENERATIONS + 1)
+        others = (generation for generation in around if generation != self.generation)
         launches = range(REMEMBERED_LAUNCHES)
-        return {self.mark(launch, generation=g).task_key for g in generations for launch in launches}
+        return {self.mark(launch, generation=other).task_key for other in others for launch in launches}
 
     @property
     def is_first_try(self) -> bool:
@@ -76,7 +81,13 @@ class TaskIdentity:
 
 
 def _earliest(dag_run: Any) -> datetime | None:
-    times = [getattr(dag_run, name, None) for name in ("run_after", "start_date")]
+    """Return when a run of this DAG run can have been launched at the earliest.
+
+    A clear moves `start_date` to later, so there `run_after` counts too; a DAG run that was never cleared may have been
+    deleted and made again with the same `run_after`, and must not find the runs of its predecessor.
+    """
+    was_cleared = getattr(dag_run, "clear_number", None) != 0
+    times = [getattr(dag_run, name, None) for name in (("run_after", "start_date") if was_cleared else ("start_date",))]
     known = [time for time in times if isinstance(time, datetime)]
     return min(known) - CLOCK_SKEW if known else None
 
@@ -142,8 +153,8 @@ def find_earlier(
 
 
 def is_useful(run: Run) -> bool:
-    """Say whether a retry goes on with this run instead of launching another."""
-    return not run.status.is_completed or run.status.succeeded
+    """Say whether a retry goes on with this run instead of launching another: not with one that is being stopped."""
+    return run.status.succeeded or not (run.status.is_completed or run.status.is_stopping)
 
 
 def _remembered(client: DominoClient, record: LaunchRecord) -> Run | None:
@@ -153,7 +164,7 @@ def _remembered(client: DominoClient, record: LaunchRecord) -> Run | None:
         return None
 
 
-def active_of_earlier_generations(
+def active_of_other_generations(
     client: DominoClient, project_id: str, identity: TaskIdentity, record: LaunchRecord | None
 ) -> Iterator[Run]:
     """Find runs that this task instance launched before it was cleared, and that still go on.
@@ -163,8 +174,8 @@ def active_of_earlier_generations(
     if identity.is_first_try:
         return
     remembered = record.handle.run_id if record and record.generation != identity.generation else None
-    earlier = identity.earlier_keys()
+    others = identity.other_keys()
     for run in client.runs(project_id, status="active"):
         mark = RunMark.parse(run.title)
-        if run.id == remembered or (mark is not None and mark.task_key in earlier):
+        if run.id == remembered or (mark is not None and mark.task_key in others):
             yield run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -152,6 +153,58 @@ def test_clearing_a_task_whose_run_still_goes_on_stops_that_run_first(
     result = make().execute(task_context(store, try_number=2, max_tries=3))
     assert result["number"] == 2
     assert fake_domino.stops == [f"{1:024x}"]
+
+
+@pytest.mark.parametrize("word", ["StopRequested", "StopAndDiscardRequested", "Stopping"])
+def test_a_run_that_is_being_stopped_is_not_taken_up(make, fake_domino, task_context, store, die_after, word):
+    first_attempt_dies(make, fake_domino, task_context, store, die_after)
+    fake_domino.last["statuses"]["executionStatus"] = word
+    fake_domino.on_start = lambda domino, run_id: domino.end(run_id, "Succeeded")
+    assert make().execute(task_context(store, try_number=2))["number"] == 2
+
+
+@pytest.mark.parametrize(
+    ("retries", "new_max_tries"), [(1, 2), (0, 1), (5, 6)], ids=["one less", "none left", "more than before"]
+)
+def test_clearing_a_task_runs_it_again_however_its_retries_were_edited_before(
+    make, fake_domino, task_context, store, retries, new_max_tries
+):
+    first = task_context(store, try_number=1, max_tries=2)
+    make(retries=2).execute(first | {"task": SimpleNamespace(retries=2)})
+    cleared = task_context(store, try_number=2, max_tries=new_max_tries)
+    assert make(retries=retries).execute(cleared | {"task": SimpleNamespace(retries=retries)})["number"] == 2
+
+
+@pytest.mark.parametrize("retries", [1, 5])
+def test_a_run_that_still_goes_on_is_stopped_however_retries_were_edited_meanwhile(
+    make, fake_domino, task_context, store, die_after, retries
+):
+    first_attempt_dies(make, fake_domino, task_context, store, die_after)
+    fake_domino.on_start = lambda domino, run_id: domino.end(run_id, "Succeeded")
+    context = task_context(store, try_number=2) | {"task": SimpleNamespace(retries=retries)}
+    assert make().execute(context)["number"] == 2
+    assert fake_domino.stops == [f"{1:024x}"]
+
+
+def again(context, *, clear_number):
+    """Let the DAG run be one that begins an hour later, with the times of before."""
+    now = datetime.now(UTC)
+    context["dag_run"] = SimpleNamespace(
+        run_after=now, start_date=now + timedelta(hours=1), run_id="manual__1", clear_number=clear_number
+    )
+    return context
+
+
+def test_a_dag_run_that_was_deleted_and_made_again_does_not_get_the_old_result(make, fake_domino, task_context):
+    make().execute(task_context())
+    assert make().execute(again(task_context(try_number=2), clear_number=0))["number"] == 2
+
+
+def test_the_retry_of_a_cleared_dag_run_finds_its_run_although_the_dag_run_starts_later(
+    make, fake_domino, task_context
+):
+    make().execute(task_context())
+    assert make().execute(again(task_context(try_number=2), clear_number=1))["number"] == 1
 
 
 def test_a_task_that_leaves_its_runs_alone_also_does_so_when_it_is_cleared(
