@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +68,46 @@ def test_a_second_trigger_of_the_ensemble_starts_no_run(
     assert all(tasks[name]["already_complete"] for name in done)
 
 
-def test_retrain_trains_on_the_chosen_tiers_and_makes_the_report_again(
-    run_dag: Callable[..., dict[str, Outcome]], trained: None
-) -> None:
-    tasks = run_dag("ensemble", {"retrain": True, "forest_tier": "Large"})
+@pytest.fixture(scope="module")
+def commit(trained: None, local_domino) -> str:
+    """A commit of the project that has everything, and is not the latest."""
+    commit = str(local_domino.head())
+    local_domino.request("PUT", f"/v1/projects/{local_domino.project}/later.txt", data=b"later")
+    assert local_domino.head() != commit
+    return commit
+
+
+@pytest.fixture(scope="module")
+def retrained(run_dag: Callable[..., dict[str, Outcome]], commit: str) -> dict[str, Outcome]:
+    """The ensemble, trained again as the form says."""
+    return run_dag("ensemble", {"retrain": True, "forest_tier": "Large", "commit": commit})
+
+
+def test_retrain_trains_on_the_chosen_tiers_and_makes_the_report_again(retrained: dict[str, Outcome]) -> None:
+    tasks = retrained
     assert set(numbers_of_runs(tasks)) == {"train_rforest", "train_nnet"}
     assert tasks["train_rforest"]["tier"] == "Large"
     assert tasks["train_nnet"]["tier"] == "GPU"
     assert float(tasks["train_nnet"]["stats"]["accuracy"]) > 0.9
     made = {luigi_id.split("__")[0] for luigi_id in tasks["score_report"]["ran"]}
     assert made == {"PredictRForest", "PredictNNet", "CombinePredictions", "ScoreReport"}
+
+
+def test_both_trainings_go_on_at_the_same_time(retrained: dict[str, Outcome], local_domino) -> None:
+    times = [local_domino.job(retrained[name]["run_id"])["stageTime"] for name in ("train_rforest", "train_nnet")]
+    assert max(time["runStartTime"] for time in times) < min(time["completedTime"] for time in times)
+
+
+def test_the_trainings_start_from_the_commit_in_the_form(retrained: dict[str, Outcome], commit: str) -> None:
+    assert [retrained[name]["input_commit"] for name in ("train_rforest", "train_nnet")] == [commit, commit]
+
+
+def test_the_next_run_of_the_ensemble_is_on_sunday(airflow, trained: None) -> None:
+    told = airflow.api.call("GET", "/dags/ensemble")
+    assert not told["is_paused"]
+    following = datetime.fromisoformat(told["next_dagrun_run_after"])
+    assert (following.strftime("%A"), following.hour, following.minute) == ("Sunday", 0, 0)
+    assert following - datetime.now(UTC) <= timedelta(days=7)
 
 
 def test_a_target_below_the_report_leaves_the_rest_out(
