@@ -1,0 +1,92 @@
+"""A Luigi pipeline for the tests in a real Airflow: a diamond over external data, and tasks that go wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import luigi
+
+
+class Delivered(luigi.ExternalTask):
+    """What somebody else delivers."""
+
+    name = luigi.Parameter()
+
+    def output(self):
+        return luigi.LocalTarget(f"delivered/{self.name}.csv")
+
+
+class Writes(luigi.Task):
+    """A task that writes which interpreter ran it."""
+
+    name = luigi.Parameter()
+
+    def output(self):
+        return luigi.LocalTarget(f"written/{type(self).__name__}-{self.name}.txt")
+
+    def run(self):
+        with self.output().open("w") as file:
+            file.write(sys.prefix)
+
+
+class Clean(Writes):
+    """The top of the diamond."""
+
+    def requires(self):
+        return Delivered(self.name)
+
+
+class Left(Writes):
+    """One side of the diamond."""
+
+    def requires(self):
+        return Clean(self.name)
+
+
+class Right(Writes):
+    """The other side of the diamond."""
+
+    def requires(self):
+        return Clean(self.name)
+
+
+class Both(luigi.WrapperTask):
+    """Nothing but its two sides."""
+
+    name = luigi.Parameter()
+
+    def requires(self):
+        return {"left": Left(self.name), "right": Right(self.name)}
+
+
+class Report(Writes):
+    """The bottom of the diamond."""
+
+    def requires(self):
+        return Both(self.name)
+
+
+class Fails(Writes):
+    """A task whose code raises."""
+
+    def run(self):
+        raise RuntimeError("no luck today")
+
+
+class Forgets(Writes):
+    """A task that makes no target."""
+
+    def run(self):
+        pass
+
+
+class Sleeps(Writes):
+    """A task with a process of its own, which notes who they are and sleeps."""
+
+    def run(self):
+        with subprocess.Popen(["sleep", "600"]) as child:
+            part = Path("sleeping.part")
+            part.write_text(f"{os.getpid()} {child.pid}")
+            part.rename("sleeping")
+            child.wait()
