@@ -7,15 +7,14 @@ stopped from there as well, which does no harm where the trigger has stopped it 
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Coroutine, Mapping
 from functools import cache
 from typing import Any
 
 from airflow.listeners import hookimpl
-
-STOPPING_AT_ONCE = 8
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
 def _stop_run_of(task_instance: Any, why: str) -> None:
     waiting = _awaited(task_instance)
     if waiting is not None:
-        _pool().submit(_stop, *waiting, why)
+        _submit(_stop(*waiting, why))
 
 
 def _awaited(task_instance: Any) -> tuple[str, Mapping[str, Any]] | None:
@@ -54,19 +53,24 @@ def _awaited(task_instance: Any) -> tuple[str, Mapping[str, Any]] | None:
     return (conn_id, dict(run)) if isinstance(conn_id, str) and run and "run_id" in run else None
 
 
+def _submit(stop: Coroutine[Any, Any, None]) -> None:
+    asyncio.run_coroutine_threadsafe(stop, _loop())
+
+
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(STOPPING_AT_ONCE, thread_name_prefix="stop-domino-run")
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="stop-domino-runs", daemon=True).start()
+    return loop
 
 
-def _stop(conn_id: str, run: Mapping[str, Any], why: str) -> None:
+async def _stop(conn_id: str, run: Mapping[str, Any], why: str) -> None:
     from airflow_domino.hooks.domino import DominoHook
-    from airflow_domino.hooks.runs import RunHandle, stop_quietly
+    from airflow_domino.hooks.runs import RunHandle
+    from airflow_domino.hooks.stopping import stop_run
 
-    hook = DominoHook(conn_id)
     try:
-        stop_quietly(hook.client, RunHandle.from_dict(run), log, why)
+        settings = await asyncio.to_thread(lambda: DominoHook(conn_id).settings)
+        await stop_run(settings, RunHandle.from_dict(run), log, why)
     except Exception:
         log.exception("Domino run %s may still be going", run.get("run_id"))
-    finally:
-        hook.close()

@@ -110,8 +110,11 @@ class ConnectionSettings:
             return ApiProxy(str(self.api_proxy))
         return BearerToken(self.secret) if self.credential == "bearer" else ApiKey(self.secret)
 
-    def make_client(self) -> DominoClient:
-        """Return a new client; the caller closes it."""
+    def make_client(self, retries: int = 4) -> DominoClient:
+        """Return a new client; the caller closes it.
+
+        :param retries: how often it repeats a question that Domino could not answer.
+        """
         return DominoClient(
             self.host or str(self.api_proxy),
             self.credentials(),
@@ -119,6 +122,7 @@ class ConnectionSettings:
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,
             ui_host=self.ui_host,
+            retries=retries,
         )
 
     def client_for(self, project: str) -> DominoClient:

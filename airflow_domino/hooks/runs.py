@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
+from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunWaitTimeoutError
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
@@ -165,22 +165,26 @@ def stop_and_confirm(
 ) -> Run:
     """Stop a run, keeping what it wrote, and wait until Domino says that it is over.
 
-    :param patience: seconds to wait for the confirmation.
-    :param interval: seconds between two looks.
+    :param patience: seconds in which the stop must be heard and confirmed; an outage that ends before is no trouble.
+    :param interval: seconds between two attempts or looks.
     :returns: the run, over.
-    :raises DominoError: when Domino refuses, or is out of reach.
+    :raises DominoError: when Domino refuses, or stays out of reach.
     :raises RunWaitTimeoutError: when the run still goes on after that time.
     """
-    run = client.run(handle.run_id)
-    if not run.status.is_completed:
-        run = client.stop_run(handle.run_id, project_id=handle.project_id)
     deadline = time.monotonic() + patience
-    while not run.status.is_completed:
-        if time.monotonic() > deadline:
-            raise RunWaitTimeoutError(run, handle.url)
+    run: Run | None = None
+    while True:
+        try:
+            run = client.run(run.id) if run else client.stop_run(handle.run_id, project_id=handle.project_id)
+            if run.status.is_completed:
+                return run
+        except DominoUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            if time.monotonic() > deadline:
+                raise RunWaitTimeoutError(run, handle.url)
         time.sleep(interval)
-        run = client.run(handle.run_id)
-    return run
 
 
 def stop_quietly(client: DominoClient, handle: RunHandle, logger: Logger, why: str) -> bool:

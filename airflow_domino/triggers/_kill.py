@@ -9,10 +9,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_domino.compat import kill_is_only_for_users, task_state_seen_by_trigger
+from airflow_domino.compat import AirflowException, kill_is_only_for_users, task_state_seen_by_trigger
+from airflow_domino.domino.errors import DominoError
+from airflow_domino.hooks.stopping import stop_run
 
 if TYPE_CHECKING:
     from airflow_domino.triggers.domino import DominoRunTrigger
+
+STATE_PAUSES = (0.5, 2.0)
+STATE_SECONDS = 10.0
+UNKNOWN = "in a state that Airflow does not tell"
 
 _stopping: set[asyncio.Task[None]] = set()
 _live: dict[tuple[Any, ...], list[DominoRunTrigger]] = {}
@@ -53,21 +59,39 @@ async def stop_run_of(trigger: DominoRunTrigger) -> None:
 async def _stop_if_killed(trigger: DominoRunTrigger) -> None:
     why = "a user acted on its task"
     if trigger.task_instance is not None:
-        state = await task_state_seen_by_trigger(trigger.task_instance)
-        if state == "deferred" and not _is_ours_to_stop(trigger):
+        state = await _state_of_task(trigger)
+        goes_on = state == "deferred" and not kill_is_only_for_users()
+        if goes_on or (state in ("deferred", UNKNOWN) and _is_taken_up(trigger)):
             trigger.log.info("Domino run %s goes on: its task is still deferred", trigger.run_handle.run_id)
             return
         why = f"its task is now {state or 'without a state'}"
-    settings = await trigger.settings()
-    await asyncio.to_thread(trigger.stop, settings, why)
+    try:
+        await stop_run(await trigger.settings(), trigger.run_handle, trigger.log, why)
+    except (DominoError, AirflowException) as error:
+        trigger.log.warning("Domino run %s may still be going: %s", trigger.run_handle.run_id, error)
 
 
-def _is_ours_to_stop(trigger: DominoRunTrigger) -> bool:
-    """Say whether a task that is deferred (again) was cleared, and its new attempt waits for another run.
+async def _state_of_task(trigger: DominoRunTrigger) -> str | None:
+    """Ask for the task's state a few times.
 
-    Below Airflow 3.4 the trigger may as well have moved to another triggerer, so the new attempt's operator does the
-    stopping there; from 3.4 on nobody else does, except that the new attempt may have taken up the same run.
+    Without an answer the run is stopped, on every version: nearly every kill is a user's, and a run that was stopped
+    though its trigger had merely moved is noticed and retried, while one that nobody waits for costs money unseen.
+    """
+    for pause in (*STATE_PAUSES, None):
+        try:
+            return await asyncio.wait_for(task_state_seen_by_trigger(trigger.task_instance), STATE_SECONDS)
+        except Exception as error:
+            trigger.log.warning("Airflow does not say in which state the task is: %r", error)
+        if pause is not None:
+            await asyncio.sleep(pause)
+    return UNKNOWN
+
+
+def _is_taken_up(trigger: DominoRunTrigger) -> bool:
+    """Say whether another trigger here waits for the same run: the next attempt's, after the task was cleared.
+
+    Below Airflow 3.4 a task that is deferred (again) may as well have moved to another triggerer; there the new
+    attempt's operator stops the run of a cleared one.
     """
     others = _live.get(_key(trigger) or (), ())
-    same_run = any(other is not trigger and other.run_handle.run_id == trigger.run_handle.run_id for other in others)
-    return kill_is_only_for_users() and not same_run
+    return any(other is not trigger and other.run_handle.run_id == trigger.run_handle.run_id for other in others)

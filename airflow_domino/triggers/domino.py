@@ -16,7 +16,8 @@ from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
 from airflow_domino.domino.models import LogLine, Run
 from airflow_domino.domino.watch import RunWatcher, Watched, watcher_for
 from airflow_domino.hooks.connection import ConnectionSettings
-from airflow_domino.hooks.runs import Logger, RunHandle, RunLog, run_result, sentence, stop_quietly
+from airflow_domino.hooks.runs import Logger, RunHandle, RunLog, run_result, sentence
+from airflow_domino.hooks.stopping import stop_run
 from airflow_domino.triggers import _kill
 
 RESUME_AFTER_SECONDS = 8.0
@@ -85,12 +86,12 @@ class DominoRunTrigger(BaseTrigger):
     :param run: :class:`~airflow_domino.hooks.runs.RunHandle` as plain values.
     :param poll_interval: seconds between two looks.
     :param outage_budget: seconds that Domino may stay out of reach before the task fails.
-    :param deadline: absolute time (ISO 8601) at which the run is stopped and the task fails.
+    :param deadline: absolute time (ISO 8601) at which the task fails, and its run is stopped.
     :param log_run: whether the run's log lines are copied into the task's log.
     :param log_cursor: where to begin with them.
     :param ends_task: whether a success ends the task here, with no worker involved.
     :param push_result: whether that success pushes the XCom `return_value`.
-    :param stop_on_kill: whether a user who marks or clears the waiting task stops the run.
+    :param stop_on_kill: whether the deadline, or a user who marks or clears the waiting task, stops the run.
     :param deferred_at: when the worker deferred (ISO 8601).
     """
 
@@ -165,7 +166,8 @@ class DominoRunTrigger(BaseTrigger):
         try:
             watched = await self._wait(await self.settings())
         except RunWaitTimeoutError:
-            await asyncio.to_thread(self.stop, await self.settings(), "its task has reached its execution_timeout")
+            if self.stop_on_kill:
+                await stop_run(await self.settings(), handle, self.log, "its task has reached its execution_timeout")
             return trigger_event(event_of("deadline", handle))
         except (DominoError, AirflowException) as error:
             return trigger_event(event_of("error", handle, message=str(error), error=type(error).__name__))
@@ -188,8 +190,3 @@ class DominoRunTrigger(BaseTrigger):
         self.log.info("%s", sentence(run, self.run_handle))
         result = run_result(run, self.run_handle)
         return TaskSuccessEvent(xcoms={"return_value": result} if self.push_result else None)
-
-    def stop(self, settings: ConnectionSettings, why: str) -> bool:
-        """Stop the run and see it end; blocking, to be called on a thread."""
-        with settings.make_client() as client:
-            return stop_quietly(client, self.run_handle, self.log, why)

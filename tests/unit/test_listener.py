@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -27,7 +28,7 @@ def deferred(fake_domino):
 @pytest.fixture(autouse=True)
 def stops(monkeypatch):
     """Carry a stop out at once."""
-    monkeypatch.setattr(listener, "_pool", lambda: SimpleNamespace(submit=lambda call, *args: call(*args)))
+    monkeypatch.setattr(listener, "_submit", asyncio.run)
 
 
 def fail(task_instance):
@@ -44,10 +45,10 @@ def test_a_waiting_task_that_is_marked_successful_stops_its_run(deferred, fake_d
     assert fake_domino.stops == [fake_domino.last["id"]]
 
 
-def test_a_run_that_is_over_is_left_alone(deferred, fake_domino):
+def test_a_run_that_is_over_keeps_its_end(deferred, fake_domino):
     fake_domino.end(fake_domino.last["id"], "Succeeded")
     fail(deferred)
-    assert fake_domino.stops == []
+    assert fake_domino.last["statuses"]["executionStatus"] == "Succeeded"
 
 
 def test_a_task_that_leaves_its_run_alone_when_killed_is_respected(deferred, fake_domino):

@@ -149,6 +149,13 @@ def test_a_passed_deadline_stops_the_run(trigger, fake_domino):
     assert fake_domino.stops == [fake_domino.last["id"]]
 
 
+def test_a_passed_deadline_leaves_the_run_alone_where_kills_do(trigger, fake_domino):
+    deadline = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
+    (event,) = in_triggerer(trigger(deadline=deadline, stop_on_kill=False))
+    assert event.payload["outcome"] == "deadline"
+    assert fake_domino.stops == []
+
+
 def test_a_run_that_domino_does_not_know_is_told_to_the_worker(trigger):
     (event,) = in_triggerer(trigger(run_id="f" * 24))
     assert (event.payload["outcome"], event.payload["error"]) == ("error", "NotFoundError")
@@ -310,3 +317,63 @@ def test_a_hundred_kills_at_once_are_all_carried_out(trigger, fake_domino, task_
 
     asyncio.run(main())
     assert sorted(fake_domino.stops) == sorted(fake_domino.jobs)
+
+
+def test_all_stops_are_requested_before_any_run_has_ended(trigger, fake_domino, task_state):
+    task_state("failed")
+    waiting = [trigger(log_run=False) for _ in range(40)]
+
+    def last_one_ends_all(run_id):
+        fake_domino.stops.append(run_id)
+        if len(fake_domino.stops) == len(waiting):
+            for each in fake_domino.jobs:
+                fake_domino.end(each, "Stopped")
+        return fake_domino.jobs[run_id]
+
+    fake_domino.stop = last_one_ends_all
+
+    async def main():
+        await asyncio.wait_for(asyncio.gather(*(each.on_kill() for each in waiting)), 30)
+
+    asyncio.run(main())
+    assert sorted(fake_domino.stops) == sorted(fake_domino.jobs)
+
+
+def test_a_stop_survives_an_outage_of_domino(trigger, fake_domino, task_state, monkeypatch):
+    task_state("failed")
+    monkeypatch.setattr("airflow_domino.hooks.stopping.PAUSE_SECONDS", 0.1)
+    waiting, fake_domino.broken = trigger(), True
+    threading.Timer(0.5, lambda: setattr(fake_domino, "broken", False)).start()
+    asyncio.run(waiting.on_kill())
+    assert fake_domino.last["statuses"]["executionStatus"] == "Stopped"
+
+
+@pytest.fixture
+def silent_airflow(monkeypatch):
+    """Let Airflow not say in which state the task is, the first so many times."""
+    monkeypatch.setattr(_kill, "STATE_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(_kill, "kill_is_only_for_users", lambda: False)
+
+    def decide(times, state=None):
+        left = iter(range(times))
+
+        async def answer(task_instance):
+            if next(left, None) is not None:
+                raise ConnectionError("the supervisor is busy")
+            return state
+
+        monkeypatch.setattr(_kill, "task_state_seen_by_trigger", answer)
+
+    return decide
+
+
+def test_airflow_is_asked_again_for_the_tasks_state(trigger, fake_domino, silent_airflow):
+    silent_airflow(2, "deferred")
+    kill(trigger())
+    assert fake_domino.stops == []
+
+
+def test_a_kill_is_a_kill_where_airflow_does_not_say_the_tasks_state(trigger, fake_domino, silent_airflow):
+    silent_airflow(100)
+    kill(trigger())
+    assert fake_domino.stops == [fake_domino.last["id"]]

@@ -1,0 +1,66 @@
+"""Stops runs from an event loop: all requests go out first, then their effect is watched for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+
+from airflow_domino.domino.errors import DominoError, DominoUnavailableError
+from airflow_domino.domino.watch import watcher_for
+from airflow_domino.hooks.connection import ConnectionSettings
+from airflow_domino.hooks.runs import STOP_PATIENCE_SECONDS, Logger, RunHandle
+
+REQUESTS_AT_ONCE = 8
+PAUSE_SECONDS = 2.0
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    # Not asyncio's own threads: everything else in the triggerer waits for those, and these would wait for it.
+    return ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="stop-domino-run")
+
+
+async def stop_run(
+    settings: ConnectionSettings, handle: RunHandle, logger: Logger, why: str, patience: float = STOP_PATIENCE_SECONDS
+) -> bool:
+    """Stop a run, and tell in the log how that went instead of raising.
+
+    :param why: reason for the log.
+    :param patience: seconds that an outage may last before the request is given up, and that the run may take to end.
+    :returns: whether the run is over.
+    """
+    logger.info("Stopping Domino run %s: %s", handle.run_id, why)
+    try:
+        await _request(settings, handle, patience)
+        # All runs that are being stopped are asked for together.
+        watcher = watcher_for(
+            (settings.fingerprint, "stopping"), settings.make_client, handle.project_id, outage_budget=patience
+        )
+        deadline = datetime.now(UTC) + timedelta(seconds=patience)
+        run = (await watcher.wait(handle.run_id, deadline=deadline, url=handle.url)).run
+    except DominoError as error:
+        logger.warning("Domino run %s may still be going: %s", handle.run_id, error)
+        return False
+    logger.info("Domino run %s is over: %s", run.number, run.status)
+    return True
+
+
+async def _request(settings: ConnectionSettings, handle: RunHandle, patience: float) -> None:
+    """Send the request; an outage is waited out here, since a thread that waited would hold up other requests."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            await asyncio.get_running_loop().run_in_executor(_pool(), partial(_send, settings, handle))
+            return
+        except DominoUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _send(settings: ConnectionSettings, handle: RunHandle) -> None:
+    with settings.make_client(retries=0) as client:
+        client.stop_run(handle.run_id, project_id=handle.project_id)
