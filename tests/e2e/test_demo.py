@@ -9,6 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,6 +20,18 @@ import pytest
 from airflow_domino.commands.demo import SAMPLE_DAGS as DAGS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+# Says that it runs, and has a child in a session of its own; neither ends at a polite signal.
+STUBBORN = """\
+import os, pathlib, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(900)
+pathlib.Path({running!r}).touch()
+time.sleep(900)
+"""
 
 
 def demo(state: Path, *arguments: str) -> list[str]:
@@ -30,15 +45,64 @@ def environment(state: Path) -> dict[str, str]:
 
 
 def left_behind(state: Path) -> list[str]:
-    """The processes that still run and were started, however indirectly, by a demo on this folder."""
+    """The processes that still run and were started, however indirectly, by a demo on this folder.
+
+    The local Domino's runs do not inherit the mark, but work below the folder.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get("LEFT_BY_DEMO") == str(state):
-                found.append(" ".join(process.cmdline()))
+            words = process.cmdline()
+            places = [process.cwd(), *words, process.environ().get("LEFT_BY_DEMO", "")]
         except psutil.Error:
             continue
+        if process.pid != os.getpid() and any(str(state) in place for place in places):
+            found.append(" ".join(words))
     return found
+
+
+@contextmanager
+def busy_port() -> Iterator[str]:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        yield str(busy.getsockname()[1])
+
+
+@contextmanager
+def started(command: list[str], state: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demo that goes on; it is killed when the test ends before it."""
+    with subprocess.Popen(command, env=environment(state), stdout=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            if running.poll() is None:
+                running.terminate()
+
+
+def wait_for_line(running: subprocess.Popen[str], words: str) -> list[str]:
+    """Everything that is said up to a line with these words."""
+    said: list[str] = []
+    for line in running.stdout or ():
+        said.append(line)
+        if words in line:
+            return said
+    raise AssertionError("".join(said))
+
+
+def wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} has not come"
+        time.sleep(0.1)
+
+
+def dags_with_pipeline(folder: Path, source: str) -> Path:
+    """The sample DAGs, with another program for the runs of `hello_world`."""
+    dags = folder / "dags"
+    shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
+    (dags / "projects" / "luigi-multi-run" / "example_pipeline.py").write_text(source)
+    return dags
 
 
 def run_once(state: Path, results: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -84,20 +148,25 @@ def test_the_demo_leaves_no_process_behind(state: Path, first: subprocess.Comple
     assert left_behind(state) == []
 
 
-def test_a_second_demo_trains_nothing_says_so_and_takes_free_ports(
+def test_a_second_demo_takes_free_ports_trains_nothing_and_stays_up_until_it_is_interrupted(
     state: Path, first: subprocess.CompletedProcess[str]
 ) -> None:
     results = state.parent / "second"
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 0))
-        busy.listen()
-        port = str(busy.getsockname()[1])
-        ended = run_once(state, results, "--airflow-port", port, "--domino-port", "0")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert f"Port {port} is busy: Airflow takes " in ended.stdout
-    (told,) = (line for line in ended.stdout.splitlines() if line.startswith("Already complete"))
-    assert "ensemble.train_rforest" in told
-    assert "ensemble.train_nnet" in told
+    with busy_port() as airflow_port, busy_port() as domino_port:
+        command = demo(state, "--results", str(results), "--airflow-port", airflow_port, "--domino-port", domino_port)
+        with started(command, state) as running:
+            said = wait_for_line(running, "stay up")
+            assert "127.0.0.1" in said[-1]
+            assert left_behind(state)
+            running.send_signal(signal.SIGINT)
+            running.communicate(timeout=120)
+    assert running.returncode == 0, "".join(said)
+    assert left_behind(state) == []
+    (complete,) = (line for line in said if line.startswith("Already complete"))
+    assert "ensemble.train_rforest" in complete
+    assert "ensemble.train_nnet" in complete
+    assert any(line.startswith(f"Port {airflow_port} is busy: Airflow takes ") for line in said)
+    assert any(line.startswith(f"Port {domino_port} is busy: local Domino takes ") for line in said)
     assert (results / "hello_world.txt").read_bytes() == b"hello\nworld\n"
     assert (results / "score_report.json").exists()
 
@@ -105,10 +174,7 @@ def test_a_second_demo_trains_nothing_says_so_and_takes_free_ports(
 def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
     state: Path, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    dags = tmp_path / "dags"
-    shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
-    pipeline = dags / "projects" / "luigi-multi-run" / "example_pipeline.py"
-    pipeline.write_text("raise SystemExit('the pipeline is broken on purpose')\n")
+    dags = dags_with_pipeline(tmp_path, "raise SystemExit('the pipeline is broken on purpose')\n")
     ended = run_once(state, tmp_path / "results", "--dags", str(dags), "--airflow-port", "0", "--domino-port", "0")
     assert ended.returncode == 1
     assert "hello_world.hello failed. The end of its log:" in ended.stdout
@@ -117,13 +183,16 @@ def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
     assert left_behind(state) == []
 
 
-def test_an_interrupted_demo_ends_all_that_it_started(state: Path, first: subprocess.CompletedProcess[str]) -> None:
-    command = demo(state, "--airflow-port", "0", "--domino-port", "0")
-    with subprocess.Popen(command, env=environment(state), stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        for line in running.stdout:
-            if line.startswith("Triggered"):
-                break
+def test_a_demo_that_is_interrupted_while_a_run_is_running_ends_the_run_with_all_that_it_started(
+    state: Path, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    running_now = tmp_path / "running"
+    dags = dags_with_pipeline(tmp_path, STUBBORN.format(running=str(running_now)))
+    command = demo(state, "--dags", str(dags), "--airflow-port", "0", "--domino-port", "0")
+    with started(command, state) as running:
+        wait_for_line(running, "Triggered")
+        wait_for_file(running_now)
+        assert any("example_pipeline.py" in process for process in left_behind(state))
         refused = run_once(state, state.parent / "never")
         assert refused.returncode == 2
         assert f"process {running.pid}" in refused.stderr
