@@ -54,7 +54,8 @@ class EngineRequest:
     :param force: True to make the task again although complete, or the families to make again
     :param only_self: never make what the task requires: fail when that is not complete
     :param project_path: folder that is put first on the import path; the working directory by default
-    :param command: also answer the task as arguments of Luigi's command line
+    :param command: also answer the task as arguments of Luigi's command line; with ``force``, which that does not know,
+        as parameters in text
     :param node: do all that for the task that this path leads to from ``task`` (see ``plan.PlanNode.path``)
     :param templated: for ``plan``: parameters whose values are known at run time only
     :param limits: for ``plan``: the most ``nodes``, ``depth`` and ``seconds``
@@ -79,7 +80,7 @@ class EngineAnswer:
 
     :param outcome: one of the words of ``engine.outcome``
     :param message: the same for people
-    :param facts: everything else: task_id, family, already_complete, ran, failed, outputs, summary, command
+    :param facts: everything else: task_id, family, already_complete, ran, failed, outputs, summary, command, params
     """
 
     outcome: str

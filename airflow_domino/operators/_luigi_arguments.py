@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -117,16 +116,14 @@ def luigi_command(arguments: Sequence[str], workers: int) -> list[str]:
     return [*command, *HONEST_EXIT_CODES]
 
 
-def forced_command(task: str, params: Mapping[str, Any], force: bool | list[str], workers: int) -> list[str]:
+def forced_command(task: str, params: Mapping[str, str], force: bool | list[str], workers: int) -> list[str]:
     """The command that makes a task again although complete; it needs airflow_domino where it runs.
 
-    :raises ConfigurationError: a parameter is None, which cannot be written
+    :param task: ``module:Family``
+    :param params: its parameters in text
     """
     command = ["airflow-domino", "luigi", "run", task, f"--workers={workers}"]
-    for name, value in params.items():
-        if value is None:
-            raise ConfigurationError(f"The parameter {name!r} is None, which cannot be written on a command line")
-        command.append(f"--param={name}={value if isinstance(value, str) else json.dumps(value)}")
+    command += [f"--param={name}={text}" for name, text in params.items()]
     return command + (["--force"] if force is True else [f"--force={family}" for family in force or ()])
 
 

@@ -11,7 +11,6 @@ from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
-    as_values,
     forced_command,
     luigi_command,
     parse_force,
@@ -140,7 +139,7 @@ class LuigiTaskOperator(AsksLuigi, BaseDominoRunOperator, metaclass=LuigiParamsM
     def _prepare_domino_run(self) -> dict[str, Any] | None:
         """Ask complete() here; return the task's result if that is all, else settle the command of the run."""
         force, workers = parse_force(self.force), parse_workers(self.workers)
-        answer = self.ask_engine("check", command=not force)
+        answer = self.ask_engine("check", command=True, force=force)
         if answer.outcome == NODE_ABSENT:
             return luigi_result(answer)
         if answer.is_complete and not force:
@@ -149,7 +148,8 @@ class LuigiTaskOperator(AsksLuigi, BaseDominoRunOperator, metaclass=LuigiParamsM
             return luigi_result(answer)
         project_files(answer.facts["outputs"], self.working_folder())
         if force:
-            self._command = forced_command(self.task, as_values(self.luigi_params or {}), force, workers)
+            task = f"{answer.facts['module']}:{answer.facts['family']}"
+            self._command = forced_command(task, answer.facts["params"], force, workers)
         else:
             self._command = luigi_command(answer.facts["command"], workers)
         return None

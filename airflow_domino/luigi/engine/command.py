@@ -12,6 +12,8 @@ from luigi.cmdline_parser import CmdlineParser
 from .loading import is_private
 from .outcome import COMMAND_IMPOSSIBLE, Problem
 
+_PRIVATE = "is private, and a command line can be read by others"
+
 
 def command_arguments(task: luigi.Task) -> list[str]:
     """Arguments after ``luigi`` that make the same task elsewhere: same id, same value of every parameter.
@@ -25,15 +27,41 @@ def command_arguments(task: luigi.Task) -> list[str]:
     return arguments
 
 
+def written_params(task: luigi.Task) -> dict[str, str]:
+    """The parameters as the texts that make the same task elsewhere; defaults that have no text are left out.
+
+    :raises Problem: a value must not be written down, or would not come back; the message names the parameter
+    """
+    written = {}
+    for name, parameter in task.get_params():
+        value = getattr(task, name)
+        if not is_private(parameter) and _comes_back(parameter, value):
+            written[name] = parameter.serialize(value)
+        elif not _is_default(task, name, parameter):
+            raise _refusal(task, name, _PRIVATE if is_private(parameter) else "has a value without a written form")
+    return written
+
+
+def _comes_back(parameter: Any, value: Any) -> bool:
+    try:
+        return _same(parameter.normalize(parameter.parse(parameter.serialize(value))), value)
+    except Exception:
+        return False
+
+
+def _is_default(task: luigi.Task, name: str, parameter: Any) -> bool:
+    return parameter.has_task_value(task.task_family, name) and _same(
+        parameter.normalize(parameter.task_value(task.task_family, name)), getattr(task, name)
+    )
+
+
 def _argument(task: luigi.Task, name: str, parameter: Any) -> list[str]:
     value = getattr(task, name)
-    is_default = parameter.has_task_value(task.task_family, name) and _same(
-        parameter.normalize(parameter.task_value(task.task_family, name)), value
-    )
+    is_default = _is_default(task, name, parameter)
     if is_private(parameter):
         if is_default:
             return []
-        raise _refusal(task, name, "is private, and a command line can be read by others")
+        raise _refusal(task, name, _PRIVATE)
     flag = f"--{task.task_family}-{name}".replace("_", "-")
     if getattr(parameter, "parsing", None) == luigi.BoolParameter.IMPLICIT_PARSING and isinstance(value, bool):
         return [flag] if value and not is_default else []

@@ -35,6 +35,13 @@ class Folder(luigi.Task):
     def output(self):
         return luigi.LocalTarget("folder")
 
+class Models(luigi.WrapperTask):
+    def requires(self):
+        return [Model("a"), Model("b")]
+
+class Guarded(Model):
+    pin = luigi.Parameter(default="", visibility=luigi.parameter.ParameterVisibility.PRIVATE)
+
 class Marker(luigi.Task):
     def complete(self):
         return False
@@ -204,3 +211,19 @@ def test_no_target_leads_out_of_the_working_folder(tmp_path, path):
 def test_targets_that_are_no_local_files_are_left_to_complete(tmp_path):
     outputs = [{"path": "s3://bucket/x", "local": False}, {"path": "./a/b.txt", "local": True}]
     assert project_files(outputs, tmp_path) == {"a/b.txt": tmp_path / "a" / "b.txt"}
+
+
+def test_force_is_about_the_tasks_own_node_with_its_parameters(make, writes, fake_domino, task_context):
+    writes({"models/b.zip": b"new"})
+    make("Models", force=True, node=[(1, "Model")]).execute(task_context())
+    words = shlex.split(fake_domino.starts[0]["commandToRun"])
+    assert words[3] == "training:Model"
+    assert {"--param=name=b", "--param=depth=3", "--param=verbose=False"} <= set(words)
+
+
+def test_a_private_value_is_not_written_into_the_command_of_a_run(make, fake_domino, task_context):
+    for force in (True, False):
+        with pytest.raises(AirflowFailException, match="'pin' is private") as refused:
+            make("Guarded", force=force, params={"pin": "hunter2"}).execute(task_context())
+        assert "hunter2" not in str(refused.value)
+    assert fake_domino.starts == []
