@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from airflow.sdk import DAG, BaseOperator, TaskGroup
 
+from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.luigi.plan import Plan, PlanNode, make_plan
 from airflow_domino.operators._luigi_arguments import freeze
 from airflow_domino.operators.luigi import LuigiTaskOperator
@@ -64,12 +65,13 @@ class Drawing:
         """The graph, drawn by a process of its own; complete() is not asked.
 
         :raises PlanError: there is no graph to draw
+        :raises ConfigurationError: a value cannot be written down, or must not be
         """
         reference, params = freeze(self.task, self.params)
         given = dict(params or {})
         templated = {name for name, value in given.items() if _is_templated(value)} - set(self.plan_params or {})
         known = {name: value for name, value in given.items() if name not in templated}
-        return make_plan(
+        plan = make_plan(
             reference,
             {**known, **(self.plan_params or {})},
             templated=tuple(sorted(templated)),
@@ -79,6 +81,13 @@ class Drawing:
             env=self.env,
             most_nodes=self.most_tasks,
         )
+        if private := sorted(known.keys() - plan.root.params.keys()):
+            raise ConfigurationError(
+                f"The Luigi parameter {private[0]!r} is private, and Airflow keeps and shows what a DAG file says: let"
+                " the task read it from its configuration or environment, or give a template of what Airflow masks,"
+                " such as '{{ conn.warehouse.password }}'"
+            )
+        return plan
 
     def draw(self, plan: Plan) -> dict[str, BaseOperator]:
         """Make the tasks and their edges in the DAG or group at hand.

@@ -49,8 +49,9 @@ class LuigiTaskOperator(AsksLuigi, BaseDominoRunOperator, metaclass=LuigiParamsM
     :param task: ``"module:Family"``, or a Luigi task object whose class lives in an importable module (templated)
     :param params: values of the Luigi task's parameters; strings are parsed as on Luigi's command line, and dates are
         also taken in ISO form, such as ``{{ ts }}`` (templated).
-        Not Airflow's ``params``: those are the DAG's. With ``partial``/``expand`` and in rendered templates it is
-        called ``luigi_params``
+        Airflow shows them among the rendered templates: give a private one, if at all, as a template of what Airflow
+        masks, such as ``{{ conn.warehouse.password }}``. Not Airflow's ``params``: those are the DAG's. With
+        ``partial``/``expand`` and in rendered templates it is called ``luigi_params``
     :param project_path: folder that is put first on the import path (templated)
     :param working_dir: absolute path where relative targets and ``luigi.cfg`` are; by default ``project_path``
         (templated)

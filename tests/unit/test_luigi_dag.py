@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.luigi.plan import PlanError
 from airflow_domino.luigi_dag import LuigiDag, LuigiTaskGroup
 from airflow_domino.operators.luigi import LuigiTaskOperator
@@ -50,6 +51,9 @@ class Report(luigi.Task):
     def run(self):
         with self.output().open("w") as file:
             file.write("+".join(str(i) for i in range(self.n)))
+
+class Guarded(Report):
+    pin = luigi.Parameter(visibility=luigi.parameter.ParameterVisibility.PRIVATE)
 
 class Ranked(luigi.WrapperTask):
     def requires(self):
@@ -259,3 +263,11 @@ def test_what_operator_args_say_of_the_process_reaches_the_drawing_too(project, 
 def test_an_argument_that_no_operator_takes_is_refused_with_those_there_are(make, arguments, reason):
     with pytest.raises(ValueError, match=reason):
         make(params={"day": "2026-01-02"}, **arguments)
+
+
+def test_a_private_value_in_the_dag_file_is_refused_and_a_template_of_it_is_not(make):
+    with pytest.raises(ConfigurationError, match="parameter 'pin' is private") as refused:
+        make("reports:Guarded", params={"day": "2026-01-02", "pin": "hunter2"})
+    assert "hunter2" not in str(refused.value)
+    dag = make("reports:Guarded", params={"day": "2026-01-02", "pin": "{{ conn.warehouse.password }}"})
+    assert "pin" not in dag.plan.root.params
