@@ -142,6 +142,8 @@ def client_settings(environ: Mapping[str, str], overrides: Mapping[str, Any]) ->
     if not settings["host"]:
         raise ConfigurationError("No Domino host: set DOMINO_API_HOST, or give the host explicitly")
     settings.setdefault("ui_host", environ.get("DOMINO_USER_HOST"))
-    if "verify" not in settings and environ.get("DOMINO_VERIFY_CERTIFICATE", "").strip().lower() in ("false", "0"):
-        settings["verify"] = False
+    if "verify" not in settings:
+        is_off = environ.get("DOMINO_VERIFY_CERTIFICATE", "").strip().lower() in ("false", "0")
+        if is_off or environ.get("DOMINO_CA_FILE"):
+            settings["verify"] = False if is_off else environ["DOMINO_CA_FILE"]
     return settings

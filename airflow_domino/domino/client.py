@@ -78,7 +78,8 @@ class DominoClient:
     def from_environment(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Self:
         """Make a client from Domino's own variables, as they are set inside a Domino run.
 
-        `DOMINO_API_HOST`, `DOMINO_USER_HOST` (for links), `DOMINO_VERIFY_CERTIFICATE`, and credentials by
+        `DOMINO_API_HOST`, `DOMINO_USER_HOST` (for links), `DOMINO_VERIFY_CERTIFICATE`, our own `DOMINO_CA_FILE` (path
+        of the certificates to trust), and credentials by
         :func:`airflow_domino.domino.auth.from_environment`.
 
         :param environ: the variables.
@@ -86,6 +87,10 @@ class DominoClient:
         :raises ConfigurationError: when there is no host or no credentials.
         """
         return cls(**auth.client_settings(environ, overrides))
+
+    def use(self, credentials: Credentials) -> None:
+        """Sign the requests to come with renewed credentials; the host stays."""
+        self._transport.use(credentials)
 
     def close(self) -> None:
         """Close the connections; a request that is under way is not repeated any more."""

@@ -108,6 +108,10 @@ class Transport:
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
+    def use(self, credentials: Credentials) -> None:
+        """Sign the requests to come in another way."""
+        self._credentials = credentials
+
     def close(self) -> None:
         """Close the connections; a request that is under way is not repeated any more."""
         self._closed.set()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import (
     AuthenticationError,
@@ -100,6 +101,18 @@ class Patience:
             raise error
 
 
+def _renew(client: DominoClient, renew: Callable[[], Credentials]) -> None:
+    try:
+        client.use(renew())
+    except Exception as error:  # wherever they come from, the wait goes on
+        _log.warning("%s", not_renewed(error))
+
+
+def not_renewed(error: Exception) -> str:
+    """Return what is to be logged when credentials could not be fetched anew."""
+    return f"Domino does not accept the credentials, and others cannot be had at the moment: {error}"
+
+
 def wait_for_run(
     client: DominoClient,
     run_id: str,
@@ -110,6 +123,7 @@ def wait_for_run(
     log_cursor: str = "0",
     outage_budget: float = DEFAULT_OUTAGE_BUDGET,
     url: str = "",
+    renew: Callable[[], Credentials] | None = None,
 ) -> Watched:
     """Block until a run is over. Trouble in asking is waited out; the run's own fate is in the answer, no exception.
 
@@ -119,6 +133,7 @@ def wait_for_run(
     :param log_cursor: where to begin in the log.
     :param outage_budget: seconds of unbroken trouble that are waited out.
     :param url: the run's page, for error messages.
+    :param renew: fetches the credentials anew when Domino does not accept those of the client (any more).
     :raises RunWaitTimeoutError: when the deadline passes.
     :raises DominoUnavailableError: when the trouble outlasts the budget (or the error that it began with).
     :raises NotFoundError: when Domino keeps saying that there is no such run.
@@ -132,6 +147,8 @@ def wait_for_run(
             patience.recovered()
         except DominoError as error:
             patience.bear(error)
+            if renew is not None and isinstance(error, AuthenticationError):
+                _renew(client, renew)
         log.read(to_end=run.status.is_completed)
         if run.status.is_completed:
             return Watched(run, log.cursor)

@@ -6,22 +6,33 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
-from airflow_domino.domino.errors import DominoError, RequestError, RunWaitTimeoutError
+from airflow_domino.domino.errors import AuthenticationError, DominoError, RequestError, RunWaitTimeoutError
 from airflow_domino.domino.follow import LogFollower
 from airflow_domino.domino.models import LogLine, Run
-from airflow_domino.domino.waiting import DEFAULT_OUTAGE_BUDGET, PASSING, Patience, Watched, delay, unseen, wait_for_run
+from airflow_domino.domino.waiting import (
+    DEFAULT_OUTAGE_BUDGET,
+    PASSING,
+    Patience,
+    Watched,
+    delay,
+    not_renewed,
+    unseen,
+    wait_for_run,
+)
 
 __all__ = ["RunWatcher", "Watched", "wait_for_run", "watcher_for"]
 
 T = TypeVar("T")
+Renew = Callable[[], Awaitable[Credentials]]
 
 MOST_THREADS = 4
 # Log pages leave one thread free, so that a talkative run never keeps the others' answers waiting.
@@ -91,7 +102,13 @@ class _Session:
 
     interval = 0.0
 
-    def __init__(self, make_client: Callable[[], DominoClient], project_id: str, waiters: set[_Waiter]) -> None:
+    def __init__(
+        self,
+        make_client: Callable[[], DominoClient],
+        project_id: str,
+        waiters: set[_Waiter],
+        renew: Renew | None,
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self._project_id = project_id
         self._waiters = waiters
@@ -100,6 +117,8 @@ class _Session:
         self._log_places = asyncio.Semaphore(MOST_LOG_THREADS)
         self._wake = asyncio.Event()
         self._in_trouble = False
+        self._renew = renew
+        self._refused = False
         # In an empty context, or its log lines would go to the log of the task that happened to wait first.
         self._poller = self.loop.create_task(self._poll(), name="domino-watch", context=contextvars.Context())
 
@@ -150,6 +169,7 @@ class _Session:
         going = [waiter for waiter in self._waiters if not waiter.ended.done()]
         if not any(waiter.due <= now for waiter in going):
             return
+        await self._renew_if_refused(client)
         asked = {waiter.run.id for waiter in going if waiter.soon <= now}
         if len(asked) > FEW_RUNS:
             asked = await self._ask_for_list(client, asked)
@@ -158,6 +178,15 @@ class _Session:
         for waiter in self._waiters:
             if waiter.answered:
                 waiter.schedule(self.interval, rest)
+
+    async def _renew_if_refused(self, client: DominoClient) -> None:
+        if self._renew is None or not self._refused:
+            return
+        self._refused = False
+        try:
+            client.use(await self._renew())
+        except Exception as error:  # wherever they come from, the waits go on
+            _log.warning("%s", not_renewed(error))
 
     async def _ask_for_list(self, client: DominoClient, asked: set[str]) -> set[str]:
         """Answer all waits from one list; returns the runs that it leaves open."""
@@ -192,6 +221,7 @@ class _Session:
                 waiter.saw(runs[waiter.run.id])
 
     def _meet(self, trouble: DominoError, run_ids: set[str]) -> None:
+        self._refused = self._refused or isinstance(trouble, AuthenticationError)
         if not self._in_trouble and isinstance(trouble, PASSING):
             self._in_trouble = True
             _log.warning("Domino could not be asked about %d runs, trying again: %s", len(run_ids), trouble)
@@ -229,6 +259,7 @@ class RunWatcher:
     :param project_id: of the project that the runs belong to.
     :param interval: longest time in seconds between two questions about one run; young runs are asked for more often.
     :param outage_budget: seconds of unbroken trouble in asking that each wait puts up with.
+    :param renew: fetches the credentials anew when Domino does not accept those of the client (any more).
     """
 
     def __init__(
@@ -238,8 +269,10 @@ class RunWatcher:
         *,
         interval: float = 10.0,
         outage_budget: float = DEFAULT_OUTAGE_BUDGET,
+        renew: Renew | None = None,
     ) -> None:
         self.interval = interval
+        self._renew = renew
         self.make_client = make_client
         self._project_id = project_id
         self._outage_budget = outage_budget
@@ -294,7 +327,7 @@ class RunWatcher:
             self._session = None
         self._waiters.add(waiter)
         if self._session is None:
-            self._session = _Session(self.make_client, self._project_id, self._waiters)
+            self._session = _Session(self.make_client, self._project_id, self._waiters, self._renew)
         self._session.interval = self.interval
         self._session.wake()
         return self._session
@@ -350,6 +383,7 @@ def watcher_for(
     *,
     interval: float = 10.0,
     outage_budget: float = DEFAULT_OUTAGE_BUDGET,
+    renew: Renew | None = None,
 ) -> RunWatcher:
     """The watcher that all waits on the running event loop share for one project.
 
@@ -358,12 +392,13 @@ def watcher_for(
     :param project_id: of the project that the runs belong to.
     :param interval: longest time in seconds between two questions; where callers differ, the shortest holds.
     :param outage_budget: seconds of unbroken trouble in asking that each wait puts up with.
+    :param renew: see :class:`RunWatcher`; that of the first caller is used.
     :raises RuntimeError: when no event loop is running.
     """
     watchers = _watchers.setdefault(asyncio.get_running_loop(), {})
     watcher = watchers.get((key, project_id))
     if watcher is None:
-        watcher = RunWatcher(make_client, project_id, interval=interval, outage_budget=outage_budget)
+        watcher = RunWatcher(make_client, project_id, interval=interval, outage_budget=outage_budget, renew=renew)
         watchers[key, project_id] = watcher
     elif watcher.is_idle:
         watcher.make_client, watcher.interval = make_client, interval

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import BaseHook
 
+from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import AuthenticationError, ConfigurationError, DominoError
 from airflow_domino.hooks.connection import ConnectionSettings
@@ -46,6 +47,13 @@ class DominoHook(BaseHook):
     def get_conn(self) -> DominoClient:
         """Return :attr:`client` (Airflow's name for it)."""
         return self.client
+
+    def renew(self) -> Credentials:
+        """Read the connection again, and return what signs the requests from now on.
+
+        :raises ConfigurationError: when a field is missing or malformed by now.
+        """
+        return ConnectionSettings.from_connection(self.get_connection(self.domino_conn_id)).credentials()
 
     def close(self) -> None:
         """Close the client, if one was made."""
@@ -98,7 +106,7 @@ class DominoHook(BaseHook):
         if settings.verify is False:
             variables["DOMINO_VERIFY_CERTIFICATE"] = "false"
         elif isinstance(settings.verify, str):
-            variables["REQUESTS_CA_BUNDLE"] = settings.verify
+            variables["DOMINO_CA_FILE"] = settings.verify
         name = project or settings.project
         if name:
             owner, _, short = name.partition("/")

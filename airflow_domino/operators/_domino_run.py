@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -12,6 +13,7 @@ from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowTaskTimeout, TaskDeferralError
 from airflow_domino.domino.errors import (
     ConfigurationError,
+    DominoError,
     DominoUnavailableError,
     RequestError,
     RunWaitTimeoutError,
@@ -19,7 +21,7 @@ from airflow_domino.domino.errors import (
 )
 from airflow_domino.domino.launch import launch_once
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
-from airflow_domino.domino.watch import wait_for_run
+from airflow_domino.domino.waiting import PASSING, wait_for_run
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
@@ -27,12 +29,15 @@ from airflow_domino.operators._commit import DAG_RUN, git_reference, input_commi
 from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_other_generations, find_earlier
 from airflow_domino.operators._killing import StopsItsRun
 from airflow_domino.operators._rules import (
+    RENEWABLE,
     ShowsRun,
+    cluster_properties,
     ends_without_worker,
     given,
     log_tail,
     refusing_wrong_requests,
     told_error,
+    volume_ids,
 )
 from airflow_domino.triggers.domino import DominoRunTrigger
 
@@ -123,6 +128,8 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         self.domino_conn_id = domino_conn_id
         self.deferrable = compat.default_deferrable() if deferrable is None else deferrable
         self.poll_interval = compat.default_poll_interval() if poll_interval is None else poll_interval
+        if self.poll_interval <= 0:
+            raise ValueError(f"poll_interval={self.poll_interval!r}: give a number of seconds above 0")
         self.log_run = log_run
         self.stop_on_kill = stop_on_kill
 
@@ -170,11 +177,13 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         """
         self._context = context
         try:
-            with refusing_wrong_requests():
+            # On a retry a run may be going on: an expired token is no reason to give it up.
+            with refusing_wrong_requests(passing=() if context["ti"].try_number <= 1 else RENEWABLE):
                 run = self._launch_or_take_up(context)
             self._stop_if_asked_meanwhile()
             if not run.status.is_completed:
-                run = self.hook.client.run(run.id)
+                with suppress(*PASSING):
+                    run = self.hook.client.run(run.id)
             if run.status.is_completed or not self.deferrable:
                 return self._finish(context, self._wait_here(run))
             self._stop_if_ended_by_a_user(context)
@@ -196,6 +205,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         if found.run is None:
             request, tier = self._request(context, client, project)
             mark = identity.mark(found.launch, pinned=pinned)
+            self._refuse_if_killed()
             run = launch_once(client, request, mark, since=identity.since, look_first=False).run
             handle = RunHandle.of(client, project, run, tier)
         else:
@@ -232,8 +242,8 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
             git_ref=git_ref,
             environment_id=environment.id if environment else None,
             environment_revision=given(self.environment_revision),
-            compute_cluster=self.compute_cluster,
-            external_volumes=tuple(self.external_volumes or ()),
+            compute_cluster=cluster_properties(self.compute_cluster),
+            external_volumes=volume_ids(self.external_volumes),
         )
         return request, tier
 
@@ -258,9 +268,10 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
             on_log=RunLog(self.log, handle.url).write if self.log_run else None,
             outage_budget=compat.default_outage_budget(),
             url=handle.url,
+            renew=self.hook.renew,
         ).run
 
-    def _defer(self, context: Context) -> NoReturn:
+    def _defer(self, context: Context, log_cursor: str = "0") -> NoReturn:
         handle = self._handle()
         trigger = DominoRunTrigger(
             domino_conn_id=self.domino_conn_id,
@@ -269,6 +280,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
             outage_budget=compat.default_outage_budget(),
             deadline=self._deadline(context),
             log_run=self.log_run,
+            log_cursor=log_cursor,
             ends_task=ends_without_worker(self) and not self.needs_worker_at_end(),
             push_result=bool(self.do_xcom_push),
             stop_on_kill=self.stop_on_kill,
@@ -310,17 +322,40 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         if outcome == "error":
             raise told_error(event)
         if outcome == "deadline":
-            stop_and_confirm(self.hook.client, handle)
             raise AirflowTaskTimeout(
                 f"The task took longer than its execution_timeout {self.execution_timeout}; "
-                f"its Domino run has been stopped. See {handle.url}"
+                f"{self._end_at_deadline(handle)}. See {handle.url}"
             )
         if outcome not in ("ended", "success"):
             raise AirflowException(f"Not an event of a Domino run: {event!r}")
-        ended = self.hook.client.run(handle.run_id)
+        ended = self._look(handle)
         if not ended.status.is_completed:
-            self._defer(context)
+            self._defer(context, str(event.get("log_cursor") or "0") if isinstance(event, Mapping) else "0")
         return self._finish(context, ended)
+
+    def _end_at_deadline(self, handle: RunHandle) -> str:
+        if not self.stop_on_kill:
+            return "its Domino run goes on, since stop_on_kill is off"
+        try:
+            stop_and_confirm(self.hook.client, handle)
+        except DominoError as error:
+            return f"its Domino run could not be seen to stop and may go on ({error})"
+        return "its Domino run has been stopped"
+
+    def _look(self, handle: RunHandle) -> Run:
+        """Look at the run after a deferral; when Domino cannot be asked, wait as patiently as elsewhere."""
+        try:
+            return self.hook.client.run(handle.run_id)
+        except PASSING:
+            budget = compat.default_outage_budget()
+            return wait_for_run(
+                self.hook.client,
+                handle.run_id,
+                interval=self.poll_interval,
+                outage_budget=budget,
+                url=handle.url,
+                renew=self.hook.renew,
+            ).run
 
     def _awaited(self, context: Context, event: Any, run: Mapping[str, Any] | None) -> RunHandle:
         told = run or (event.get("run") if isinstance(event, Mapping) else None)
@@ -341,8 +376,6 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralError:
-            record = LaunchRecord.load(context)
-            self.run_handle = record.handle if record is not None else None
             self._tell_what_becomes_of_the_run(context)
             raise
 
@@ -352,7 +385,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
             context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
             raise run_error(run, handle.url, log_tail(client, handle))
         self.log.info("%s", sentence(run, handle))
-        with refusing_wrong_requests():
+        with refusing_wrong_requests(passing=RENEWABLE):
             return self.deliver(context, client, run, run_result(run, handle))
 
     def _handle(self) -> RunHandle:

@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowTaskTimeout
 from airflow_domino.hooks.runs import stop_quietly
+from airflow_domino.operators._identity import LaunchRecord, TaskIdentity
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,7 +32,7 @@ class StopsItsRun(BaseOperator):
     stop_on_kill: bool = True
     run_handle: RunHandle | None = None
     _context: Context | None = None
-    _stop_because: str | None = None
+    _killed_because: str | None = None
 
     def on_kill(self) -> None:
         """Stop the run when a user or a deadline ended the task; leave it for the retry when the worker shuts down.
@@ -43,9 +44,16 @@ class StopsItsRun(BaseOperator):
         state = None if timed_out or task_instance is None else compat.task_state_of(task_instance)
         if not timed_out and state in SHUTDOWN_STATES and self._will_be_tried_again(task_instance):
             raise AirflowException("The worker is being shut down; the Domino run goes on for the next attempt")
-        if self.stop_on_kill:
-            self._stop_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
-            self._stop_if_asked_meanwhile()
+        self._killed_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
+        self._stop_if_asked_meanwhile()
+
+    def _refuse_if_killed(self) -> None:
+        """Launch nothing for a task that was killed while its launch was being prepared.
+
+        :raises AirflowException: saying so.
+        """
+        if self._killed_because is not None:
+            raise AirflowException(f"No Domino run is launched: {self._killed_because}")
 
     def _stop_if_ended_by_a_user(self, context: Context) -> None:
         """Notice what a user did while the run was being launched; once deferred, the trigger takes care of that.
@@ -55,9 +63,8 @@ class StopsItsRun(BaseOperator):
         state = compat.task_state_of(context["ti"])
         if state in SHUTDOWN_STATES:
             return
-        if self.stop_on_kill:
-            self._stop_because = f"the task is {state}"
-            self._stop_if_asked_meanwhile()
+        self._killed_because = f"the task is {state}"
+        self._stop_if_asked_meanwhile()
         raise AirflowException(f"The task is {state}: it does not wait for its Domino run")
 
     def _will_be_tried_again(self, task_instance: Any) -> bool:
@@ -65,14 +72,17 @@ class StopsItsRun(BaseOperator):
 
     def _stop_if_asked_meanwhile(self) -> None:
         """Stop the run if the task was killed; a kill during the launch is caught up with right after it."""
-        if self._stop_because is None or self.run_handle is None:
+        if self._killed_because is None or self.run_handle is None or not self.stop_on_kill:
             return
         with self.hook.settings.make_client() as client:  # the task's own may be in the middle of a request
-            stop_quietly(client, self.run_handle, self.log, self._stop_because)
+            stop_quietly(client, self.run_handle, self.log, self._killed_because)
 
     def _tell_what_becomes_of_the_run(self, context: Context) -> None:
-        if self.run_handle is None:
+        handle = self.run_handle
+        if handle is None and (record := LaunchRecord.load(context)) is not None:
+            handle = record.handle if record.generation == TaskIdentity.of(context).generation else None
+        if handle is None:
             return
         again = self._will_be_tried_again(context["ti"])
         then = "the next attempt takes it up" if again else "no attempt is left to take it up: stop it if it must not"
-        self.log.warning("The Domino run may go on, and %s. See %s", then, self.run_handle.url)
+        self.log.warning("The Domino run may go on, and %s. See %s", then, handle.url)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,23 +18,64 @@ if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
 
 LOG_TAIL_LINES = 20
+# A token may be renewed and a permission given while a run goes on.
+RENEWABLE = (errors.AuthenticationError, errors.PermissionDeniedError)
 
 
 @contextmanager
-def refusing_wrong_requests() -> Iterator[None]:
+def refusing_wrong_requests(passing: tuple[type[DominoError], ...] = ()) -> Iterator[None]:
     """Fail a task for good when trying again cannot help: the request or the settings are wrong.
 
+    :param passing: errors that a retry may cure here.
     :raises AirflowFailException: with the message of the error.
     """
     try:
         yield
     except (RequestError, ConfigurationError) as error:
+        if isinstance(error, passing):
+            raise
         raise AirflowFailException(str(error)) from None
 
 
 def given(value: Any) -> Any:
     """Return a templated argument, or None where a template rendered to nothing (a form field left empty)."""
     return None if isinstance(value, str) and value.strip() in ("", "None") else value
+
+
+def cluster_properties(value: Any) -> Mapping[str, Any] | None:
+    """Read Domino's `computeClusterProperties`, also as the JSON that a template rendered.
+
+    :raises ConfigurationError: when it is not a mapping.
+    """
+    found = given(value)
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            found = value
+    if found is None or isinstance(found, Mapping):
+        return found
+    raise ConfigurationError(
+        f"compute_cluster must be a mapping, not {value!r}; a template gives one as JSON (`| tojson`), "
+        "or in a DAG with render_template_as_native_obj=True"
+    )
+
+
+def volume_ids(value: Any) -> tuple[str, ...]:
+    """Read the ids of external volumes; text is the id of one, or the JSON of a list that a template rendered.
+
+    :raises ConfigurationError: when they are not ids.
+    """
+    found = given(value)
+    if isinstance(found, str):
+        try:
+            found = json.loads(found) if found.lstrip().startswith("[") else [found.strip()]
+        except ValueError:
+            found = value
+    is_list = isinstance(found, Sequence) and not isinstance(found, str)
+    if found is None or (is_list and all(isinstance(each, str) and each for each in found)):
+        return tuple(found or ())
+    raise ConfigurationError(f"external_volumes must be a list of ids of volumes, not {value!r}")
 
 
 def told_error(event: Mapping[str, Any]) -> DominoError:

@@ -10,7 +10,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowSensorTimeout, AirflowSkipException
-from airflow_domino.domino.errors import RunError, run_error
+from airflow_domino.domino.errors import DominoUnavailableError, RunError, run_error
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.runs import RunHandle, run_result, sentence
@@ -97,7 +97,7 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
         return seen.xcom_value
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look whether the run is over.
+        """Look whether the run is over; an outage of Domino is waited out until the sensor's own timeout.
 
         :raises RunError: when it ended badly.
         :raises AirflowSkipException: the same, where a failure is to skip the task.
@@ -118,6 +118,9 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
                     return PokeReturnValue(is_done=False)
                 handle = RunHandle.asked(hook.client, project, run)
                 return PokeReturnValue(is_done=True, xcom_value=self._judge(hook.client, run, handle))
+        except DominoUnavailableError as error:
+            self.log.warning("Domino is out of reach, asking again: %s", error)
+            return PokeReturnValue(is_done=False)
         finally:
             hook.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 from airflow.sdk import BaseHook
 
 from airflow_domino.compat import AirflowException, BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
+from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
 from airflow_domino.domino.models import LogLine, Run
 from airflow_domino.domino.watch import RunWatcher, Watched, watcher_for
@@ -27,11 +28,14 @@ Airflow 3.3's scheduler fails a task that is resumed while it still handles the 
 """
 
 
-def event_of(outcome: str, handle: RunHandle, *, message: str = "", error: str = "") -> dict[str, Any]:
+def event_of(
+    outcome: str, handle: RunHandle, *, message: str = "", error: str = "", log_cursor: str = "0"
+) -> dict[str, Any]:
     """Build the event that hands a task back to a worker.
 
     :param outcome: "ended", "deadline" or "error".
     :param error: name of the exception's class, for outcome "error".
+    :param log_cursor: how far the run's log has been copied.
     """
     return {
         "run_id": handle.run_id,
@@ -39,6 +43,7 @@ def event_of(outcome: str, handle: RunHandle, *, message: str = "", error: str =
         "message": message,
         "error": error,
         "run": handle.to_dict(),
+        "log_cursor": log_cursor,
     }
 
 
@@ -59,7 +64,14 @@ def shared_watcher(
     """Return the watcher that all triggers of this process share for a run's project."""
     key = (settings.fingerprint, handle.project_id, poll_interval)
     make_client = partial(settings.client_for, handle.project)
-    return watcher_for(key, make_client, handle.project_id, interval=poll_interval, outage_budget=outage_budget)
+    renew = partial(_current_credentials, settings.conn_id)
+    return watcher_for(
+        key, make_client, handle.project_id, interval=poll_interval, outage_budget=outage_budget, renew=renew
+    )
+
+
+async def _current_credentials(conn_id: str) -> Credentials:
+    return ConnectionSettings.from_connection(await BaseHook.aget_connection(conn_id)).credentials()
 
 
 def log_writer(logger: Logger, url: str) -> Callable[[LogLine], None]:
@@ -173,7 +185,7 @@ class DominoRunTrigger(BaseTrigger):
             return trigger_event(event_of("error", handle, message=str(error), error=type(error).__name__))
         if watched.run.status.succeeded and self.ends_task:
             return self.success(watched.run)
-        return trigger_event(event_of("ended", handle))
+        return trigger_event(event_of("ended", handle, log_cursor=watched.log_cursor))
 
     async def _wait(self, settings: ConnectionSettings) -> Watched:
         handle = self.run_handle

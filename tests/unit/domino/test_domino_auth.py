@@ -130,7 +130,8 @@ def test_certificates_go_unchecked_only_when_the_variable_says_so(monkeypatch: p
     DominoClient.from_environment({**environ, "DOMINO_VERIFY_CERTIFICATE": "False"})
     DominoClient.from_environment({**environ, "DOMINO_VERIFY_CERTIFICATE": "false"}, verify="/ca.pem")
 
-    assert seen == [None, False, "/ca.pem"]
+    DominoClient.from_environment({**environ, "DOMINO_CA_FILE": "/domino-ca.pem"})
+    assert seen == [None, False, "/ca.pem", "/domino-ca.pem"]
 
 
 @pytest.mark.parametrize("environ", [{}, {"DOMINO_API_HOST": "https://d"}])

@@ -129,6 +129,12 @@ def test_a_bearer_token_reaches_a_child_process_in_a_private_file(connect, tmp_p
         assert client.host == "https://domino.example.com"
 
 
+def test_a_child_process_trusts_a_private_ca_for_domino_alone(connect):
+    variables = connect(extra={"ca_file": "/etc/domino-ca.pem"}).environment()
+    assert variables["DOMINO_CA_FILE"] == "/etc/domino-ca.pem"
+    assert "REQUESTS_CA_BUNDLE" not in variables
+
+
 def test_a_bearer_token_without_a_folder_for_it_is_refused(connect):
     with pytest.raises(ConfigurationError, match="token_folder"):
         connect(extra={"credential": "bearer"}).environment()

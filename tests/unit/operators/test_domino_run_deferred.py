@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from datetime import timedelta
 
 import pytest
@@ -152,6 +154,53 @@ def test_a_passed_deadline_fails_the_task_after_the_stop_is_confirmed(make, defe
     with pytest.raises(AirflowTaskTimeout, match="has been stopped"):
         resume(make, deferral, task_context, {"run_id": run_id, "outcome": "deadline"})
     assert fake_domino.stops == [run_id]
+
+
+def test_a_passed_deadline_leaves_the_run_alone_where_kills_do(make, defer, fake_domino, task_context):
+    deferral = defer(stop_on_kill=False)
+    event = {"run_id": fake_domino.last["id"], "outcome": "deadline"}
+    with pytest.raises(AirflowTaskTimeout, match="its Domino run goes on"):
+        resume(make, deferral, task_context, event, stop_on_kill=False)
+    assert fake_domino.stops == []
+
+
+def test_a_stop_at_the_deadline_that_is_not_confirmed_is_a_timeout_all_the_same(
+    make, defer, fake_domino, task_context, monkeypatch
+):
+    deferral = defer()
+
+    def refuse(client, handle):
+        raise DominoUnavailableError("down for maintenance")
+
+    monkeypatch.setattr("airflow_domino.operators._domino_run.stop_and_confirm", refuse)
+    with pytest.raises(AirflowTaskTimeout, match=re.escape("may go on (down for maintenance")):
+        resume(make, deferral, task_context, {"run_id": fake_domino.last["id"], "outcome": "deadline"})
+
+
+def test_a_failed_look_right_after_the_launch_does_not_fail_the_task(defer, fake_domino, make, monkeypatch):
+    monkeypatch.setattr("airflow_domino.domino.transport.RetryPolicy.wait", lambda *_: 0.0)
+    operator = make()
+    monkeypatch.setattr(operator, "_stop_if_asked_meanwhile", lambda: setattr(fake_domino, "broken", True))
+    assert defer(operator).kwargs["run"]["run_id"] == fake_domino.last["id"]
+
+
+def test_an_outage_at_the_end_of_a_deferral_is_waited_out(make, defer, fake_domino, task_context, monkeypatch):
+    monkeypatch.setattr("airflow_domino.domino.transport.RetryPolicy.wait", lambda *_: 0.0)
+    deferral = defer()
+    run_id = fake_domino.last["id"]
+    fake_domino.end(run_id, "Succeeded")
+    fake_domino.broken = True
+    threading.Timer(0.5, lambda: setattr(fake_domino, "broken", False)).start()
+    result = resume(make, deferral, task_context, {"run_id": run_id, "outcome": "ended"})
+    assert result["status"] == "Succeeded"
+
+
+def test_log_lines_that_were_copied_are_not_copied_again_after_another_deferral(make, defer, fake_domino, task_context):
+    deferral = defer()
+    event = {"run_id": fake_domino.last["id"], "outcome": "ended", "log_cursor": "2"}
+    with pytest.raises(TaskDeferred) as again:
+        resume(make, deferral, task_context, event)
+    assert again.value.trigger.log_cursor == "2"
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowTaskTimeout
-from airflow_domino.domino.errors import LaunchOutcomeUnknownError, RunFailedError
+from airflow_domino.domino.errors import AuthenticationError, LaunchOutcomeUnknownError, RunFailedError
 from airflow_domino.domino.launch import RunMark
+from airflow_domino.hooks.runs import stop_and_confirm
 from airflow_domino.operators._identity import LaunchRecord
 from airflow_domino.operators.domino import DominoRunOperator
 
@@ -287,10 +289,44 @@ def test_a_kill_before_the_launch_has_answered_stops_the_run_right_after_it(
     assert fake_domino.stops == [fake_domino.last["id"]]
 
 
+def test_a_kill_before_the_launch_prevents_it(make, fake_domino, task_context, monkeypatch):
+    monkeypatch.setattr(compat, "task_state_of", lambda task_instance: "failed")
+    operator = make(stop_on_kill=False)
+    monkeypatch.setattr(operator, "stage_inputs", lambda client, project: operator.on_kill())
+    with pytest.raises(AirflowException, match="No Domino run is launched: the task is failed"):
+        operator.execute(task_context())
+    assert fake_domino.starts == []
+
+
+def test_an_expired_token_on_a_retry_is_no_reason_to_give_the_run_up(
+    make, fake_domino, task_context, state_store, die_after, domino_connection, capsys
+):
+    first_attempt_dies(make, fake_domino, task_context, state_store, die_after)
+    domino_connection(password="expired")
+    with pytest.raises(AuthenticationError):
+        make().execute(task_context(state_store, try_number=2))
+    assert "The Domino run may go on, and the next attempt takes it up" in capsys.readouterr().out
+    domino_connection()
+    fake_domino.end(fake_domino.last["id"], "Succeeded")
+    assert make().execute(task_context(state_store, try_number=3))["number"] == 1
+
+
+def test_a_token_that_is_renewed_in_the_connection_is_seen_by_a_task_that_waits(
+    make, fake_domino, task_context, domino_connection
+):
+    def expire(domino, run_id):
+        domino.token = "renewed-token-1"
+        domino_connection(password="renewed-token-1")
+        domino.end(run_id, "Succeeded")
+
+    fake_domino.on_start = expire
+    assert make().execute(task_context())["status"] == "Succeeded"
+
+
 def test_a_stop_that_domino_does_not_hear_is_told_and_does_not_hide_the_kill(waiting, fake_domino, capsys, monkeypatch):
     operator = waiting("failed")
     fake_domino.broken = True
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("airflow_domino.hooks.runs.stop_and_confirm", partial(stop_and_confirm, patience=0.0))
     operator.on_kill()
     assert "may still be going" in capsys.readouterr().out
 

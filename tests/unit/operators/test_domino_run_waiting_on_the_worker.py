@@ -94,6 +94,11 @@ def test_each_bad_end_is_an_exception_of_its_own(make, fake_domino, task_context
         ({"outputs": ["../../etc/passwd"], "output_dir": "/tmp"}, ["../../etc/passwd"]),
         ({"outputs": ["model.zip"]}, ["model.zip", "output_dir"]),
         ({"inputs": {"a.csv": "/nowhere/a.csv"}}, ["a.csv", "/nowhere/a.csv"]),
+        ({"compute_cluster": "Spark"}, ["compute_cluster", "Spark", "tojson"]),
+        ({"compute_cluster": "[1]"}, ["compute_cluster", "[1]"]),
+        ({"external_volumes": "['vol-1']"}, ["external_volumes", "vol-1"]),
+        ({"external_volumes": [1]}, ["external_volumes", "[1]"]),
+        ({"external_volumes": {"id": "vol-1"}}, ["external_volumes", "vol-1"]),
         ({"inputs": {"a.csv": "/nowhere/a.csv"}, "commit_id": "a" * 40}, ["inputs", "commit_id"]),
     ],
 )
@@ -124,6 +129,29 @@ def test_empty_form_fields_mean_the_defaults(make, fake_domino, task_context):
     make(tier="", commit_id="None", project="", environment="").execute(task_context())
     assert fake_domino.starts[0]["overrideHardwareTierId"] == "small-k8s"
     assert "commitId" not in fake_domino.starts[0]
+
+
+@pytest.mark.parametrize("text", ["", "None"])
+def test_an_empty_cluster_and_no_volumes_mean_none(make, fake_domino, task_context, text):
+    make(compute_cluster=text, external_volumes=text).execute(task_context())
+    assert not {"computeClusterProperties", "externalVolumeMountIds", "externalVolumeMounts"} & set(
+        fake_domino.starts[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("volumes", "ids"), [("vol-1", ["vol-1"]), ('["vol-1", "vol-2"]', ["vol-1", "vol-2"]), (("vol-1",), ["vol-1"])]
+)
+def test_volumes_may_be_given_as_text(make, fake_domino, task_context, volumes, ids):
+    make(external_volumes=volumes, compute_cluster='{"clusterType": "Ray"}').execute(task_context())
+    assert ids in fake_domino.starts[0].values()
+    assert {"clusterType": "Ray"} in fake_domino.starts[0].values()
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_poll_interval_that_is_none_is_refused_where_the_dag_is_written(seconds):
+    with pytest.raises(ValueError, match="poll_interval"):
+        DominoRunOperator(task_id="forest", command="main.py", poll_interval=seconds)
 
 
 def test_a_commit_id_is_the_commit_that_the_run_begins_with(make, fake_domino, task_context):

@@ -93,6 +93,20 @@ def test_a_run_that_goes_on_is_waited_for(sensor, launch, task_context, fake_dom
     assert waiting.poke(task_context()).is_done
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_an_outage_is_waited_out(sensor, launch, task_context, fake_domino, monkeypatch, deferrable):
+    monkeypatch.setattr("airflow_domino.domino.transport.RetryPolicy.wait", lambda *_: 0.0)
+    waiting = sensor(run_id=launch(status="Succeeded"), deferrable=deferrable, mode="poke")
+    fake_domino.broken = True
+    if deferrable:
+        with pytest.raises(TaskDeferred):
+            waiting.execute(task_context())
+        return
+    assert not waiting.poke(task_context()).is_done
+    fake_domino.broken = False
+    assert waiting.execute(task_context())["status"] == "Succeeded"
+
+
 def test_the_newest_run_that_fits_is_meant(sensor, launch, task_context):
     launch("etl.py --day 1", status="Failed")
     wanted = launch("etl.py --day 2", title="Nightly load", status="Succeeded")

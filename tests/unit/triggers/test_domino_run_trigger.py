@@ -82,6 +82,19 @@ def test_everything_else_is_handed_back_to_a_worker(trigger, fake_domino, status
     (event,) = in_triggerer(waiting, then=lambda: fake_domino.end(fake_domino.last["id"], status))
     assert not isinstance(event, TaskSuccessEvent)
     assert (event.payload["outcome"], event.payload["run_id"]) == ("ended", fake_domino.last["id"])
+    assert event.payload["log_cursor"] == "2"
+
+
+def test_a_token_that_is_renewed_in_the_connection_is_seen_by_a_task_that_waits(
+    trigger, fake_domino, domino_connection
+):
+    def renew():
+        fake_domino.token = "renewed-token-1"
+        domino_connection(password="renewed-token-1")
+        fake_domino.end(fake_domino.last["id"], "Succeeded")
+
+    (event,) = in_triggerer(trigger(ends_task=True), then=renew)
+    assert isinstance(event, TaskSuccessEvent)
 
 
 def test_the_runs_log_lines_appear_while_the_task_is_deferred(trigger, fake_domino, capsys):
