@@ -79,8 +79,7 @@ class DominoClient:
         """Make a client from Domino's own variables, as they are set inside a Domino run.
 
         `DOMINO_API_HOST`, `DOMINO_USER_HOST` (for links), `DOMINO_VERIFY_CERTIFICATE`, our own `DOMINO_CA_FILE` (path
-        of the certificates to trust), and credentials by
-        :func:`airflow_domino.domino.auth.from_environment`.
+        of the certificates to trust), and credentials by :func:`airflow_domino.domino.auth.from_environment`.
 
         :param environ: the variables.
         :param overrides: arguments of the constructor; those given go before the variables, None counts as not given.

@@ -27,6 +27,9 @@ DEFAULT_OUTAGE_BUDGET = 3600.0
 QUICKEST = 1.0
 SHARE_OF_AGE = 0.2
 TIMES_NOT_FOUND = 4
+SMALLEST_PAGE, LARGEST_PAGE = 100, 1000
+# A further page of the list is read where it can save this many questions: the project may hold others' runs as well.
+SINGLES_PER_PAGE = 4
 
 # A token may be renewed and a permission given while the run goes on, so these are waited out like an outage.
 PASSING = (DominoUnavailableError, AuthenticationError, PermissionDeniedError, ConfigurationError)
@@ -111,6 +114,19 @@ def _renew(client: DominoClient, renew: Callable[[], Credentials]) -> None:
 def not_renewed(error: Exception) -> str:
     """Return what is to be logged when credentials could not be fetched anew."""
     return f"Domino does not accept the credentials, and others cannot be had at the moment: {error}"
+
+
+def active_runs(client: DominoClient, project_id: str, wanted: set[str]) -> dict[str, Run]:
+    """Return the wanted ones among the active runs, reading no further than it saves questions about single runs."""
+    page_size = min(LARGEST_PAGE, max(SMALLEST_PAGE, len(wanted)))
+    limit = page_size * max(1, len(wanted) // SINGLES_PER_PAGE)
+    found: dict[str, Run] = {}
+    for run in client.runs(project_id, status="active", page_size=page_size, limit=limit):
+        if run.id in wanted:
+            found[run.id] = run
+            if len(found) == len(wanted):
+                break
+    return found
 
 
 def wait_for_run(

@@ -23,6 +23,7 @@ from airflow_domino.domino.waiting import (
     PASSING,
     Patience,
     Watched,
+    active_runs,
     delay,
     not_renewed,
     unseen,
@@ -39,9 +40,6 @@ MOST_THREADS = 4
 MOST_LOG_THREADS = MOST_THREADS - 1
 # Up to this many runs are asked for singly; for more, one list of the active runs is cheaper.
 FEW_RUNS = 2
-SMALLEST_PAGE, LARGEST_PAGE = 100, 1000
-# A further page of the list is read where it can save this many questions: the project may hold others' runs as well.
-SINGLES_PER_PAGE = 4
 # Waits that are due within this share of their delay are answered together with those that are due now.
 SLACK = 0.25
 # Asking takes up no more than one part in this many of the time, however many runs are young.
@@ -192,7 +190,7 @@ class _Session:
         """Answer all waits from one list; returns the runs that it leaves open."""
         wanted = {waiter.run.id for waiter in self._waiters if not waiter.ended.done()}
         try:
-            active = await self.call(lambda: _active_runs(client, self._project_id, wanted))
+            active = await self.call(lambda: active_runs(client, self._project_id, wanted))
         except PASSING as error:
             self._meet(error, asked)
             return set()
@@ -233,19 +231,6 @@ class _Session:
 def _close(client: Future[DominoClient]) -> None:
     if not client.cancelled() and client.exception() is None:
         client.result().close()
-
-
-def _active_runs(client: DominoClient, project_id: str, wanted: set[str]) -> dict[str, Run]:
-    """The wanted ones among the active runs, reading no further than it saves questions about single runs."""
-    page_size = min(LARGEST_PAGE, max(SMALLEST_PAGE, len(wanted)))
-    limit = page_size * max(1, len(wanted) // SINGLES_PER_PAGE)
-    found: dict[str, Run] = {}
-    for run in client.runs(project_id, status="active", page_size=page_size, limit=limit):
-        if run.id in wanted:
-            found[run.id] = run
-            if len(found) == len(wanted):
-                break
-    return found
 
 
 class RunWatcher:
