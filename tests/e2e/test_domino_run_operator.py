@@ -67,6 +67,36 @@ def test_a_sensor_tells_of_the_run_that_it_waited_for(airflow, dag_runs, ended):
     assert seen["tier"] == "Large"
 
 
+@pytest.mark.parametrize("task_id", ["by_title_deferred", "by_title_poking"])
+def test_a_sensor_finds_the_run_of_this_dag_run_by_its_title(airflow, dag_runs, ended, task_id):
+    state, log = ended("e2e_domino_success", task_id)
+    assert state == "success", log
+    run_id = dag_runs["e2e_domino_success"]
+    titled = airflow.api.xcom("e2e_domino_success", run_id, "titled", key="run_id")
+    assert airflow.api.xcom("e2e_domino_success", run_id, task_id)["run_id"] == titled
+
+
+def test_a_sensor_can_skip_where_the_run_failed(dag_runs, ended):
+    state, log = ended("e2e_domino_failure", "skips")
+    assert state == "skipped", log
+
+
+def test_tasks_of_one_dag_run_can_share_a_commit(airflow, dag_runs, ended):
+    commits = set()
+    for task_id in ("pinned_1", "pinned_2"):
+        state, log = ended("e2e_domino_success", task_id)
+        assert state == "success", log
+        commits.add(airflow.api.xcom("e2e_domino_success", dag_runs["e2e_domino_success"], task_id)["input_commit"])
+    assert len(commits) == 1
+
+
+def test_an_input_is_among_the_files_that_the_run_begins_with(airflow, local_domino, dag_runs, ended):
+    state, log = ended("e2e_domino_success", "with_inputs")
+    assert state == "success", log
+    result = airflow.api.xcom("e2e_domino_success", dag_runs["e2e_domino_success"], "with_inputs")
+    assert local_domino.content(result["input_commit"], "staged/hello.txt") == b"hello\nworld\n"
+
+
 def test_mapped_tasks_have_a_run_a_tier_and_a_link_each(airflow, dag_runs, ended):
     run_id = dag_runs["e2e_domino_success"]
     tiers, links = [], set()
@@ -128,6 +158,18 @@ def test_execution_timeout_counts_while_the_task_is_deferred_and_stops_the_run(a
     assert local_domino.wait(run)["statuses"]["executionStatus"] == "Stopped"
 
 
+def test_a_line_of_the_run_is_in_the_tasks_log_while_it_still_runs(airflow, local_domino, dag_runs):
+    where = ("e2e_domino_long", dag_runs["e2e_domino_long"], "deferred")
+    airflow.api.wait_for_task(*where, ["deferred"], timeout=180)
+    run = wait_for_xcom(airflow, *where, "run_id")
+    local_domino.wait_for_status(run, "Running")
+    deadline = time.monotonic() + 60
+    while "sleeping" not in airflow.api.task_log(*where).splitlines():
+        assert time.monotonic() < deadline, airflow.api.task_log(*where)
+        time.sleep(0.5)
+    assert local_domino.job(run)["statuses"]["isCompleted"] is False
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_marking_a_waiting_task_failed_stops_its_run(airflow, local_domino, dag_runs, mode):
     dag_id, run_id = "e2e_domino_long", dag_runs["e2e_domino_long"]
@@ -175,6 +217,13 @@ def test_the_connection_can_be_tested_from_airflows_form(airflow, local_domino):
     wrong = airflow.api.call("POST", "/connections/test", body=connection | {"password": "wrong-token"})
     assert wrong["status"] is False
     assert "wrong-token" not in wrong["message"]
+
+
+def test_the_token_is_in_no_file_that_airflow_has_written(airflow, local_domino):
+    files = [path for path in airflow.home.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert {"airflow.db"} <= {path.name for path in files}  # XComs, rendered fields, what triggers were given
+    assert any(path.name.startswith("attempt=") for path in files)
+    assert [path for path in files if local_domino.token.encode() in path.read_bytes()] == []
 
 
 def wait_for_xcom(airflow, dag_id, run_id, task_id, key, other_than=None):

@@ -33,6 +33,22 @@ def e2e_domino_success() -> None:
         task_id="with_output", command="hello.py", tier="Large", outputs=["hello.txt"], output_dir=f"{DATA}/e2e"
     )
     DominoRunSensor(task_id="sensor", run_id=launched.output["run_id"])
+    DominoRunOperator(task_id="titled", command="hello.py", title="Told apart by its title")
+    for name, deferrable in {"by_title_deferred": True, "by_title_poking": False}.items():
+        DominoRunSensor(
+            task_id=name,
+            title="^Told apart by its title",
+            since="{{ dag_run.start_date }}",
+            mode="poke",
+            poke_interval=1,
+            deferrable=deferrable,
+        )
+    for number in (1, 2):
+        DominoRunOperator(task_id=f"pinned_{number}", command=f"write.py {number}=x", commit_id="dag_run")
+    staged = DominoRunOperator(
+        task_id="with_inputs", command="hello.py", inputs={"staged/hello.txt": f"{DATA}/e2e/hello.txt"}
+    )
+    launched >> staged
     DominoRunOperator.partial(task_id="mapped", command="hello.py").expand(tier=["Small", "Medium", "Large"])
 
     @task.domino(tier="Small")
@@ -44,8 +60,15 @@ def e2e_domino_success() -> None:
 
 @dag(**OPTIONS)
 def e2e_domino_failure() -> None:
-    for mode, deferrable in MODES.items():
+    failed = [
         DominoRunOperator(task_id=mode, command="fail.py", tier="Small", deferrable=deferrable)
+        for mode, deferrable in MODES.items()
+    ]
+    run_id = "{{ ti.xcom_pull(task_ids='deferred', key='run_id') }}"
+    skips = DominoRunSensor(
+        task_id="skips", run_id=run_id, on_failure="skip", trigger_rule="all_done", deferrable=False
+    )
+    failed >> skips
     DominoRunOperator(task_id="unknown_tier", command="hello.py", tier="Enormous", retries=3)
     DominoRunOperator(
         task_id="too_long", command="sleep.py 600", tier="Medium", execution_timeout=timedelta(seconds=10)
