@@ -11,10 +11,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Coroutine, Mapping
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
+
+if TYPE_CHECKING:
+    from airflow_domino.hooks.connection import ConnectionSettings
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +72,10 @@ async def _stop(conn_id: str, run: Mapping[str, Any], why: str) -> None:
     from airflow_domino.hooks.runs import RunHandle
     from airflow_domino.hooks.stopping import stop_run
 
+    def read_settings() -> ConnectionSettings:
+        return DominoHook(conn_id).settings
+
     try:
-        settings = await asyncio.to_thread(lambda: DominoHook(conn_id).settings)
-        await stop_run(settings, RunHandle.from_dict(run), log, why)
+        await stop_run(partial(asyncio.to_thread, read_settings), RunHandle.from_dict(run), log, why)
     except Exception:
         log.exception("Domino run %s may still be going", run.get("run_id"))

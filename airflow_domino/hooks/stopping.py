@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
+from airflow_domino.compat import AirflowException
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError
 from airflow_domino.domino.watch import watcher_for
 from airflow_domino.hooks.connection import ConnectionSettings
@@ -24,16 +26,22 @@ def _pool() -> ThreadPoolExecutor:
 
 
 async def stop_run(
-    settings: ConnectionSettings, handle: RunHandle, logger: Logger, why: str, patience: float = STOP_PATIENCE_SECONDS
+    read_settings: Callable[[], Awaitable[ConnectionSettings]],
+    handle: RunHandle,
+    logger: Logger,
+    why: str,
+    patience: float = STOP_PATIENCE_SECONDS,
 ) -> bool:
     """Stop a run, and tell in the log how that went instead of raising.
 
+    :param read_settings: reads the connection.
     :param why: reason for the log.
     :param patience: seconds that an outage may last before the request is given up, and that the run may take to end.
     :returns: whether the run is over.
     """
     logger.info("Stopping Domino run %s: %s", handle.run_id, why)
     try:
+        settings = await read_settings()
         await _request(settings, handle, patience)
         # All runs that are being stopped are asked for together.
         watcher = watcher_for(
@@ -41,7 +49,7 @@ async def stop_run(
         )
         deadline = datetime.now(UTC) + timedelta(seconds=patience)
         run = (await watcher.wait(handle.run_id, deadline=deadline, url=handle.url)).run
-    except DominoError as error:
+    except (DominoError, AirflowException) as error:
         logger.warning("Domino run %s may still be going: %s", handle.run_id, error)
         return False
     logger.info("Domino run %s is over: %s", run.number, run.status)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_domino.compat import AirflowException, kill_is_only_for_users, task_state_seen_by_trigger
-from airflow_domino.domino.errors import DominoError
+from airflow_domino.compat import kill_is_only_for_users, task_state_seen_by_trigger
 from airflow_domino.hooks.stopping import stop_run
 
 if TYPE_CHECKING:
@@ -65,10 +64,7 @@ async def _stop_if_killed(trigger: DominoRunTrigger) -> None:
             trigger.log.info("Domino run %s goes on: its task is still deferred", trigger.run_handle.run_id)
             return
         why = f"its task is now {state or 'without a state'}"
-    try:
-        await stop_run(await trigger.settings(), trigger.run_handle, trigger.log, why)
-    except (DominoError, AirflowException) as error:
-        trigger.log.warning("Domino run %s may still be going: %s", trigger.run_handle.run_id, error)
+    await stop_run(trigger.settings, trigger.run_handle, trigger.log, why)
 
 
 async def _state_of_task(trigger: DominoRunTrigger) -> str | None:

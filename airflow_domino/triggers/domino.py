@@ -179,7 +179,7 @@ class DominoRunTrigger(BaseTrigger):
             watched = await self._wait(await self.settings())
         except RunWaitTimeoutError:
             if self.stop_on_kill:
-                await stop_run(await self.settings(), handle, self.log, "its task has reached its execution_timeout")
+                await stop_run(self.settings, handle, self.log, "its task has reached its execution_timeout")
             return trigger_event(event_of("deadline", handle))
         except (DominoError, AirflowException) as error:
             return trigger_event(event_of("error", handle, message=str(error), error=type(error).__name__))

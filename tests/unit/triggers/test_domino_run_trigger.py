@@ -162,6 +162,15 @@ def test_a_passed_deadline_stops_the_run(trigger, fake_domino):
     assert fake_domino.stops == [fake_domino.last["id"]]
 
 
+def test_a_connection_that_is_broken_by_the_deadline_still_lets_the_task_time_out(
+    trigger, fake_domino, domino_connection
+):
+    deadline = (datetime.now(UTC) + timedelta(seconds=0.8)).isoformat()
+    broken = {"extra": {"credential": "magic"}}
+    (event,) = in_triggerer(trigger(deadline=deadline), then=lambda: domino_connection(**broken))
+    assert event.payload["outcome"] == "deadline"
+
+
 def test_a_passed_deadline_leaves_the_run_alone_where_kills_do(trigger, fake_domino):
     deadline = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
     (event,) = in_triggerer(trigger(deadline=deadline, stop_on_kill=False))
