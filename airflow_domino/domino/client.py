@@ -12,7 +12,7 @@ from urllib.parse import quote
 from airflow_domino.domino import auth, files, logs, resolve
 from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, PermissionDeniedError, RequestError
-from airflow_domino.domino.lenient import many, one
+from airflow_domino.domino.lenient import has_id, many, one
 from airflow_domino.domino.models import (
     Commit,
     Environment,
@@ -130,7 +130,7 @@ class DominoClient:
         try:
             found = self._transport.get(
                 "/v4/gateway/projects/findProjectByOwnerAndName",
-                lambda data: Project.from_api(data) if isinstance(data, Mapping) and _has_id(data) else None,
+                lambda data: Project.from_api(data) if isinstance(data, Mapping) and has_id(data) else None,
                 params={"ownerName": owner, "projectName": name},
                 subject=f"project {owner}/{name}",
             )
@@ -388,12 +388,8 @@ def _v1(project: Project) -> str:
     return f"/v1/projects/{_url_name(project)}"
 
 
-def _has_id(data: Mapping[str, Any]) -> bool:
-    return any(data.get(name) for name in ("id", "project", "job"))
-
-
 def _read_run_if_any(data: Any) -> Run | None:
-    return Run.from_api(data) if isinstance(data, Mapping) and _has_id(data) else None
+    return Run.from_api(data) if isinstance(data, Mapping) and has_id(data) else None
 
 
 def _read_runs(data: Any) -> tuple[list[Run], int | None]:

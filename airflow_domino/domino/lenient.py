@@ -113,3 +113,8 @@ def many(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
         return [read(entry) for entry in entries]
 
     return read_list
+
+
+def has_id(data: Mapping[str, Any]) -> bool:
+    """Say whether an answer describes something: a project or a run, possibly wrapped."""
+    return any(data.get(name) for name in ("id", "project", "job"))
