@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -96,6 +97,20 @@ class AirflowApi:
     def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Read a DAG run."""
         return dict(self.call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"))
+
+    def end_dag_runs(self, dag_id: str, queued_before: datetime) -> list[str]:
+        """Fail the DAG runs that were queued before a moment and are not over.
+
+        What a killed Airflow was running is held to be alive for five minutes, and keeps new runs waiting so long.
+
+        :return: their run ids
+        """
+        query = {"state": ["queued", "running"], "limit": 100}
+        runs = self.call("GET", f"/dags/{dag_id}/dagRuns", query=query)["dag_runs"]
+        left = [run["dag_run_id"] for run in runs if datetime.fromisoformat(run["queued_at"]) < queued_before]
+        for run_id in left:
+            self.call("PATCH", f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}", body={"state": "failed"})
+        return left
 
     def wait_for_dag_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
         """Wait for the end of a DAG run.

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from urllib.parse import quote
@@ -69,7 +70,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     """
     with _interruptible_once(), StateFolder(options.state) as state:
         write(console, f"Starting a local Domino and Airflow; all state is in {state.path}")
-        began = time.monotonic()
+        began, began_at = time.monotonic(), datetime.now(UTC)
         with _local_domino(options, state, console) as domino, _airflow(options, state, console) as airflow:
             domino.wait_until_ready()
             write(console, f"Airflow:      {airflow.url}")
@@ -77,6 +78,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             write(console, f"Both were ready in {time.monotonic() - began:.0f} s.")
             _connect(airflow.api, domino.url, state.token())
             try:
+                _end_what_a_killed_demo_left(airflow.api, began_at, console)
                 succeeded = _run_dags(options, airflow, domino, state, console)
                 if not options.once:
                     _stay(airflow, domino, state, console)
@@ -121,11 +123,17 @@ def _connect(airflow: AirflowApi, host: str, token: str) -> None:
         airflow.call("POST", "/connections", body=connection)
 
 
+def _end_what_a_killed_demo_left(airflow: AirflowApi, began_at: datetime, console: Console) -> None:
+    airflow.wait_for_dags(DAGS)
+    for dag_id in DAGS:
+        for run_id in airflow.end_dag_runs(dag_id, queued_before=began_at):
+            write(console, f"An earlier demo was ended in the middle of {dag_id}; its DAG run {run_id} is failed now.")
+
+
 def _run_dags(
     options: DemoOptions, stack: AirflowStack, domino: LocalDomino, state: StateFolder, console: Console
 ) -> bool:
     airflow = stack.api
-    airflow.wait_for_dags(DAGS)
     runs = {dag_id: airflow.trigger(dag_id) for dag_id in DAGS}
     write(console, f"Triggered {' and '.join(runs)}.\n")
     with DominoClient(domino.url, BearerToken(state.token())) as client:

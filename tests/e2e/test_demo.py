@@ -171,6 +171,24 @@ def test_a_second_demo_takes_free_ports_trains_nothing_and_stays_up_until_it_is_
     assert (results / "score_report.json").exists()
 
 
+def test_a_demo_after_a_killed_one_ends_what_that_left_and_does_not_wait_for_it(
+    state: Path, first: subprocess.CompletedProcess[str]
+) -> None:
+    ports = ["--airflow-port", "0", "--domino-port", "0"]
+    with started(demo(state, *ports), state) as running:
+        wait_for_line(running, "Triggered")
+        wait_for_line(running, " running")
+        running.kill()
+        running.wait()
+    assert left_behind(state)
+
+    ended = run_once(state, state.parent / "after", *ports, "--timeout", "200")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "An earlier demo was ended in the middle of" in ended.stdout
+    assert left_behind(state) == []
+
+
 def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
     state: Path, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
