@@ -22,7 +22,7 @@ from airflow_domino.domino.errors import (
     UnsafePathError,
     run_error,
 )
-from airflow_domino.domino.launch import Launch, RunMark, find_run, launch_once, mark_title
+from airflow_domino.domino.launch import Launch, MarkedRuns, RunMark, find_run, launch_once, mark_title, scan_marked
 from airflow_domino.domino.models import (
     Commit,
     Environment,
@@ -61,6 +61,7 @@ __all__ = [
     "LaunchOutcomeUnknownError",
     "LogLine",
     "LogPage",
+    "MarkedRuns",
     "NotFoundError",
     "PermissionDeniedError",
     "Project",
@@ -91,6 +92,7 @@ __all__ = [
     "mark_title",
     "run_error",
     "safe_join",
+    "scan_marked",
     "wait_for_run",
     "watcher_for",
 ]

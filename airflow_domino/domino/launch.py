@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -22,10 +22,11 @@ from airflow_domino.domino.models import Run
 from airflow_domino.domino.run_request import RunRequest
 
 LONGEST_TITLE = 200
+LONGEST_SEARCH = 10_000
 CLOCK_MARGIN = timedelta(minutes=10)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
-_MARK = re.compile(r"\[airflow ([0-9a-f]{12})-([0-9a-f]{16})(-pin)?\]")
+_MARK = re.compile(r"\[airflow ([0-9a-f]{12})-([0-9a-f]{16})(?:-([0-9a-f]{8}))?(-pin)?\]")
 _log = logging.getLogger(__name__)
 
 
@@ -36,11 +37,13 @@ class RunMark:
     :param owner_key: 12 hexadecimal digits for the DAG run.
     :param task_key: 16 hexadecimal digits for the task instance and its generation.
     :param pinned: whether the run's input commit was pinned for the whole DAG run.
+    :param group_key: 8 hexadecimal digits for the task in all its DAG runs; empty in marks that do not tell it.
     """
 
     owner_key: str
     task_key: str
     pinned: bool = False
+    group_key: str = ""
 
     @classmethod
     def for_task(
@@ -48,18 +51,28 @@ class RunMark:
     ) -> Self:
         """Derive the mark of a task instance: equal on every machine and for every retry of one generation."""
         owner = (dag_id, run_id)
-        return cls(_digest(12, *owner), _digest(16, *owner, task_id, map_index, generation), pinned)
+        task_key = _digest(16, *owner, task_id, map_index, generation)
+        return cls(_digest(12, *owner), task_key, pinned, cls.group_of(dag_id, task_id))
+
+    @staticmethod
+    def group_of(dag_id: str, task_id: str) -> str:
+        """Derive the key that all runs of a task share, whichever DAG run and map index they belong to."""
+        return _digest(8, dag_id, task_id)
 
     @classmethod
     def parse(cls, title: str | None) -> Self | None:
         """Find the (last) mark in a title; None when there is none."""
         found = _MARK.findall(title or "")
-        return cls(found[-1][0], found[-1][1], bool(found[-1][2])) if found else None
+        if not found:
+            return None
+        owner_key, task_key, group_key, pin = found[-1]
+        return cls(owner_key, task_key, bool(pin), group_key)
 
     @property
     def text(self) -> str:
         """The mark as it stands in a title."""
-        return f"[airflow {self.owner_key}-{self.task_key}{'-pin' if self.pinned else ''}]"
+        group = f"-{self.group_key}" if self.group_key else ""
+        return f"[airflow {self.owner_key}-{self.task_key}{group}{'-pin' if self.pinned else ''}]"
 
     def marks(self, run: Run) -> bool:
         """Whether a run carries this mark, pinned or not."""
@@ -84,17 +97,47 @@ def mark_title(title: str | None, mark: RunMark, limit: int = LONGEST_TITLE) -> 
     return f"{words} {mark.text}" if words else mark.text
 
 
-def find_run(
-    client: DominoClient, project_id: str, mark: RunMark, *, since: datetime | None, limit: int = 1000
-) -> Run | None:
-    """Look for the newest run that carries a mark: first among the active runs, then among all, newest first.
+class MarkedRuns:
+    """The runs of a project that carry a mark, newest first: one reading of the list, many questions.
 
-    :param since: nothing older than this (less a margin for clocks that differ) is looked at.
+    :param runs: runs with and without a mark, in any order, some perhaps twice.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        marked = {run.id: (run, mark) for run in runs if (mark := RunMark.parse(run.title)) is not None}
+        self._marked = sorted(marked.values(), key=lambda entry: entry[0].number, reverse=True)
+
+    def __iter__(self) -> Iterator[tuple[Run, RunMark]]:
+        return iter(self._marked)
+
+    def __len__(self) -> int:
+        return len(self._marked)
+
+    def with_task_key(self, task_key: str) -> list[Run]:
+        """Return the runs of one launch of a task instance; more than one where a launch went wrong."""
+        return [run for run, mark in self._marked if mark.task_key == task_key]
+
+    def with_owner_key(self, owner_key: str) -> MarkedRuns:
+        """Return the runs of one DAG run."""
+        return MarkedRuns(run for run, mark in self._marked if mark.owner_key == owner_key)
+
+    def active(self) -> MarkedRuns:
+        """Return those that go on."""
+        return MarkedRuns(run for run, _ in self._marked if not run.status.is_completed)
+
+
+def scan_marked(
+    client: DominoClient, project_id: str, since: datetime | None, *, limit: int = LONGEST_SEARCH
+) -> MarkedRuns:
+    """Read the runs of a project that carry a mark: all active ones, then all others from a time on.
+
+    :param since: nothing older than this (less a margin for clocks that differ) is looked at, unless it is active.
     :param limit: how many runs are looked at, at most, in the second search.
     """
     everything = client.runs(project_id, limit=limit, include_archived=True)
-    searches = (client.runs(project_id, status="active"), _not_before(everything, since))
-    return next((run for runs in searches for run in runs if mark.marks(run)), None)
+    active = list(client.runs(project_id, status="active"))
+    # What the second list says of a run is newer.
+    return MarkedRuns([*active, *_not_before(everything, since)])
 
 
 def _not_before(runs: Iterator[Run], since: datetime | None) -> Iterator[Run]:
@@ -102,6 +145,16 @@ def _not_before(runs: Iterator[Run], since: datetime | None) -> Iterator[Run]:
         if since and run.submitted_at and run.submitted_at < since - CLOCK_MARGIN:
             return
         yield run
+
+
+def find_run(
+    client: DominoClient, project_id: str, mark: RunMark, *, since: datetime | None, limit: int = LONGEST_SEARCH
+) -> Run | None:
+    """Look for the newest run that carries a mark.
+
+    :param since: see :func:`scan_marked`, and there for `limit`.
+    """
+    return next(iter(scan_marked(client, project_id, since, limit=limit).with_task_key(mark.task_key)), None)
 
 
 @dataclass(frozen=True)

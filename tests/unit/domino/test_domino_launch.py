@@ -39,7 +39,7 @@ def test_a_mark_is_the_same_wherever_and_whenever_it_is_made() -> None:
     mark = RunMark.for_task("dag", "run", "task", 3, 1)
 
     assert mark == RunMark.for_task("dag", "run", "task", 3, 1)
-    assert mark.text == f"[airflow {mark.owner_key}-{mark.task_key}]"
+    assert mark.text == f"[airflow {mark.owner_key}-{mark.task_key}-{mark.group_key}]"
     assert (len(mark.owner_key), len(mark.task_key)) == (12, 16)
 
 
@@ -52,6 +52,18 @@ def test_marks_differ_in_every_part_that_makes_a_task_instance_and_its_generatio
 
 def test_all_tasks_of_one_dag_run_share_its_owner_key() -> None:
     assert RunMark.for_task("d", "r", "a", -1, 0).owner_key == RunMark.for_task("d", "r", "b", 5, 7).owner_key
+
+
+def test_all_runs_of_one_task_share_its_group_key() -> None:
+    groups = {RunMark.for_task("d", run, "a", index, 0).group_key for run in ("r1", "r2") for index in (-1, 3)}
+
+    assert groups == {RunMark.group_of("d", "a")} != {RunMark.group_of("d", "b")}
+
+
+def test_a_mark_without_a_group_key_is_read_too() -> None:
+    assert RunMark.parse("t [airflow 0123456789ab-0123456789abcdef-pin]") == RunMark(
+        "0123456789ab", "0123456789abcdef", True
+    )
 
 
 @pytest.mark.parametrize("pinned", [True, False])
@@ -153,7 +165,7 @@ def runs(domino: Any, answer: Any, job: Any) -> Runs:
 # ---- finding
 
 
-def test_a_run_is_found_among_the_active_ones_first(client: DominoClient, runs: Runs) -> None:
+def test_one_reading_of_the_active_runs_and_of_all_others_finds_a_run(client: DominoClient, runs: Runs) -> None:
     runs.add(mark_title("t", MARK))
     runs.add("somebody else's")
 
@@ -161,7 +173,7 @@ def test_a_run_is_found_among_the_active_ones_first(client: DominoClient, runs: 
 
     assert found is not None
     assert found.id == "r1"
-    assert runs.lists == ["active"]
+    assert runs.lists == ["active", "all"]
 
 
 def test_a_run_that_is_over_is_found_too(client: DominoClient, runs: Runs) -> None:
