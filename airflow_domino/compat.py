@@ -20,6 +20,7 @@ try:
         AirflowSkipException,
         AirflowTaskTimeout,
         TaskDeferralError,
+        TaskDeferralTimeout,
         TaskDeferred,
     )
 except ImportError:  # Airflow 3.1 keeps them elsewhere
@@ -30,6 +31,7 @@ except ImportError:  # Airflow 3.1 keeps them elsewhere
         AirflowSkipException,
         AirflowTaskTimeout,
         TaskDeferralError,
+        TaskDeferralTimeout,
         TaskDeferred,
     )
 
@@ -46,14 +48,17 @@ __all__ = [
     "AirflowTaskTimeout",
     "BaseTrigger",
     "TaskDeferralError",
+    "TaskDeferralTimeout",
     "TaskDeferred",
     "TaskSkippedEvent",
     "TaskSuccessEvent",
     "TriggerEvent",
+    "can_start_from_trigger",
     "default_deferrable",
     "default_outage_budget",
     "default_output_dir",
     "default_poll_interval",
+    "default_start_from_trigger",
     "determine_kwargs",
     "kill_is_only_for_users",
     "task_state_of",
@@ -94,6 +99,16 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
 def default_deferrable() -> bool:
     """Return ``[domino] default_deferrable``: whether tasks wait in the triggerer when they do not say."""
     return conf.getboolean("domino", "default_deferrable", fallback=True)
+
+
+def default_start_from_trigger() -> bool:
+    """Return ``[domino] start_from_trigger``: whether deferrable tasks may be launched without a worker."""
+    return conf.getboolean("domino", "start_from_trigger", fallback=True)
+
+
+def can_start_from_trigger() -> bool:
+    """Say whether a task that the scheduler starts in the triggerer gets its templates rendered (Airflow 3.3)."""
+    return _release() >= (3, 3)
 
 
 def default_poll_interval() -> float:

@@ -42,6 +42,14 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "ca_file": _optional_text("CA file", "Certificates to trust (PEM), on every Airflow machine that talks to Domino."),
     "connect_timeout": _optional_seconds("Connect timeout", "Seconds (default 10)."),
     "read_timeout": _optional_seconds("Read timeout", "Seconds without an answer (default 60)."),
+    "max_active_runs": {
+        "label": "Runs in flight",
+        "description": "How many runs launched by Airflow may be queued or running at a time; more wait their turn.",
+        "schema": {"type": ["integer", "null"], "minimum": 1},
+    },
+    "max_active_runs_per_tier": _optional_text(
+        "Runs in flight per tier", 'The same by tier, as a JSON object such as {"GPU": 2, "X-Large": 5}.'
+    ),
 }
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
@@ -101,6 +109,12 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "default_deferrable": _option(
                         "Wait in the triggerer, without a worker slot, unless a task says otherwise.", "boolean", "True"
+                    ),
+                    "start_from_trigger": _option(
+                        "Launch the runs of deferrable tasks from the triggerer, where nothing needs a worker"
+                        " (Airflow 3.3).",
+                        "boolean",
+                        "True",
                     ),
                     "poll_interval": _option("Seconds between two looks at the runs that are awaited.", "float", "10"),
                     "outage_budget": _option(

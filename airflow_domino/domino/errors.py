@@ -16,9 +16,12 @@
      │    └── UnsafePathError            choose a path inside the folder (also a ValueError)
      ├── RunError                        look at the run: it was started and ended badly
      │    ├── RunFailedError             its command failed: the user's code
+     │    │    └── RunOutOfMemoryError   it needed more memory than its tier has: choose a larger one
      │    ├── RunPlatformError           Domino failed to carry it out: worth another try
-     │    └── RunStoppedError            somebody stopped it
+     │    ├── RunStoppedError            somebody stopped it
+     │    └── RunQueueTimeoutError       its tier had no room for it in time: wait, or choose another one
      └── RunWaitTimeoutError             the deadline passed while the run was still going
+          └── QueueWaitTimeoutError      the run was still queued when it should have started
 
 All of them survive pickling, say everything in ``str()`` and never hold credentials.
 """
@@ -27,6 +30,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from airflow_domino.domino.causes import died_of_memory, stayed_queued
 
 if TYPE_CHECKING:
     from airflow_domino.domino.models import Run
@@ -112,21 +117,28 @@ class RunError(DominoError):
     :param run: the run as Domino last described it.
     :param url: its page in Domino's UI.
     :param log_tail: last lines of its log, oldest first.
+    :param next_tier: the tier that another attempt will use, where that is another one.
     """
 
     headline = "ended badly"
+    remedy = ""
 
-    def __init__(self, run: Run, url: str, log_tail: Sequence[str] = ()) -> None:
-        super().__init__(run, url, tuple(log_tail))
+    def __init__(self, run: Run, url: str, log_tail: Sequence[str] = (), next_tier: str | None = None) -> None:
+        super().__init__(run, url, tuple(log_tail), next_tier)
         self.run = run
         self.url = url
         self.log_tail = tuple(log_tail)
+        self.next_tier = next_tier
 
     def __str__(self) -> str:
         reason = ": ".join(part for part in (self.run.failure_reason, self.run.failure_message) if part)
         lines = [f"Domino run {self.run.number} {self.headline} (status {self.run.status})."]
         if reason:
             lines.append(f"Reason: {reason}")
+        if self.next_tier:
+            lines.append(f"Another attempt uses tier {self.next_tier!r}.")
+        elif self.remedy:
+            lines.append(self.remedy)
         lines.append(f"See {self.url}")
         if self.log_tail:
             lines.append("Last lines of its log:")
@@ -140,6 +152,13 @@ class RunFailedError(RunError):
     headline = "failed: its command ended with an error"
 
 
+class RunOutOfMemoryError(RunFailedError):
+    """The run's command needed more memory than its tier has."""
+
+    headline = "ran out of memory"
+    remedy = "Use a tier with more memory, or give a list of tiers to climb."
+
+
 class RunPlatformError(RunError):
     """Domino could not carry the run out (Error, Faulty or a status unknown to us)."""
 
@@ -150,6 +169,13 @@ class RunStoppedError(RunError):
     """The run was stopped on somebody's request."""
 
     headline = "was stopped"
+
+
+class RunQueueTimeoutError(RunError):
+    """The run stayed in the queue for too long, and was stopped before it had started."""
+
+    headline = "was stopped since it waited too long in the queue of its tier"
+    remedy = "Use a tier with room, give a list of tiers to climb, or allow a longer queue_timeout."
 
 
 class RunWaitTimeoutError(DominoError):
@@ -171,14 +197,31 @@ class RunWaitTimeoutError(DominoError):
         )
 
 
+class QueueWaitTimeoutError(RunWaitTimeoutError):
+    """A run was still queued at the moment by which it should have started; it has not been stopped."""
+
+
 _RUN_ERRORS: dict[str, type[RunError]] = {"Failed": RunFailedError, "Stopped": RunStoppedError}
 
 
-def run_error(run: Run, url: str, log_tail: Sequence[str] = ()) -> RunError:
+def run_error(
+    run: Run,
+    url: str,
+    log_tail: Sequence[str] = (),
+    *,
+    queue_timeout: float | None = None,
+    next_tier: str | None = None,
+) -> RunError:
     """Choose the exception for a run that is over and did not succeed.
 
     :param run: a completed run whose status is not Succeeded.
     :param url: its page in Domino's UI.
     :param log_tail: last lines of its log, oldest first.
+    :param queue_timeout: seconds after which it was stopped if it had not started.
+    :param next_tier: the tier to climb to; told where the run died of what a larger or freer tier may cure.
     """
+    if died_of_memory(run, log_tail):
+        return RunOutOfMemoryError(run, url, log_tail, next_tier)
+    if stayed_queued(run, queue_timeout):
+        return RunQueueTimeoutError(run, url, log_tail, next_tier)
     return _RUN_ERRORS.get(run.status.word, RunPlatformError)(run, url, log_tail)

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
@@ -18,6 +18,7 @@ from airflow_domino.domino.errors import (
     DominoUnavailableError,
     NotFoundError,
     PermissionDeniedError,
+    QueueWaitTimeoutError,
     RunWaitTimeoutError,
 )
 from airflow_domino.domino.follow import LogFollower
@@ -27,6 +28,8 @@ DEFAULT_OUTAGE_BUDGET = 3600.0
 QUICKEST = 1.0
 SHARE_OF_AGE = 0.2
 TIMES_NOT_FOUND = 4
+LONGEST_REST = 300.0
+UNSEEN_PAUSE = 5.0
 SMALLEST_PAGE, LARGEST_PAGE = 100, 1000
 # A further page of the list is read where it can save this many questions: the project may hold others' runs as well.
 SINGLES_PER_PAGE = 4
@@ -116,6 +119,21 @@ def not_renewed(error: Exception) -> str:
     return f"Domino does not accept the credentials, and others cannot be had at the moment: {error}"
 
 
+def still_to_start(run: Run, queue_deadline: datetime | None, url: str, *, is_fresh: bool = True) -> datetime | None:
+    """Return the queue deadline that still holds, None for a run that has started.
+
+    :param is_fresh: whether the run has just been looked at; during an outage nobody knows whether it has started.
+    :raises QueueWaitTimeoutError: when the run is still queued though the deadline has passed.
+    """
+    if queue_deadline is None or datetime.now(UTC) < queue_deadline:
+        return queue_deadline
+    if not is_fresh:
+        return datetime.now(UTC) + timedelta(seconds=UNSEEN_PAUSE)
+    if run.started_at is None and not run.status.is_completed and not run.status.is_running:
+        raise QueueWaitTimeoutError(run, url)
+    return None
+
+
 def active_runs(client: DominoClient, project_id: str, wanted: set[str]) -> dict[str, Run]:
     """Return the wanted ones among the active runs, reading no further than it saves questions about single runs."""
     page_size = min(LARGEST_PAGE, max(SMALLEST_PAGE, len(wanted)))
@@ -140,6 +158,7 @@ def wait_for_run(
     outage_budget: float = DEFAULT_OUTAGE_BUDGET,
     url: str = "",
     renew: Callable[[], Credentials] | None = None,
+    queue_deadline: datetime | None = None,
 ) -> Watched:
     """Block until a run is over. Trouble in asking is waited out; the run's own fate is in the answer, no exception.
 
@@ -150,7 +169,9 @@ def wait_for_run(
     :param outage_budget: seconds of unbroken trouble that are waited out.
     :param url: the run's page, for error messages.
     :param renew: fetches the credentials anew when Domino does not accept those of the client (any more).
+    :param queue_deadline: moment by which the run must have started; it is left alone all the same.
     :raises RunWaitTimeoutError: when the deadline passes.
+    :raises QueueWaitTimeoutError: when the run is still queued at its queue deadline.
     :raises DominoUnavailableError: when the trouble outlasts the budget (or the error that it began with).
     :raises NotFoundError: when Domino keeps saying that there is no such run.
     """
@@ -158,20 +179,23 @@ def wait_for_run(
     log = LogFollower(client, run_id, on_log, log_cursor)
     run = unseen(run_id, None)
     while True:
+        is_fresh, rest = True, 0.0
         try:
             run = client.run(run_id)
             patience.recovered()
         except DominoError as error:
             patience.bear(error)
+            is_fresh, rest = False, min(getattr(error, "retry_after", None) or 0.0, LONGEST_REST)
             if renew is not None and isinstance(error, AuthenticationError):
                 _renew(client, renew)
         log.read(to_end=run.status.is_completed)
         if run.status.is_completed:
             return Watched(run, log.cursor)
-        pause = delay(time.monotonic() - begin, interval)
-        if deadline is not None:
-            left = (deadline - datetime.now(UTC)).total_seconds()
-            if left <= 0:
-                raise RunWaitTimeoutError(run, url)
-            pause = min(pause, left)
+        queue_deadline = still_to_start(run, queue_deadline, url, is_fresh=is_fresh)
+        pause = max(delay(time.monotonic() - begin, interval), rest)
+        if deadline is not None and (deadline - datetime.now(UTC)).total_seconds() <= 0:
+            raise RunWaitTimeoutError(run, url)
+        for moment in (deadline, queue_deadline):
+            if moment is not None:
+                pause = min(pause, max(0.0, (moment - datetime.now(UTC)).total_seconds()))
         time.sleep(pause)

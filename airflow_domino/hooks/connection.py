@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_domino.domino.auth import ApiKey, ApiProxy, BearerToken, Credentials, TokenFile
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import ConfigurationError, DominoError
+from airflow_domino.hooks.places import Limits
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -30,6 +33,8 @@ class ConnectionSettings:
     :param verify: whether to verify certificates, or the path of a file of trusted ones.
     :param connect_timeout: seconds.
     :param read_timeout: seconds.
+    :param max_active_runs: how many runs of Airflow's may be in flight at a time; None for any number.
+    :param max_active_runs_per_tier: the same by the name or id of a tier.
     """
 
     conn_id: str
@@ -43,6 +48,8 @@ class ConnectionSettings:
     verify: bool | str = True
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    max_active_runs: int | None = None
+    max_active_runs_per_tier: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:
@@ -68,6 +75,8 @@ class ConnectionSettings:
             verify=extra.get("ca_file") or _boolean(conn_id, "verify", extra.get("verify", True)),
             connect_timeout=_seconds(conn_id, "connect_timeout", extra.get("connect_timeout", 10.0)),
             read_timeout=_seconds(conn_id, "read_timeout", extra.get("read_timeout", 60.0)),
+            max_active_runs=_number_of_runs(conn_id, "max_active_runs", extra.get("max_active_runs")),
+            max_active_runs_per_tier=_runs_per_tier(conn_id, extra.get("max_active_runs_per_tier")),
         )
         settings.refuse_missing()
         return settings
@@ -109,6 +118,25 @@ class ConnectionSettings:
         if self.credential == "api_proxy":
             return ApiProxy(str(self.api_proxy))
         return BearerToken(self.secret) if self.credential == "bearer" else ApiKey(self.secret)
+
+    def project_name(self, name: str | None) -> str:
+        """Return the project named, or else the connection's default.
+
+        :param name: `owner/name` or None.
+        :raises ConfigurationError: when neither names one.
+        """
+        if not (found := name or self.project):
+            raise ConfigurationError(
+                f"No Domino project: give project='owner/name', or set one in the connection {self.conn_id!r}"
+            )
+        return found
+
+    def limits(self, per_task: int | None = None) -> Limits:
+        """Return how many runs may be in flight at a time.
+
+        :param per_task: the task's own limit.
+        """
+        return Limits(self.max_active_runs, self.max_active_runs_per_tier, per_task)
 
     def make_client(self, retries: int = 4) -> DominoClient:
         """Return a new client; the caller closes it.
@@ -163,3 +191,31 @@ def _seconds(conn_id: str, name: str, value: Any) -> float:
     if seconds <= 0:
         raise ConfigurationError(f"The connection {conn_id!r} has {name}={value!r}; use a number of seconds above 0")
     return seconds
+
+
+def _number_of_runs(conn_id: str, name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise ConfigurationError(f"The connection {conn_id!r} has {name}={value!r}; use a whole number above 0")
+    return number
+
+
+def _runs_per_tier(conn_id: str, value: Any) -> Mapping[str, int]:
+    name, found = "max_active_runs_per_tier", value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value)
+        except ValueError:
+            found = value
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise ConfigurationError(
+            f'The connection {conn_id!r} has {name}={value!r}; use a JSON object such as {{"GPU": 2, "X-Large": 5}}'
+        )
+    return {str(tier): _number_of_runs(conn_id, f"{name}[{tier!r}]", limit) or 1 for tier, limit in found.items()}

@@ -71,12 +71,7 @@ class DominoHook(BaseHook):
         :param project: `owner/name` or None.
         :raises ConfigurationError: when neither names one.
         """
-        name = project or self.default_project
-        if not name:
-            raise ConfigurationError(
-                f"No Domino project: give project='owner/name', or set one in the connection {self.domino_conn_id!r}"
-            )
-        return name
+        return self.settings.project_name(project)
 
     def environment(self, project: str | None = None, *, token_folder: Path | None = None) -> dict[str, str]:
         """Return the `DOMINO_*` variables by which a child process reaches the same Domino as the same user.

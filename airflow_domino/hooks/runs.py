@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunWaitTimeoutError
@@ -39,6 +40,7 @@ class RunHandle:
     :param project: `owner/name`.
     :param cents_per_minute: price of the run's tier; None when its tier is not known.
     :param number: the run's number in its project, for people.
+    :param submitted_at: when it was launched (ISO 8601).
     """
 
     run_id: str
@@ -49,6 +51,7 @@ class RunHandle:
     tier_id: str | None = None
     cents_per_minute: float | None = None
     number: int | None = None
+    submitted_at: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -66,6 +69,15 @@ class RunHandle:
         except TypeError:
             raise ValueError(f"Not the description of a Domino run: {sorted(data)}") from None
 
+    def queue_deadline(self, queue_timeout: float | None) -> datetime | None:
+        """Return when the run must have started.
+
+        :param queue_timeout: seconds; None for never.
+        """
+        if queue_timeout is None or self.submitted_at is None:
+            return None
+        return datetime.fromisoformat(self.submitted_at) + timedelta(seconds=queue_timeout)
+
     @classmethod
     def of(cls, client: DominoClient, project: Project, run: Run, tier: HardwareTier | None) -> RunHandle:
         """Describe a run.
@@ -76,12 +88,15 @@ class RunHandle:
             return cls.asked(client, project, run)
         url = client.run_url(project, run.id)
         price = tier.cents_per_minute
-        return cls(run.id, url, project.full_name, project.id, tier.name, tier.id, price, run.number)
+        submitted = run.submitted_at.isoformat() if run.submitted_at else None
+        return cls(run.id, url, project.full_name, project.id, tier.name, tier.id, price, run.number, submitted)
 
     @classmethod
     def asked(cls, client: DominoClient, project: Project, run: Run) -> RunHandle:
         """Describe a run that somebody else launched; its tier stays unknown where Domino does not tell it."""
-        handle = cls(run.id, client.run_url(project, run.id), project.full_name, project.id, number=run.number)
+        submitted = run.submitted_at.isoformat() if run.submitted_at else None
+        url = client.run_url(project, run.id)
+        handle = cls(run.id, url, project.full_name, project.id, number=run.number, submitted_at=submitted)
         try:
             details = client.run_details(run.id)
             price = next((t.cents_per_minute for t in client.tiers(project.id) if t.id == details.tier_id), None)
@@ -161,10 +176,16 @@ class RunLog:
 
 
 def stop_and_confirm(
-    client: DominoClient, handle: RunHandle, *, patience: float = STOP_PATIENCE_SECONDS, interval: float = 1.0
+    client: DominoClient,
+    handle: RunHandle,
+    *,
+    keep_results: bool = True,
+    patience: float = STOP_PATIENCE_SECONDS,
+    interval: float = 1.0,
 ) -> Run:
-    """Stop a run, keeping what it wrote, and wait until Domino says that it is over.
+    """Stop a run, and wait until Domino says that it is over.
 
+    :param keep_results: whether what it wrote is kept.
     :param patience: seconds in which the stop must be heard and confirmed; an outage that ends before is no trouble.
     :param interval: seconds between two attempts or looks.
     :returns: the run, over.
@@ -175,7 +196,7 @@ def stop_and_confirm(
     run: Run | None = None
     while True:
         try:
-            run = client.run(run.id) if run else client.stop_run(handle.run_id, project_id=handle.project_id)
+            run = client.run(run.id) if run else _request_stop(client, handle, keep_results)
             if run.status.is_completed:
                 return run
         except DominoUnavailableError:
@@ -187,15 +208,22 @@ def stop_and_confirm(
         time.sleep(interval)
 
 
-def stop_quietly(client: DominoClient, handle: RunHandle, logger: Logger, why: str) -> bool:
+def _request_stop(client: DominoClient, handle: RunHandle, keep_results: bool) -> Run:
+    return client.stop_run(handle.run_id, keep_results=keep_results, project_id=handle.project_id)
+
+
+def stop_quietly(
+    client: DominoClient, handle: RunHandle, logger: Logger, why: str, *, keep_results: bool = True
+) -> bool:
     """Stop a run for good, and tell in the log how that went instead of raising.
 
     :param why: reason for the log, such as "the task was marked failed".
+    :param keep_results: whether what it wrote is kept.
     :returns: whether the run is over.
     """
     logger.info("Stopping Domino run %s: %s", handle.run_id, why)
     try:
-        run = stop_and_confirm(client, handle)
+        run = stop_and_confirm(client, handle, keep_results=keep_results)
     except DominoError as error:
         logger.warning("Domino run %s may still be going: %s", handle.run_id, error)
         return False

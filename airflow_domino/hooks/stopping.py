@@ -17,6 +17,7 @@ from airflow_domino.hooks.runs import STOP_PATIENCE_SECONDS, Logger, RunHandle
 
 REQUESTS_AT_ONCE = 8
 PAUSE_SECONDS = 2.0
+SLOWEST = 10.0
 
 
 @cache
@@ -31,24 +32,26 @@ async def stop_run(
     logger: Logger,
     why: str,
     patience: float = STOP_PATIENCE_SECONDS,
+    *,
+    keep_results: bool = True,
 ) -> bool:
     """Stop a run, and tell in the log how that went instead of raising.
 
     :param read_settings: reads the connection.
     :param why: reason for the log.
     :param patience: seconds that an outage may last before the request is given up, and that the run may take to end.
+    :param keep_results: whether what it wrote is kept.
     :returns: whether the run is over.
     """
     logger.info("Stopping Domino run %s: %s", handle.run_id, why)
     try:
         settings = await read_settings()
-        await _request(settings, handle, patience)
+        await _request(settings, handle, patience, keep_results)
         # All runs that are being stopped are asked for together.
-        watcher = watcher_for(
-            (settings.fingerprint, "stopping"), settings.make_client, handle.project_id, outage_budget=patience
-        )
+        watcher = watcher_for(settings.fingerprint, settings.make_client, handle.project_id)
         deadline = datetime.now(UTC) + timedelta(seconds=patience)
-        run = (await watcher.wait(handle.run_id, deadline=deadline, url=handle.url)).run
+        wait = watcher.wait(handle.run_id, deadline=deadline, url=handle.url, interval=SLOWEST, outage_budget=patience)
+        run = (await wait).run
     except (DominoError, AirflowException) as error:
         logger.warning("Domino run %s may still be going: %s", handle.run_id, error)
         return False
@@ -56,12 +59,12 @@ async def stop_run(
     return True
 
 
-async def _request(settings: ConnectionSettings, handle: RunHandle, patience: float) -> None:
+async def _request(settings: ConnectionSettings, handle: RunHandle, patience: float, keep_results: bool) -> None:
     """Send the request; an outage is waited out here, since a thread that waited would hold up other requests."""
     deadline = time.monotonic() + patience
     while True:
         try:
-            await asyncio.get_running_loop().run_in_executor(_pool(), partial(_send, settings, handle))
+            await asyncio.get_running_loop().run_in_executor(_pool(), partial(_send, settings, handle, keep_results))
             return
         except DominoUnavailableError:
             if time.monotonic() > deadline:
@@ -69,6 +72,6 @@ async def _request(settings: ConnectionSettings, handle: RunHandle, patience: fl
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _send(settings: ConnectionSettings, handle: RunHandle) -> None:
+def _send(settings: ConnectionSettings, handle: RunHandle, keep_results: bool) -> None:
     with settings.make_client(retries=0) as client:
-        client.stop_run(handle.run_id, project_id=handle.project_id)
+        client.stop_run(handle.run_id, keep_results=keep_results, project_id=handle.project_id or None)

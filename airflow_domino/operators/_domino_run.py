@@ -1,64 +1,43 @@
-"""Launching a run, waiting for it and ending well or badly: what every task that is a Domino run shares."""
+"""Launching a run and being its task: what every task that is a Domino run shares."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
+
+from airflow.sdk import BaseOperator
 
 from airflow_domino import compat
-from airflow_domino.compat import AirflowException, AirflowTaskTimeout, TaskDeferralError
-from airflow_domino.domino.errors import (
-    ConfigurationError,
-    DominoError,
-    DominoUnavailableError,
-    RequestError,
-    RunWaitTimeoutError,
-    run_error,
-)
-from airflow_domino.domino.launch import launch_once
-from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
-from airflow_domino.domino.waiting import PASSING, wait_for_run
+from airflow_domino.domino.run_request import GitRef
+from airflow_domino.domino.waiting import PASSING
+from airflow_domino.hooks.arguments import given, in_seconds, one_of
 from airflow_domino.hooks.domino import DominoHook
-from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
+from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity
+from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
+from airflow_domino.hooks.places import wait_for_place
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
-from airflow_domino.operators._commit import DAG_RUN, git_reference, input_commit
-from airflow_domino.operators._identity import LaunchRecord, TaskIdentity, active_of_other_generations, find_earlier
-from airflow_domino.operators._killing import StopsItsRun
-from airflow_domino.operators._rules import (
-    RENEWABLE,
-    ShowsRun,
-    cluster_properties,
-    ends_without_worker,
-    given,
-    log_tail,
-    refusing_wrong_requests,
-    told_error,
-    volume_ids,
-)
-from airflow_domino.triggers.domino import DominoRunTrigger
+from airflow_domino.operators._rules import RENEWABLE, refusing_wrong_requests
+from airflow_domino.operators._waiting import LOST_SIGHT, AwaitsItsRun
+from airflow_domino.triggers.launch import DominoLaunchTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_domino.domino.client import DominoClient
-    from airflow_domino.domino.models import HardwareTier, Project, Run
+    from airflow_domino.domino.models import Project, Run
 
 __all__ = ["BaseDominoRunOperator", "given", "refusing_wrong_requests"]
 
-BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was and cost; a good one is the result
-# The run was launched, and we can no longer say how it is: a retry takes it up, whatever the trouble was.
-LOST_SIGHT = (DominoUnavailableError, RequestError, ConfigurationError, RunWaitTimeoutError)
 
-
-class BaseDominoRunOperator(ShowsRun, StopsItsRun):
+class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
     """A task that is one Domino run. Subclasses say which command, and what to do with its results.
 
     :param project: `owner/name`; the connection's default when it is not given.
-    :param tier: name or id of a hardware tier; the project's default when it is not given.
+    :param tier: name or id of a hardware tier; the project's default when it is not given. A list is climbed: an
+        attempt whose run died of memory or of `queue_timeout` is followed by one on the next tier.
     :param commit_id: the files to begin with: nothing for the latest at launch, the full SHA of a commit (such as an
         upstream run's `output_commit`), or "dag_run" for one commit for all tasks of a DAG run.
     :param branch: branch of a git-based project.
@@ -70,10 +49,20 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
     :param external_volumes: ids of external volumes to mount.
     :param domino_conn_id: the connection.
     :param deferrable: whether to wait in the triggerer; default ``[domino] default_deferrable``.
+    :param start_from_trigger: whether a deferrable task may be launched by the triggerer, with no worker before it;
+        default ``[domino] start_from_trigger``. Tasks that need a worker first go to one anyway.
     :param poll_interval: seconds between two looks at the run; default ``[domino] poll_interval``.
     :param log_run: whether the run's log lines are copied into the task's log while it runs.
-    :param stop_on_kill: whether the run is stopped when a user marks or clears the task, or it takes too long. A worker
-        that merely shuts down leaves it going for the next attempt to take up.
+    :param on_kill: what becomes of the run when a user marks the task, or it takes longer than `execution_timeout`:
+        "stop", or "leave" to let it go on. A worker or triggerer that merely shuts down always leaves it going for the
+        next attempt to take up.
+    :param on_clear: what becomes of a run that goes on when its task is cleared: "stop", "reattach" to go on with it,
+        or "leave" to let it go on beside the new one.
+    :param keep_results: whether a run that is stopped keeps what it has written so far.
+    :param queue_timeout: seconds (or a timedelta) after which a run that is still queued is stopped; the attempt
+        fails, and the next one moves to the next tier of `tier`, if there is one.
+    :param max_active_runs: how many runs of this task may be in flight, over all DAG runs and mapped instances; others
+        wait their turn before they are launched. Limits for all tasks are the connection's.
     """
 
     template_fields: Sequence[str] = (
@@ -98,7 +87,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         self,
         *,
         project: str | None = None,
-        tier: str | None = None,
+        tier: str | Sequence[str] | None = None,
         commit_id: str | None = None,
         branch: str | None = None,
         git_ref: GitRef | str | Sequence[str] | Mapping[str, str] | None = None,
@@ -109,9 +98,14 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         external_volumes: Sequence[str] | None = None,
         domino_conn_id: str = DominoHook.default_conn_name,
         deferrable: bool | None = None,
+        start_from_trigger: bool | None = None,
         poll_interval: float | None = None,
         log_run: bool = True,
-        stop_on_kill: bool = True,
+        on_kill: Literal["stop", "leave"] = "stop",
+        on_clear: Literal["stop", "reattach", "leave"] = "stop",
+        keep_results: bool = True,
+        queue_timeout: float | timedelta | None = None,
+        max_active_runs: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -127,11 +121,19 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         self.external_volumes = external_volumes
         self.domino_conn_id = domino_conn_id
         self.deferrable = compat.default_deferrable() if deferrable is None else deferrable
-        self.poll_interval = compat.default_poll_interval() if poll_interval is None else poll_interval
-        if self.poll_interval <= 0:
-            raise ValueError(f"poll_interval={self.poll_interval!r}: give a number of seconds above 0")
+        self.may_start_from_trigger = (
+            compat.default_start_from_trigger() if start_from_trigger is None else start_from_trigger
+        )
+        interval = compat.default_poll_interval() if poll_interval is None else poll_interval
+        self.poll_interval = in_seconds("poll_interval", interval) or interval
         self.log_run = log_run
-        self.stop_on_kill = stop_on_kill
+        self.kill_action = one_of("on_kill", on_kill, ("stop", "leave"))
+        self.on_clear = one_of("on_clear", on_clear, ("stop", "reattach", "leave"))
+        self.keep_results = keep_results
+        self.queue_timeout = in_seconds("queue_timeout", queue_timeout)
+        self.max_active_runs = max_active_runs
+        if max_active_runs is not None and max_active_runs < 1:
+            raise ValueError(f"max_active_runs={max_active_runs!r}: give a number of runs above 0")
 
     # ---- what subclasses say -----------------------------------------------------------------------------------------
 
@@ -149,20 +151,7 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
         """Put files into the project before the run; return the commit that holds them, None when there are none."""
         return None
 
-    def needs_worker_at_end(self) -> bool:
-        """Say whether there is more to do after a success than to tell of it."""
-        return False
-
-    def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
-        """Do what is left after the run has succeeded, on a worker; return the XCom `return_value`."""
-        return result
-
     # ---- the story ---------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def hook(self) -> DominoHook:
-        """The connection's hook."""
-        return DominoHook(self.domino_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Launch the run, or take up one that an earlier attempt launched, and wait for it."""
@@ -196,199 +185,51 @@ class BaseDominoRunOperator(ShowsRun, StopsItsRun):
 
     def _launch_or_take_up(self, context: Context) -> Run:
         self.check_arguments(context)
-        client = self.hook.client
+        client, identity, record = self.hook.client, TaskIdentity.of(context), LaunchRecord.load(context)
         project = client.project(self.hook.project_name(given(self.project)))
-        identity, record = TaskIdentity.of(context), LaunchRecord.load(context)
-        self._stop_other_generations(client, project, identity, record)
-        pinned = given(self.commit_id) == DAG_RUN
-        found = find_earlier(client, project.id, identity, record, pinned=pinned)
-        if found.run is None:
-            request, tier = self._request(context, client, project)
-            mark = identity.mark(found.launch, pinned=pinned)
+        wanted = WantedRun.of(self, command=self.run_command(context))
+        launch = RunLaunch(client, project, wanted, identity, self._rules(), self.log, record)
+        is_first = identity.try_number <= 1 and record is None
+        launched = None if is_first else launch.look(launch.scan())
+        if launched is None:
+            launch.prepare(lambda: self.stage_inputs(client, project))
+            self._await_place(context, launch)
             self._refuse_if_killed()
-            run = launch_once(client, request, mark, since=identity.since, look_first=False).run
-            handle = RunHandle.of(client, project, run, tier)
-        else:
-            run = found.run
-            known = record is not None and record.handle.run_id == run.id
-            handle = record.handle if record is not None and known else RunHandle.asked(client, project, run)
-        LaunchRecord(identity.generation, found.launch, handle).save(context)
-        self._tell(context, run, handle, taken_up=found.run is not None)
-        return run
+            launched = launch.start()
+        self._remember(context, identity, launched)
+        return launched.run
 
-    def _stop_other_generations(
-        self, client: DominoClient, project: Project, identity: TaskIdentity, record: LaunchRecord | None
-    ) -> None:
-        if not self.stop_on_kill:
+    def _rules(self) -> LaunchRules:
+        limits = self.hook.settings.limits(self.max_active_runs)
+        return LaunchRules(self.on_clear, self.keep_results, self.queue_timeout, limits)
+
+    def _await_place(self, context: Context, launch: RunLaunch) -> None:
+        """Hold the launch back while too many runs are in flight: in the triggerer, or here when not deferrable."""
+        limits = launch.rules.limits
+        if not limits:
             return
-        for run in active_of_other_generations(client, project.id, identity, record):
-            handle = RunHandle(run.id, client.run_url(project, run.id), project.full_name, project.id)
-            stop_quietly(client, handle, self.log, "its task was cleared, and now runs again")
+        if self.deferrable:
+            self._defer_launch(context, launch)
+        wait_for_place(self.hook.client, launch.claim(), limits, on_wait=lambda why: self.log.info("%s", why))
 
-    def _request(self, context: Context, client: DominoClient, project: Project) -> tuple[RunRequest, HardwareTier]:
-        command = command_line(self.run_command(context))
-        tier = client.resolve_tier(project, given(self.tier))
-        wanted = given(self.environment)
-        environment = client.resolve_environment(project, wanted) if wanted else None
-        commit_id = given(self.commit_id)
-        git_ref = git_reference(project, commit_id, given(self.branch), given(self.git_ref))
-        commit = input_commit(client, project, commit_id, context)
-        request = RunRequest(
-            project_id=project.id,
-            command=command,
-            title=given(self.title) or f"{self.dag_id}.{self.task_id}",
-            tier_id=tier.id,
-            commit_id=self.stage_inputs(client, project) or commit,
-            git_ref=git_ref,
-            environment_id=environment.id if environment else None,
-            environment_revision=given(self.environment_revision),
-            compute_cluster=cluster_properties(self.compute_cluster),
-            external_volumes=volume_ids(self.external_volumes),
-        )
-        return request, tier
-
-    def _tell(self, context: Context, run: Run, handle: RunHandle, *, taken_up: bool) -> None:
-        self.run_handle = handle
-        task_instance = context["ti"]
-        task_instance.xcom_push(key="run_id", value=handle.run_id)
-        task_instance.xcom_push(key=LINK_KEY, value=handle.url)
-        what = (
-            "Going on with Domino run %s, which an earlier attempt launched" if taken_up else "Launched Domino run %s"
-        )
-        self.log.info(what + " in %s on tier %s: %s", run.number, handle.project, handle.tier or "unknown", handle.url)
-
-    # ---- waiting -----------------------------------------------------------------------------------------------------
-
-    def _wait_here(self, run: Run) -> Run:
-        handle = self._handle()
-        return wait_for_run(
-            self.hook.client,
-            run.id,
-            interval=self.poll_interval,
-            on_log=RunLog(self.log, handle.url).write if self.log_run else None,
-            outage_budget=compat.default_outage_budget(),
-            url=handle.url,
-            renew=self.hook.renew,
-        ).run
-
-    def _defer(self, context: Context, log_cursor: str = "0") -> NoReturn:
-        handle = self._handle()
-        trigger = DominoRunTrigger(
-            domino_conn_id=self.domino_conn_id,
-            run=handle.to_dict(),
-            poll_interval=self.poll_interval,
-            outage_budget=compat.default_outage_budget(),
+    def _defer_launch(self, context: Context, launch: RunLaunch) -> NoReturn:
+        wanted = WantedRun.of(launch.wanted, staged_commit=launch.request.commit_id)
+        trigger = DominoLaunchTrigger(
+            **wanted.to_dict(),
+            identity=launch.identity.to_dict(),
+            max_active_runs=self.max_active_runs,
             deadline=self._deadline(context),
-            log_run=self.log_run,
-            log_cursor=log_cursor,
-            ends_task=ends_without_worker(self) and not self.needs_worker_at_end(),
-            push_result=bool(self.do_xcom_push),
-            stop_on_kill=self.stop_on_kill,
             deferred_at=datetime.now(UTC).isoformat(),
+            **self.waiting_arguments(),
         )
-        waiting = {"run": handle.to_dict(), "stop_with": self.domino_conn_id if self.stop_on_kill else None}
+        waiting = {"run": None, "stop_with": self.stop_with()}
         self.defer(trigger=trigger, method_name="execute_complete", kwargs=waiting, timeout=None)
 
-    def _deadline(self, context: Context) -> str | None:
-        start = context["ti"].start_date
-        if self.execution_timeout is None or start is None:
-            return None
-        return str((start + self.execution_timeout).isoformat())
-
-    def execute_complete(
-        self, context: Context, event: Any = None, run: Mapping[str, Any] | None = None, stop_with: str | None = None
-    ) -> Any:
-        """Go on after the trigger has fired.
-
-        :param event: what the trigger said; it came through a database, so it is checked first.
-        :param run: the run that this attempt waits for; an event about another one is stale.
-        :param stop_with: read by :mod:`airflow_domino.listener` alone: the connection with which to stop the run.
-        """
-        self._context = context
-        self.run_handle = handle = self._awaited(context, event, run)
-        try:
-            if isinstance(event, Mapping) and event.get("run_id") not in (None, handle.run_id):
-                self.log.info("Ignoring the news of run %s: this attempt waits for another", event.get("run_id"))
-                self._defer(context)
-            return self._complete(context, event, handle)
-        except LOST_SIGHT:
-            self._tell_what_becomes_of_the_run(context)
-            raise
-        finally:
-            self.hook.close()
-
-    def _complete(self, context: Context, event: Any, handle: RunHandle) -> Any:
-        outcome = event.get("outcome") if isinstance(event, Mapping) else event
-        if outcome == "error":
-            raise told_error(event)
-        if outcome == "deadline":
-            raise AirflowTaskTimeout(
-                f"The task took longer than its execution_timeout {self.execution_timeout}; "
-                f"{self._end_at_deadline(handle)}. See {handle.url}"
-            )
-        if outcome not in ("ended", "success"):
-            raise AirflowException(f"Not an event of a Domino run: {event!r}")
-        ended = self._look(handle)
-        if not ended.status.is_completed:
-            self._defer(context, str(event.get("log_cursor") or "0") if isinstance(event, Mapping) else "0")
-        return self._finish(context, ended)
-
-    def _end_at_deadline(self, handle: RunHandle) -> str:
-        if not self.stop_on_kill:
-            return "its Domino run goes on, since stop_on_kill is off"
-        try:
-            stop_and_confirm(self.hook.client, handle)
-        except DominoError as error:
-            return f"its Domino run could not be seen to stop and may go on ({error})"
-        return "its Domino run has been stopped"
-
-    def _look(self, handle: RunHandle) -> Run:
-        """Look at the run after a deferral; when Domino cannot be asked, wait as patiently as elsewhere."""
-        try:
-            return self.hook.client.run(handle.run_id)
-        except PASSING:
-            budget = compat.default_outage_budget()
-            return wait_for_run(
-                self.hook.client,
-                handle.run_id,
-                interval=self.poll_interval,
-                outage_budget=budget,
-                url=handle.url,
-                renew=self.hook.renew,
-            ).run
-
-    def _awaited(self, context: Context, event: Any, run: Mapping[str, Any] | None) -> RunHandle:
-        told = run or (event.get("run") if isinstance(event, Mapping) else None)
-        if told:
-            return RunHandle.from_dict(told)
-        # `dag.test()` resumes a task with nothing but the trigger's word.
-        if (record := LaunchRecord.load(context)) is not None:
-            return record.handle
+    def _remember(self, context: Context, identity: TaskIdentity, launched: Launched) -> None:
+        """Keep the run where a retry finds it, before anything else that can fail; then tell of it."""
+        LaunchRecord(identity.generation, launched.number, launched.handle).save(context)
+        self.run_handle = launched.handle
         task_instance = context["ti"]
-        run_id = task_instance.xcom_pull(key="run_id", task_ids=self.task_id, map_indexes=task_instance.map_index)
-        if not run_id:
-            raise AirflowException("The task was resumed without a word about which Domino run it waited for")
-        client = self.hook.client
-        return RunHandle.asked(client, client.project(self.hook.project_name(given(self.project))), client.run(run_id))
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Go on after a deferral; when the trigger itself has failed, say what becomes of the run."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralError:
-            self._tell_what_becomes_of_the_run(context)
-            raise
-
-    def _finish(self, context: Context, run: Run) -> Any:
-        handle, client = self._handle(), self.hook.client
-        if not run.status.succeeded:
-            context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
-            raise run_error(run, handle.url, log_tail(client, handle))
-        self.log.info("%s", sentence(run, handle))
-        with refusing_wrong_requests(passing=RENEWABLE):
-            return self.deliver(context, client, run, run_result(run, handle))
-
-    def _handle(self) -> RunHandle:
-        if self.run_handle is None:
-            raise AirflowException("There is no Domino run to wait for")
-        return self.run_handle
+        task_instance.xcom_push(key="run_id", value=launched.handle.run_id)
+        task_instance.xcom_push(key=LINK_KEY, value=launched.handle.url)
+        tell_launch(self.log, launched)

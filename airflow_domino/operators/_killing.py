@@ -5,23 +5,26 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowTaskTimeout
+from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity
 from airflow_domino.hooks.runs import stop_quietly
-from airflow_domino.operators._identity import LaunchRecord, TaskIdentity
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator as Task
     from airflow.sdk import Context
 
     from airflow_domino.hooks.domino import DominoHook
     from airflow_domino.hooks.runs import RunHandle
 
+else:
+    Task = object  # a class between BaseOperator and an operator must have a constructor of its own
+
 SHUTDOWN_STATES = frozenset({None, "running"})
+CLEARED = "restarting"
 
 
-class StopsItsRun(BaseOperator):
+class StopsItsRun(Task):
     """A task that has launched a run: a kill of the task is a kill of the run, a restart is not."""
 
     if TYPE_CHECKING:
@@ -29,10 +32,13 @@ class StopsItsRun(BaseOperator):
         @property
         def hook(self) -> DominoHook: ...
 
-    stop_on_kill: bool = True
+    kill_action: str = "stop"
+    on_clear: str = "stop"
+    keep_results: bool = True
     run_handle: RunHandle | None = None
     _context: Context | None = None
     _killed_because: str | None = None
+    _was_cleared: bool = False
 
     def on_kill(self) -> None:
         """Stop the run when a user or a deadline ended the task; leave it for the retry when the worker shuts down.
@@ -45,6 +51,7 @@ class StopsItsRun(BaseOperator):
         if not timed_out and state in SHUTDOWN_STATES and self._will_be_tried_again(task_instance):
             raise AirflowException("The worker is being shut down; the Domino run goes on for the next attempt")
         self._killed_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
+        self._was_cleared = state == CLEARED
         self._stop_if_asked_meanwhile()
 
     def _refuse_if_killed(self) -> None:
@@ -63,7 +70,7 @@ class StopsItsRun(BaseOperator):
         state = compat.task_state_of(context["ti"])
         if state in SHUTDOWN_STATES:
             return
-        self._killed_because = f"the task is {state}"
+        self._killed_because, self._was_cleared = f"the task is {state}", state == CLEARED
         self._stop_if_asked_meanwhile()
         raise AirflowException(f"The task is {state}: it does not wait for its Domino run")
 
@@ -72,10 +79,14 @@ class StopsItsRun(BaseOperator):
 
     def _stop_if_asked_meanwhile(self) -> None:
         """Stop the run if the task was killed; a kill during the launch is caught up with right after it."""
-        if self._killed_because is None or self.run_handle is None or not self.stop_on_kill:
+        handle, why = self.run_handle, self._killed_because
+        if why is None or handle is None:
+            return
+        if (self.on_clear if self._was_cleared else self.kill_action) != "stop":
+            self.log.info("Domino run %s goes on, as the task wants it: %s", handle.run_id, why)
             return
         with self.hook.settings.make_client() as client:  # the task's own may be in the middle of a request
-            stop_quietly(client, self.run_handle, self.log, self._killed_because)
+            stop_quietly(client, handle, self.log, why, keep_results=self.keep_results)
 
     def _tell_what_becomes_of_the_run(self, context: Context) -> None:
         handle = self.run_handle

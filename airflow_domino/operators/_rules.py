@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,13 @@ from airflow.sdk import BaseOperator
 from airflow_domino.compat import AirflowFailException
 from airflow_domino.domino import errors
 from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
+from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.runs import RunHandle
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
+
+__all__ = ["given"]
 
 LOG_TAIL_LINES = 20
 # A token may be renewed and a permission given while a run goes on.
@@ -35,47 +37,6 @@ def refusing_wrong_requests(passing: tuple[type[DominoError], ...] = ()) -> Iter
         if isinstance(error, passing):
             raise
         raise AirflowFailException(str(error)) from None
-
-
-def given(value: Any) -> Any:
-    """Return a templated argument, or None where a template rendered to nothing (a form field left empty)."""
-    return None if isinstance(value, str) and value.strip() in ("", "None") else value
-
-
-def cluster_properties(value: Any) -> Mapping[str, Any] | None:
-    """Read Domino's `computeClusterProperties`, also as the JSON that a template rendered.
-
-    :raises ConfigurationError: when it is not a mapping.
-    """
-    found = given(value)
-    if isinstance(found, str):
-        try:
-            found = json.loads(found)
-        except ValueError:
-            found = value
-    if found is None or isinstance(found, Mapping):
-        return found
-    raise ConfigurationError(
-        f"compute_cluster must be a mapping, not {value!r}; a template gives one as JSON (`| tojson`), "
-        "or in a DAG with render_template_as_native_obj=True"
-    )
-
-
-def volume_ids(value: Any) -> tuple[str, ...]:
-    """Read the ids of external volumes; text is the id of one, or the JSON of a list that a template rendered.
-
-    :raises ConfigurationError: when they are not ids.
-    """
-    found = given(value)
-    if isinstance(found, str):
-        try:
-            found = json.loads(found) if found.lstrip().startswith("[") else [found.strip()]
-        except ValueError:
-            found = value
-    is_list = isinstance(found, Sequence) and not isinstance(found, str)
-    if found is None or (is_list and all(isinstance(each, str) and each for each in found)):
-        return tuple(found or ())
-    raise ConfigurationError(f"external_volumes must be a list of ids of volumes, not {value!r}")
 
 
 def told_error(event: Mapping[str, Any]) -> DominoError:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_domino.domino.errors import ConfigurationError
+from airflow.triggers.base import StartTriggerArgs
+
+from airflow_domino.domino.errors import ConfigurationError, DominoError
 from airflow_domino.domino.run_request import command_line
+from airflow_domino.hooks.arguments import given
+from airflow_domino.hooks.launching import WantedRun
 from airflow_domino.operators._domino_run import BaseDominoRunOperator
 from airflow_domino.operators._files import bring_back, plan_inputs, plan_outputs, stage
-from airflow_domino.operators._rules import given
+from airflow_domino.operators._starting import StartsInTriggerer, can_start_without_worker
+from airflow_domino.triggers.launch import DominoLaunchTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, ObjectStoragePath
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DominoRunOperator"]
 
 
-class DominoRunOperator(BaseDominoRunOperator):
+class DominoRunOperator(StartsInTriggerer, BaseDominoRunOperator):
     """Run one command on a Domino hardware tier, and bring back what it wrote.
 
     The XCom `return_value` holds `run_id, number, status, url, project, tier, tier_id, title, input_commit,
@@ -36,7 +41,8 @@ class DominoRunOperator(BaseDominoRunOperator):
     :param output_dir: absolute path or URL at which relative local paths begin; default ``[domino] output_dir``.
     :param kwargs: see :class:`~airflow_domino.operators._domino_run.BaseDominoRunOperator` for `project`, `tier`,
         `commit_id`, `branch`, `git_ref`, `environment`, `environment_revision`, `title`, `compute_cluster`,
-        `external_volumes`, `domino_conn_id`, `deferrable`, `poll_interval`, `log_run` and `stop_on_kill`.
+        `external_volumes`, `domino_conn_id`, `deferrable`, `start_from_trigger`, `poll_interval`, `log_run`, `on_kill`,
+        `on_clear`, `keep_results`, `queue_timeout` and `max_active_runs`.
     """
 
     template_fields: Sequence[str] = (
@@ -67,6 +73,30 @@ class DominoRunOperator(BaseDominoRunOperator):
         self.inputs = inputs
         self.outputs = outputs
         self.output_dir = output_dir
+
+    def starting_arguments(self) -> StartTriggerArgs | None:
+        """Return how the triggerer launches the run; None for a task that puts files into the project before."""
+        values = WantedRun.of(self).to_dict()
+        templated = {**values, "domino_conn_id": self.domino_conn_id}
+        needs_worker = self.inputs or not (
+            self.deferrable and self.may_start_from_trigger and self._outputs_are_clear()
+        )
+        if needs_worker or not can_start_without_worker(self, DominoRunOperator, templated):
+            return None
+        return StartTriggerArgs(
+            trigger_cls=f"{DominoLaunchTrigger.__module__}.{DominoLaunchTrigger.__qualname__}",
+            trigger_kwargs={**values, **self.waiting_arguments(), "max_active_runs": self.max_active_runs},
+            next_method="execute_complete",
+            next_kwargs={"stop_with": self.stop_with()},
+        )
+
+    def _outputs_are_clear(self) -> bool:
+        """Say whether no output can be refused any more once its templates are rendered."""
+        try:
+            plan_outputs(self.outputs, self.output_dir)
+        except (DominoError, ValueError):
+            return False
+        return True
 
     def run_command(self, context: Context) -> str | Sequence[str]:
         """Return the command as it was given."""

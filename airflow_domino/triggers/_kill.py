@@ -13,11 +13,14 @@ from airflow_domino.compat import kill_is_only_for_users, task_state_seen_by_tri
 from airflow_domino.hooks.stopping import stop_run
 
 if TYPE_CHECKING:
+    from airflow_domino.hooks.runs import RunHandle
     from airflow_domino.triggers.domino import DominoRunTrigger
 
 STATE_PAUSES = (0.5, 2.0)
 STATE_SECONDS = 10.0
 UNKNOWN = "in a state that Airflow does not tell"
+# What a user can mark a task; any other state is that of a task that was cleared.
+MARKED = frozenset({"failed", "success", "skipped"})
 
 _stopping: set[asyncio.Task[None]] = set()
 _live: dict[tuple[Any, ...], list[DominoRunTrigger]] = {}
@@ -56,15 +59,21 @@ async def stop_run_of(trigger: DominoRunTrigger) -> None:
 
 
 async def _stop_if_killed(trigger: DominoRunTrigger) -> None:
+    handle = await trigger.run_to_stop()
+    if handle is None:
+        return
     why = "a user acted on its task"
     if trigger.task_instance is not None:
         state = await _state_of_task(trigger)
         goes_on = state == "deferred" and not kill_is_only_for_users()
-        if goes_on or (state in ("deferred", UNKNOWN) and _is_taken_up(trigger)):
-            trigger.log.info("Domino run %s goes on: its task is still deferred", trigger.run_handle.run_id)
+        if goes_on or (state in ("deferred", UNKNOWN) and _is_taken_up(trigger, handle)):
+            trigger.log.info("Domino run %s goes on: its task is still deferred", handle.run_id)
+            return
+        if not (trigger.stop_on_kill if state in (*MARKED, UNKNOWN) else trigger.on_clear == "stop"):
+            trigger.log.info("Domino run %s goes on, as its task wants it: the task is now %s", handle.run_id, state)
             return
         why = f"its task is now {state or 'without a state'}"
-    await stop_run(trigger.settings, trigger.run_handle, trigger.log, why)
+    await stop_run(trigger.settings, handle, trigger.log, why, keep_results=trigger.keep_results)
 
 
 async def _state_of_task(trigger: DominoRunTrigger) -> str | None:
@@ -83,11 +92,14 @@ async def _state_of_task(trigger: DominoRunTrigger) -> str | None:
     return UNKNOWN
 
 
-def _is_taken_up(trigger: DominoRunTrigger) -> bool:
+def _is_taken_up(trigger: DominoRunTrigger, handle: RunHandle) -> bool:
     """Say whether another trigger here waits for the same run: the next attempt's, after the task was cleared.
 
     Below Airflow 3.4 a task that is deferred (again) may as well have moved to another triggerer; there the new
     attempt's operator stops the run of a cleared one.
     """
     others = _live.get(_key(trigger) or (), ())
-    return any(other is not trigger and other.run_handle.run_id == trigger.run_handle.run_id for other in others)
+    return any(
+        other is not trigger and other.run_handle is not None and other.run_handle.run_id == handle.run_id
+        for other in others
+    )

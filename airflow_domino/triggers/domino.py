@@ -7,18 +7,19 @@ import contextvars
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.sdk import BaseHook
 
 from airflow_domino.compat import AirflowException, BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
 from airflow_domino.domino.auth import Credentials
-from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
+from airflow_domino.domino.errors import DominoError, QueueWaitTimeoutError, RunWaitTimeoutError
 from airflow_domino.domino.models import LogLine, Run
 from airflow_domino.domino.watch import RunWatcher, Watched, watcher_for
 from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.runs import Logger, RunHandle, RunLog, run_result, sentence
 from airflow_domino.hooks.stopping import stop_run
+from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers import _kill
 
 RESUME_AFTER_SECONDS = 8.0
@@ -29,21 +30,30 @@ Airflow 3.3's scheduler fails a task that is resumed while it still handles the 
 
 
 def event_of(
-    outcome: str, handle: RunHandle, *, message: str = "", error: str = "", log_cursor: str = "0"
+    outcome: str,
+    handle: RunHandle | None,
+    *,
+    message: str = "",
+    error: str = "",
+    log_cursor: str = "0",
+    launch: int | None = None,
 ) -> dict[str, Any]:
     """Build the event that hands a task back to a worker.
 
-    :param outcome: "ended", "deadline" or "error".
+    :param outcome: "ended", "deadline", "error", or "launch" when there is no run yet and the worker is to launch it.
+    :param handle: the run; None when there is none.
     :param error: name of the exception's class, for outcome "error".
     :param log_cursor: how far the run's log has been copied.
+    :param launch: number of the launch, where the trigger has launched the run.
     """
     return {
-        "run_id": handle.run_id,
+        "run_id": handle.run_id if handle else None,
         "outcome": outcome,
         "message": message,
         "error": error,
-        "run": handle.to_dict(),
+        "run": handle.to_dict() if handle else None,
         "log_cursor": log_cursor,
+        "launch": launch,
     }
 
 
@@ -58,16 +68,10 @@ async def settle(deferred_at: str | None) -> None:
     await asyncio.sleep(min(max(RESUME_AFTER_SECONDS - age, 0.0), RESUME_AFTER_SECONDS))
 
 
-def shared_watcher(
-    settings: ConnectionSettings, handle: RunHandle, poll_interval: float, outage_budget: float
-) -> RunWatcher:
-    """Return the watcher that all triggers of this process share for a run's project."""
-    key = (settings.fingerprint, handle.project_id, poll_interval)
-    make_client = partial(settings.client_for, handle.project)
+def shared_watcher(settings: ConnectionSettings, project_id: str) -> RunWatcher:
+    """Return the watcher that all triggers of this process share for a project; all of a connection share a client."""
     renew = partial(_current_credentials, settings.conn_id)
-    return watcher_for(
-        key, make_client, handle.project_id, interval=poll_interval, outage_budget=outage_budget, renew=renew
-    )
+    return watcher_for(settings.fingerprint, settings.make_client, project_id, renew=renew)
 
 
 async def _current_credentials(conn_id: str) -> Credentials:
@@ -103,15 +107,36 @@ class DominoRunTrigger(BaseTrigger):
     :param log_cursor: where to begin with them.
     :param ends_task: whether a success ends the task here, with no worker involved.
     :param push_result: whether that success pushes the XCom `return_value`.
-    :param stop_on_kill: whether the deadline, or a user who marks or clears the waiting task, stops the run.
+    :param stop_on_kill: whether the deadline, or a user who marks the waiting task, stops the run.
+    :param on_clear: what a user who clears the waiting task does to the run: "stop" stops it.
+    :param keep_results: whether a run that is stopped keeps what it wrote.
+    :param queue_timeout: seconds after which a run that is still queued is stopped.
     :param deferred_at: when the worker deferred (ISO 8601).
     """
+
+    ARGUMENTS: ClassVar[tuple[str, ...]] = (
+        "domino_conn_id",
+        "poll_interval",
+        "outage_budget",
+        "deadline",
+        "log_run",
+        "log_cursor",
+        "ends_task",
+        "push_result",
+        "stop_on_kill",
+        "on_clear",
+        "keep_results",
+        "queue_timeout",
+        "deferred_at",
+    )
+
+    launch_number: int | None = None
 
     def __init__(
         self,
         *,
         domino_conn_id: str,
-        run: dict[str, Any],
+        run: dict[str, Any] | None,
         poll_interval: float = 10.0,
         outage_budget: float = 3600.0,
         deadline: str | None = None,
@@ -120,11 +145,14 @@ class DominoRunTrigger(BaseTrigger):
         ends_task: bool = False,
         push_result: bool = True,
         stop_on_kill: bool = True,
+        on_clear: str = "stop",
+        keep_results: bool = True,
+        queue_timeout: float | None = None,
         deferred_at: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.domino_conn_id = domino_conn_id
-        self.run_handle = RunHandle.from_dict(run)
+        self.run_handle = RunHandle.from_dict(run) if run is not None else None
         self.poll_interval = poll_interval
         self.outage_budget = outage_budget
         self.deadline = deadline
@@ -133,24 +161,16 @@ class DominoRunTrigger(BaseTrigger):
         self.ends_task = ends_task
         self.push_result = push_result
         self.stop_on_kill = stop_on_kill
+        self.on_clear = on_clear
+        self.keep_results = keep_results
+        self.queue_timeout = queue_timeout
         self.deferred_at = deferred_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments by which any triggerer makes this trigger again."""
-        names = (
-            "domino_conn_id",
-            "poll_interval",
-            "outage_budget",
-            "deadline",
-            "log_run",
-            "log_cursor",
-            "ends_task",
-            "push_result",
-            "stop_on_kill",
-            "deferred_at",
-        )
-        arguments = {name: getattr(self, name) for name in names} | {"run": self.run_handle.to_dict()}
-        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+        arguments = {name: getattr(self, name) for name in self.ARGUMENTS}
+        run = self.run_handle.to_dict() if self.run_handle else None
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments | {"run": run}
 
     async def settings(self) -> ConnectionSettings:
         """Read the connection without blocking the triggerer."""
@@ -169,36 +189,73 @@ class DominoRunTrigger(BaseTrigger):
         _kill.forget(self)
 
     async def on_kill(self) -> None:
-        """Stop the run because a user marked or cleared the task."""
-        if self.stop_on_kill:
+        """Stop the run because a user marked or cleared the task, if that is what the task wants."""
+        if self.stop_on_kill or self.on_clear == "stop":
             await _kill.stop_run_of(self)
 
+    async def run_to_stop(self) -> RunHandle | None:
+        """Return the run that a kill is about; None when there is none."""
+        return self.run_handle
+
     async def _event(self) -> TriggerEvent:
-        handle = self.run_handle
         try:
-            watched = await self._wait(await self.settings())
+            settings = await self.settings()
+            return await self._run_to_its_end(settings)
+        except (DominoError, AirflowException) as error:
+            return self._news("error", error)
+
+    async def _run_to_its_end(self, settings: ConnectionSettings) -> TriggerEvent:
+        try:
+            watched = await self._wait(settings)
+        except QueueWaitTimeoutError:
+            await self._stop(f"it was queued for more than {self.queue_timeout:g} s")
+            return self._news("ended")
         except RunWaitTimeoutError:
             if self.stop_on_kill:
-                await stop_run(self.settings, handle, self.log, "its task has reached its execution_timeout")
-            return trigger_event(event_of("deadline", handle))
-        except (DominoError, AirflowException) as error:
-            return trigger_event(event_of("error", handle, message=str(error), error=type(error).__name__))
+                await self._stop("its task has reached its execution_timeout")
+            return self._news("deadline")
+        self.log_cursor = watched.log_cursor
         if watched.run.status.succeeded and self.ends_task:
             return self.success(watched.run)
-        return trigger_event(event_of("ended", handle, log_cursor=watched.log_cursor))
+        return self._news("ended")
+
+    def _news(self, outcome: str, error: Exception | None = None) -> TriggerEvent:
+        kind, message = (type(error).__name__, str(error)) if error else ("", "")
+        cursor, number = self.log_cursor, self.launch_number
+        told = event_of(outcome, self.run_handle, message=message, error=kind, log_cursor=cursor, launch=number)
+        return trigger_event(told)
+
+    async def _stop(self, why: str) -> None:
+        await stop_run(self.settings, self._handle(), self.log, why, keep_results=self.keep_results)
+
+    def absolute_deadline(self) -> datetime | None:
+        """Return when the task must be over; for a task that no worker has deferred, Airflow says when."""
+        return datetime.fromisoformat(self.deadline) if self.deadline else getattr(self, "timeout_after", None)
+
+    def _handle(self) -> RunHandle:
+        if self.run_handle is None:
+            raise AirflowException("There is no Domino run to wait for")
+        return self.run_handle
 
     async def _wait(self, settings: ConnectionSettings) -> Watched:
-        handle = self.run_handle
-        return await shared_watcher(settings, handle, self.poll_interval, self.outage_budget).wait(
+        handle = self._handle()
+        return await shared_watcher(settings, handle.project_id).wait(
             handle.run_id,
             on_log=log_writer(self.log, handle.url) if self.log_run else None,
             log_cursor=self.log_cursor,
-            deadline=datetime.fromisoformat(self.deadline) if self.deadline else None,
+            deadline=self.absolute_deadline(),
+            interval=self.poll_interval,
+            outage_budget=self.outage_budget,
+            queue_deadline=handle.queue_deadline(self.queue_timeout),
+            prepare=lambda client: client.project(handle.project),  # Domino's older log route asks for its name
             url=handle.url,
         )
 
     def success(self, run: Run) -> TaskSuccessEvent:
         """End the task well, with the run's result as its XCom."""
-        self.log.info("%s", sentence(run, self.run_handle))
-        result = run_result(run, self.run_handle)
-        return TaskSuccessEvent(xcoms={"return_value": result} if self.push_result else None)
+        handle = self._handle()
+        self.log.info("%s", sentence(run, handle))
+        xcoms: dict[str, Any] = {"run_id": handle.run_id, LINK_KEY: handle.url}
+        if self.push_result:
+            xcoms["return_value"] = run_result(run, handle)
+        return TaskSuccessEvent(xcoms=xcoms)

@@ -112,10 +112,13 @@ class DominoRunSensorTrigger(BaseTrigger):
         handle = await self._search(settings)
         self.log.info("Waiting for %s", handle.url)
         try:
-            watched = await shared_watcher(settings, handle, self.poll_interval, self.outage_budget).wait(
+            watched = await shared_watcher(settings, handle.project_id).wait(
                 handle.run_id,
                 on_log=log_writer(self.log, handle.url) if self.log_run else None,
                 deadline=self._deadline(),
+                interval=self.poll_interval,
+                outage_budget=self.outage_budget,
+                prepare=lambda client: client.project(handle.project),  # Domino's older log route asks for its name
             )
         except RunWaitTimeoutError:
             raise TimeoutError from None

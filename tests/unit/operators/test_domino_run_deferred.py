@@ -157,10 +157,10 @@ def test_a_passed_deadline_fails_the_task_after_the_stop_is_confirmed(make, defe
 
 
 def test_a_passed_deadline_leaves_the_run_alone_where_kills_do(make, defer, fake_domino, task_context):
-    deferral = defer(stop_on_kill=False)
+    deferral = defer(on_kill="leave")
     event = {"run_id": fake_domino.last["id"], "outcome": "deadline"}
     with pytest.raises(AirflowTaskTimeout, match="its Domino run goes on"):
-        resume(make, deferral, task_context, event, stop_on_kill=False)
+        resume(make, deferral, task_context, event, on_kill="leave")
     assert fake_domino.stops == []
 
 
@@ -172,7 +172,7 @@ def test_a_stop_at_the_deadline_that_is_not_confirmed_is_a_timeout_all_the_same(
     def refuse(client, handle):
         raise DominoUnavailableError("down for maintenance")
 
-    monkeypatch.setattr("airflow_domino.operators._domino_run.stop_and_confirm", refuse)
+    monkeypatch.setattr("airflow_domino.operators._waiting.stop_and_confirm", refuse)
     with pytest.raises(AirflowTaskTimeout, match=re.escape("may go on (down for maintenance")):
         resume(make, deferral, task_context, {"run_id": fake_domino.last["id"], "outcome": "deadline"})
 

@@ -12,8 +12,8 @@ from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowTaskTimeout
 from airflow_domino.domino.errors import AuthenticationError, LaunchOutcomeUnknownError, RunFailedError
 from airflow_domino.domino.launch import RunMark
+from airflow_domino.hooks.identity import LaunchRecord
 from airflow_domino.hooks.runs import stop_and_confirm
-from airflow_domino.operators._identity import LaunchRecord
 from airflow_domino.operators.domino import DominoRunOperator
 
 pytestmark = pytest.mark.usefixtures("domino_connection")
@@ -214,7 +214,7 @@ def test_a_task_that_leaves_its_runs_alone_also_does_so_when_it_is_cleared(
 ):
     first_attempt_dies(make, fake_domino, task_context, store, die_after)
     fake_domino.on_start = lambda domino, run_id: domino.end(run_id, "Succeeded")
-    make(stop_on_kill=False).execute(task_context(store, try_number=2, max_tries=3))
+    make(on_clear="leave").execute(task_context(store, try_number=2, max_tries=3))
     assert fake_domino.stops == []
 
 
@@ -269,8 +269,8 @@ def test_a_task_that_takes_too_long_stops_its_run(waiting, fake_domino):
     assert fake_domino.stops == [fake_domino.last["id"]]
 
 
-def test_stop_on_kill_can_be_switched_off(waiting, fake_domino):
-    waiting("failed", stop_on_kill=False).on_kill()
+def test_a_task_can_leave_its_run_going_when_it_is_killed(waiting, fake_domino):
+    waiting("failed", on_kill="leave").on_kill()
     assert fake_domino.stops == []
 
 
@@ -291,7 +291,7 @@ def test_a_kill_before_the_launch_has_answered_stops_the_run_right_after_it(
 
 def test_a_kill_before_the_launch_prevents_it(make, fake_domino, task_context, monkeypatch):
     monkeypatch.setattr(compat, "task_state_of", lambda task_instance: "failed")
-    operator = make(stop_on_kill=False)
+    operator = make(on_kill="leave")
     monkeypatch.setattr(operator, "stage_inputs", lambda client, project: operator.on_kill())
     with pytest.raises(AirflowException, match="No Domino run is launched: the task is failed"):
         operator.execute(task_context())

@@ -68,12 +68,12 @@ def test_the_runs_log_lines_appear_in_the_tasks_log(make, fake_domino, task_cont
     ("status", "kind"), [("Failed", RunFailedError), ("Error", RunPlatformError), ("Stopped", RunStoppedError)]
 )
 def test_each_bad_end_is_an_exception_of_its_own(make, fake_domino, task_context, status, kind):
-    fake_domino.on_start = lambda domino, run_id: domino.end(run_id, status, reason="OutOfMemory")
+    fake_domino.on_start = lambda domino, run_id: domino.end(run_id, status, reason="NodeLost")
     with pytest.raises(kind) as failure:
         make().execute(task_context())
     text = str(failure.value)
     assert f"status {status}" in text
-    assert "OutOfMemory: see its log" in text
+    assert "NodeLost: see its log" in text
     assert "/jobs/domino/quick-start/" in text
     assert "line 2 of run 1" in text
 

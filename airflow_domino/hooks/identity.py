@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.compat import task_state_store
 from airflow_domino.domino.errors import NotFoundError
-from airflow_domino.domino.launch import RunMark, find_run
+from airflow_domino.domino.launch import MarkedRuns, RunMark
 from airflow_domino.hooks.runs import RunHandle
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class TaskIdentity:
 
     :param generation: tries that were over when it began: 0, or as many as there were when the task was cleared.
     :param since: no run of this task instance is older.
+    :param dag_run_start: when its DAG run began.
     """
 
     dag_id: str
@@ -39,22 +40,47 @@ class TaskIdentity:
     generation: int
     try_number: int
     since: datetime | None = None
+    dag_run_start: datetime | None = None
 
     @classmethod
     def of(cls, context: Mapping[str, Any]) -> TaskIdentity:
-        """Read it from Airflow's task context."""
-        task_instance, dag_run = context["ti"], context.get("dag_run")
-        map_index = getattr(task_instance, "map_index", -1)
+        """Read it from the task context of a worker."""
+        task_instance = context["ti"]
+        # A clear sets max_tries to the tries so far plus the task's retries at that time.
+        generation = task_instance.max_tries - getattr(context.get("task"), "retries", 0)
+        return cls._of(task_instance, context.get("dag_run"), generation)
+
+    @classmethod
+    def of_first_try(cls, context: Mapping[str, Any]) -> TaskIdentity:
+        """Read it from the task context of a triggerer, which knows no generation but that of a first try."""
+        return cls._of(context["ti"], context.get("dag_run"), 0)
+
+    @classmethod
+    def _of(cls, task_instance: Any, dag_run: Any, generation: int) -> TaskIdentity:
+        map_index = getattr(task_instance, "map_index", None)
         return cls(
             dag_id=task_instance.dag_id,
             run_id=task_instance.run_id,
             task_id=task_instance.task_id,
             map_index=-1 if map_index is None else map_index,
-            # A clear sets max_tries to the tries so far plus the task's retries at that time.
-            generation=task_instance.max_tries - getattr(context.get("task"), "retries", 0),
+            generation=generation,
             try_number=task_instance.try_number,
             since=_earliest(dag_run),
+            dag_run_start=getattr(dag_run, "start_date", None),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, for a trigger."""
+        times = {"since": self.since, "dag_run_start": self.dag_run_start}
+        return asdict(self) | {name: time.isoformat() if time else None for name, time in times.items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TaskIdentity:
+        """Read :meth:`to_dict`'s values, also those of a version that wrote more."""
+        known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        for name in ("since", "dag_run_start"):
+            known[name] = datetime.fromisoformat(known[name]) if known.get(name) else None
+        return cls(**known)
 
     def mark(self, launch: int, *, generation: int | None = None, pinned: bool = False) -> RunMark:
         """Return the mark of this task instance's launch number `launch` (0 for the first of a generation).
@@ -63,6 +89,11 @@ class TaskIdentity:
         """
         number = (self.generation if generation is None else generation) + launch * LAUNCH_STEP
         return RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, number, pinned=pinned)
+
+    @property
+    def group_key(self) -> str:
+        """What the marks of all runs of this task have in common, over all its DAG runs."""
+        return RunMark.group_of(self.dag_id, self.task_id)
 
     def other_keys(self) -> set[str]:
         """Return the task keys of the marks that other generations can have used.
@@ -73,11 +104,6 @@ class TaskIdentity:
         others = (generation for generation in around if generation != self.generation)
         launches = range(REMEMBERED_LAUNCHES)
         return {self.mark(launch, generation=other).task_key for other in others for launch in launches}
-
-    @property
-    def is_first_try(self) -> bool:
-        """Whether nothing can have been launched before for this task instance."""
-        return self.try_number <= 1
 
 
 def _earliest(dag_run: Any) -> datetime | None:
@@ -122,33 +148,43 @@ class LaunchRecord:
 
 @dataclass(frozen=True)
 class Found:
-    """What an earlier attempt left: a run to go on with, or the number of the launch to make now."""
+    """What earlier attempts of a generation left.
+
+    :param run: a run to go on with; None when one is to be launched.
+    :param launch: number of that run's launch, or of the launch to make now.
+    :param ended_badly: the last run of each launch before, oldest first.
+    :param doubles: further active runs of that launch, which a request that was thought lost has started.
+    """
 
     run: Run | None
     launch: int
+    ended_badly: tuple[Run, ...] = ()
+    doubles: tuple[Run, ...] = ()
 
 
 def find_earlier(
-    client: DominoClient, project_id: str, identity: TaskIdentity, record: LaunchRecord | None, *, pinned: bool
+    marked: MarkedRuns, identity: TaskIdentity, record: LaunchRecord | None, client: DominoClient
 ) -> Found:
     """Find the run of an earlier attempt of this generation that is going on or has succeeded.
 
-    :param record: what the store remembers; without it runs are found by their marks.
-    :param pinned: whether the task's input commit is pinned to the DAG run, which its marks then tell.
+    :param marked: the project's runs since the DAG run began.
+    :param record: what the store remembers; without it runs are found by their marks alone.
+    :param client: asks for the remembered run, should it carry its mark no more.
     :raises DominoError: when Domino cannot be asked; a retry asks again.
     """
-    start = 0
-    if record is not None and record.generation == identity.generation:
-        run = _remembered(client, record)
-        if run is not None and is_useful(run):
-            return Found(run, record.launch)
-        start = record.launch + 1
-    elif identity.is_first_try:
-        return Found(None, 0)
-    for launch in count(start):
-        run = find_run(client, project_id, identity.mark(launch, pinned=pinned), since=identity.since)
-        if run is None or is_useful(run):
-            return Found(run, launch)
+    known = record if record is not None and record.generation == identity.generation else None
+    ended_badly: list[Run] = []
+    for launch in count():
+        runs = marked.with_task_key(identity.mark(launch).task_key)
+        if not runs and known is not None and known.launch == launch:
+            runs = remembered(client, known)
+        useful = sorted((run for run in runs if is_useful(run)), key=_success_then_oldest)
+        if useful:
+            doubles = (run for run in useful[1:] if not run.status.is_completed)
+            return Found(useful[0], launch, tuple(ended_badly), tuple(doubles))
+        if not runs and (known is None or launch > known.launch):
+            return Found(None, launch, tuple(ended_badly))
+        ended_badly += runs[:1]
     raise AssertionError("unreachable")
 
 
@@ -157,25 +193,31 @@ def is_useful(run: Run) -> bool:
     return run.status.succeeded or not (run.status.is_completed or run.status.is_stopping)
 
 
-def _remembered(client: DominoClient, record: LaunchRecord) -> Run | None:
+def _success_then_oldest(run: Run) -> tuple[bool, int]:
+    return not run.status.succeeded, run.number
+
+
+def remembered(client: DominoClient, record: LaunchRecord) -> list[Run]:
+    """Ask for the run of a record; Domino may know it no more."""
     try:
-        return client.run(record.handle.run_id)
+        return [client.run(record.handle.run_id)]
     except NotFoundError:
-        return None
+        return []
 
 
 def active_of_other_generations(
-    client: DominoClient, project_id: str, identity: TaskIdentity, record: LaunchRecord | None
-) -> Iterator[Run]:
-    """Find runs that this task instance launched before it was cleared, and that still go on.
+    marked: MarkedRuns, identity: TaskIdentity, record: LaunchRecord | None, client: DominoClient
+) -> list[Run]:
+    """Find runs that this task instance launched before it was cleared, and that still go on, newest first.
 
+    :param marked: the project's runs; all active ones are among them.
     :param record: what the store remembers.
+    :param client: asks for the remembered run, should it carry its mark no more.
     """
-    if identity.is_first_try:
-        return
-    remembered = record.handle.run_id if record and record.generation != identity.generation else None
     others = identity.other_keys()
-    for run in client.runs(project_id, status="active"):
-        mark = RunMark.parse(run.title)
-        if run.id == remembered or (mark is not None and mark.task_key in others):
-            yield run
+    found = [run for run, mark in marked.active() if mark.task_key in others]
+    if record is not None and record.generation != identity.generation:
+        ids = {run.id for run in found}
+        known = (run for run in remembered(client, record) if run.id not in ids)
+        found += [run for run in known if not run.status.is_completed]
+    return found

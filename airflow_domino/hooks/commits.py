@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError
-from airflow_domino.domino.launch import RunMark
 from airflow_domino.domino.run_request import GitRef
-from airflow_domino.operators._identity import TaskIdentity
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.launch import MarkedRuns
     from airflow_domino.domino.models import Project
+    from airflow_domino.hooks.identity import TaskIdentity
 
 DAG_RUN = "dag_run"
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
-PINNED_SEARCH_LIMIT = 1000
 
 
 def git_reference(project: Project, commit_id: str | None, branch: str | None, git_ref: Any) -> GitRef | None:
@@ -44,18 +42,23 @@ def git_reference(project: Project, commit_id: str | None, branch: str | None, g
 
 
 def input_commit(
-    client: DominoClient, project: Project, commit_id: str | None, context: Mapping[str, Any]
+    client: DominoClient,
+    project: Project,
+    commit_id: str | None,
+    identity: TaskIdentity,
+    read_marked: Callable[[], MarkedRuns],
 ) -> str | None:
     """Return the commit to launch at; None leaves the latest to Domino.
 
     :param commit_id: None, the full SHA of a commit of the project's files, or "dag_run".
+    :param read_marked: reads the project's runs since the DAG run began.
     :raises ConfigurationError: when it is neither.
     :raises NotFoundError: when the project has no such commit.
     """
     if commit_id is None:
         return None
     if commit_id == DAG_RUN:
-        return _commit_of_dag_run(client, project, context)
+        return _commit_of_dag_run(client, project, identity, read_marked())
     if not FULL_SHA.fullmatch(commit_id):
         raise ConfigurationError(
             f"Not a commit: {commit_id!r}; give the full SHA (40 hexadecimal digits), 'dag_run', "
@@ -75,24 +78,19 @@ def _refuse_unknown(client: DominoClient, project: Project, commit_id: str) -> N
         raise NotFoundError(message, status=error.status) from None
 
 
-def _commit_of_dag_run(client: DominoClient, project: Project, context: Mapping[str, Any]) -> str:
+def _commit_of_dag_run(client: DominoClient, project: Project, identity: TaskIdentity, marked: MarkedRuns) -> str:
     """Return the one input commit of all tasks of a DAG run on a project.
 
     A run of this DAG run that was pinned before says it; otherwise it is the newest commit at the DAG run's start, so
     that tasks which start side by side agree without asking each other.
     """
-    identity = TaskIdentity.of(context)
-    owner_key = identity.mark(0).owner_key
-    for run in client.runs(project.id, limit=PINNED_SEARCH_LIMIT):
-        if identity.since is not None and run.submitted_at is not None and run.submitted_at < identity.since:
-            break
-        mark = RunMark.parse(run.title)
-        if mark is not None and mark.pinned and mark.owner_key == owner_key and run.input_commit:
+    for run, mark in marked.with_owner_key(identity.mark(0).owner_key):
+        is_of_before = identity.since and run.submitted_at and run.submitted_at < identity.since
+        if mark.pinned and run.input_commit and not is_of_before:
             return run.input_commit
-    start: datetime | None = getattr(context.get("dag_run"), "start_date", None)
-    if start is None:
+    if identity.dag_run_start is None:
         return client.head_commit(project)
     for commit in client.dated_commits(project):
-        if commit.time is not None and commit.time <= start:
+        if commit.time is not None and commit.time <= identity.dag_run_start:
             return commit.id
     return client.head_commit(project)

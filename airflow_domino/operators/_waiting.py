@@ -1,0 +1,272 @@
+"""Waiting for the run of a task, here or in the triggerer, and ending well or badly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_domino import compat
+from airflow_domino.compat import AirflowException, AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
+from airflow_domino.domino.climbing import parse_tiers
+from airflow_domino.domino.errors import (
+    ConfigurationError,
+    DominoError,
+    DominoUnavailableError,
+    QueueWaitTimeoutError,
+    RequestError,
+    RunWaitTimeoutError,
+    run_error,
+)
+from airflow_domino.domino.waiting import PASSING, wait_for_run
+from airflow_domino.hooks.arguments import given
+from airflow_domino.hooks.domino import DominoHook
+from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity
+from airflow_domino.hooks.launching import next_tier
+from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
+from airflow_domino.operators._killing import StopsItsRun
+from airflow_domino.operators._rules import (
+    RENEWABLE,
+    ShowsRun,
+    ends_without_worker,
+    log_tail,
+    refusing_wrong_requests,
+    told_error,
+)
+from airflow_domino.triggers.domino import DominoRunTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import Run
+
+BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was and cost; a good one is the result
+# The run was launched, and we can no longer say how it is: a retry takes it up, whatever the trouble was.
+LOST_SIGHT = (DominoUnavailableError, RequestError, ConfigurationError, RunWaitTimeoutError)
+
+
+class AwaitsItsRun(ShowsRun, StopsItsRun):
+    """A task that waits for the run that it has launched."""
+
+    domino_conn_id: str
+    project: Any
+    tier: Any
+    deferrable: bool
+    poll_interval: float
+    log_run: bool
+    queue_timeout: float | None
+
+    @cached_property
+    def hook(self) -> DominoHook:
+        """The connection's hook."""
+        return DominoHook(self.domino_conn_id)
+
+    # ---- what subclasses say -----------------------------------------------------------------------------------------
+
+    def execute_run(self, context: Context) -> Any:
+        """Launch the run on this worker, and wait for it."""
+        raise NotImplementedError
+
+    def needs_worker_at_end(self) -> bool:
+        """Say whether there is more to do after a success than to tell of it."""
+        return False
+
+    def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
+        """Do what is left after the run has succeeded, on a worker; return the XCom `return_value`."""
+        return result
+
+    # ---- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait_here(self, run: Run) -> Run:
+        handle = self._handle()
+        try:
+            return wait_for_run(
+                self.hook.client,
+                run.id,
+                interval=self.poll_interval,
+                on_log=RunLog(self.log, handle.url).write if self.log_run else None,
+                outage_budget=compat.default_outage_budget(),
+                url=handle.url,
+                renew=self.hook.renew,
+                queue_deadline=handle.queue_deadline(self.queue_timeout),
+            ).run
+        except QueueWaitTimeoutError:
+            why = f"it was queued for more than {self.queue_timeout:g} s"
+            stop_quietly(self.hook.client, handle, self.log, why, keep_results=self.keep_results)
+            return self.hook.client.run(run.id)
+
+    def waiting_arguments(self) -> dict[str, Any]:
+        """Return what every trigger of this task is told about the wait."""
+        return {
+            "domino_conn_id": self.domino_conn_id,
+            "poll_interval": self.poll_interval,
+            "outage_budget": compat.default_outage_budget(),
+            "log_run": self.log_run,
+            "ends_task": ends_without_worker(self) and not self.needs_worker_at_end(),
+            "push_result": bool(self.do_xcom_push),
+            "stop_on_kill": self.kill_action == "stop",
+            "on_clear": self.on_clear,
+            "keep_results": self.keep_results,
+            "queue_timeout": self.queue_timeout,
+        }
+
+    def stop_with(self) -> str | None:
+        """Return the connection with which the listener stops the run; None where it is to leave it alone."""
+        return self.domino_conn_id if self.kill_action == "stop" else None
+
+    def _defer(self, context: Context, log_cursor: str = "0") -> NoReturn:
+        handle = self._handle()
+        trigger = DominoRunTrigger(
+            run=handle.to_dict(),
+            deadline=self._deadline(context),
+            log_cursor=log_cursor,
+            deferred_at=datetime.now(UTC).isoformat(),
+            **self.waiting_arguments(),
+        )
+        waiting = {"run": handle.to_dict(), "stop_with": self.stop_with()}
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs=waiting, timeout=None)
+
+    def _deadline(self, context: Context) -> str | None:
+        start = context["ti"].start_date
+        if self.execution_timeout is None or start is None:
+            return None
+        return str((start + self.execution_timeout).isoformat())
+
+    # ---- going on after a deferral -----------------------------------------------------------------------------------
+
+    def execute_complete(
+        self, context: Context, event: Any = None, run: Mapping[str, Any] | None = None, stop_with: str | None = None
+    ) -> Any:
+        """Go on after the trigger has fired.
+
+        :param event: what the trigger said; it came through a database, so it is checked first.
+        :param run: the run that this attempt waits for; an event about another one is stale.
+        :param stop_with: read by :mod:`airflow_domino.listener` alone: the connection with which to stop the run.
+        """
+        self._context = context
+        if isinstance(event, Mapping) and run is None and event.get("run") is None:
+            return self._go_on_without_run(context, event)
+        self.run_handle = handle = self._awaited(context, event, run)
+        try:
+            if isinstance(event, Mapping) and event.get("run_id") not in (None, handle.run_id):
+                self.log.info("Ignoring the news of run %s: this attempt waits for another", event.get("run_id"))
+                self._defer(context)
+            self._remember_launch(context, event, handle)
+            return self._complete(context, event, handle)
+        except LOST_SIGHT:
+            self._tell_what_becomes_of_the_run(context)
+            raise
+        finally:
+            self.hook.close()
+
+    def _go_on_without_run(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Go on where the triggerer has launched nothing: launch here, or say why there is no run."""
+        if event.get("outcome") == "launch":
+            return self.execute_run(context)
+        if event.get("outcome") == "deadline":
+            raise AirflowTaskTimeout(
+                f"The task reached its execution_timeout {self.execution_timeout} before its Domino run was launched"
+            )
+        with refusing_wrong_requests():
+            raise told_error(event)
+
+    def _remember_launch(self, context: Context, event: Any, handle: RunHandle) -> None:
+        """Keep a run that the triggerer has launched where a retry finds it: a triggerer has no such place."""
+        number = event.get("launch") if isinstance(event, Mapping) else None
+        if isinstance(number, int):
+            LaunchRecord(TaskIdentity.of(context).generation, number, handle).save(context)
+
+    def _complete(self, context: Context, event: Any, handle: RunHandle) -> Any:
+        outcome = event.get("outcome") if isinstance(event, Mapping) else event
+        if outcome == "error":
+            raise told_error(event)
+        if outcome == "deadline":
+            raise AirflowTaskTimeout(
+                f"The task took longer than its execution_timeout {self.execution_timeout}; "
+                f"{self._end_at_deadline(handle)}. See {handle.url}"
+            )
+        if outcome not in ("ended", "success"):
+            raise AirflowException(f"Not an event of a Domino run: {event!r}")
+        ended = self._look(handle)
+        if not ended.status.is_completed:
+            self._defer(context, str(event.get("log_cursor") or "0") if isinstance(event, Mapping) else "0")
+        return self._finish(context, ended)
+
+    def _end_at_deadline(self, handle: RunHandle) -> str:
+        if self.kill_action != "stop":
+            return "its Domino run goes on, since on_kill is 'leave'"
+        try:
+            stop_and_confirm(self.hook.client, handle, keep_results=self.keep_results)
+        except DominoError as error:
+            return f"its Domino run could not be seen to stop and may go on ({error})"
+        return "its Domino run has been stopped"
+
+    def _look(self, handle: RunHandle) -> Run:
+        """Look at the run after a deferral; when Domino cannot be asked, wait as patiently as elsewhere."""
+        try:
+            return self.hook.client.run(handle.run_id)
+        except PASSING:
+            budget = compat.default_outage_budget()
+            return wait_for_run(
+                self.hook.client,
+                handle.run_id,
+                interval=self.poll_interval,
+                outage_budget=budget,
+                url=handle.url,
+                renew=self.hook.renew,
+            ).run
+
+    def _awaited(self, context: Context, event: Any, run: Mapping[str, Any] | None) -> RunHandle:
+        told = run or (event.get("run") if isinstance(event, Mapping) else None)
+        if told:
+            return RunHandle.from_dict(told)
+        if (handle := self._known_run(context)) is not None:
+            return handle
+        raise AirflowException("The task was resumed without a word about which Domino run it waited for")
+
+    def _known_run(self, context: Context) -> RunHandle | None:
+        """Return the run of this attempt, from where it was noted at its launch."""
+        record = LaunchRecord.load(context)
+        if record is not None and record.generation == TaskIdentity.of(context).generation:
+            return record.handle
+        # `dag.test()` resumes a task with nothing but the trigger's word.
+        task_instance = context["ti"]
+        run_id = task_instance.xcom_pull(key="run_id", task_ids=self.task_id, map_indexes=task_instance.map_index)
+        if not run_id:
+            return None
+        client = self.hook.client
+        return RunHandle.asked(client, client.project(self.hook.project_name(given(self.project))), client.run(run_id))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Go on after a deferral; when Airflow has given the trigger up, say or do what becomes of the run."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            self._context = context
+            if self.kill_action == "stop" and (handle := self._known_run(context)) is not None:
+                self.run_handle = handle
+                self.log.warning("The task has reached its execution_timeout: %s", self._end_at_deadline(handle))
+            raise
+        except TaskDeferralError:
+            self._tell_what_becomes_of_the_run(context)
+            raise
+
+    # ---- ending ------------------------------------------------------------------------------------------------------
+
+    def _finish(self, context: Context, run: Run) -> Any:
+        handle, client = self._handle(), self.hook.client
+        if not run.status.succeeded:
+            context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
+            tier = next_tier(parse_tiers(self.tier), handle)
+            tail = log_tail(client, handle)
+            raise run_error(run, handle.url, tail, queue_timeout=self.queue_timeout, next_tier=tier)
+        self.log.info("%s", sentence(run, handle))
+        with refusing_wrong_requests(passing=RENEWABLE):
+            return self.deliver(context, client, run, run_result(run, handle))
+
+    def _handle(self) -> RunHandle:
+        if self.run_handle is None:
+            raise AirflowException("There is no Domino run to wait for")
+        return self.run_handle
