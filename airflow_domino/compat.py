@@ -65,6 +65,7 @@ __all__ = [
     "task_state_seen_by_trigger",
     "task_state_store",
     "trigger_event",
+    "triggerer_takeover_seconds",
 ]
 
 STATE_QUERY_SECONDS = 5.0
@@ -119,6 +120,11 @@ def default_poll_interval() -> float:
 def default_outage_budget() -> float:
     """Return ``[domino] outage_budget`` in seconds."""
     return conf.getfloat("domino", "outage_budget", fallback=3600.0)
+
+
+def triggerer_takeover_seconds() -> float:
+    """Return how long a triggerer must be silent before another one takes its triggers over."""
+    return conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
 
 
 def default_output_dir() -> str | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import DominoError
@@ -17,9 +19,55 @@ BUSY_PAGE = 100
 LINES_AT_A_TIME = 200
 LATE_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
+# All logs that one process follows together cost no more pages than this in a second, however talkative they are.
+PAGES_PER_SECOND = 10
+# A silent run is asked for its log less and less often, but at least as often as this (seconds).
+SHORTEST_SILENCE, LONGEST_SILENCE = 2.0, 60.0
+
 _log = logging.getLogger(__name__)
 _RunBlocking = Callable[[Callable[[], LogPage | None]], Awaitable[LogPage | None]]
-_Steps = Generator[float | None, LogPage | None, None]
+
+
+class Claim(Protocol):
+    """Takes lines for this process before they are handed over, where several processes may follow the same log."""
+
+    async def __call__(self, cursor: str, lines: Sequence[LogLine]) -> str | None:
+        """Take the lines that lead to a cursor.
+
+        :returns: None when they are ours; otherwise the cursor to which somebody else has handed the log over.
+        """
+
+
+class LogPace:
+    """When the log of a run that goes on is worth asking for: only runs that print cost anything."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        self._pause = SHORTEST_SILENCE / 2
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to ask."""
+        return time.monotonic() >= self._due
+
+    def saw(self, *, output: bool, crowd: int = 1) -> None:
+        """Take in whether there was anything new.
+
+        :param crowd: how many logs are followed together.
+        """
+        self._pause = SHORTEST_SILENCE / 2 if output else min(self._pause * 2, LONGEST_SILENCE)
+        pause = 0.0 if output else self._pause
+        self._due = time.monotonic() + max(pause, (crowd - 1) / PAGES_PER_SECOND)
+
+
+@dataclass(frozen=True)
+class _ToClaim:
+    cursor: str
+    lines: Sequence[LogLine]
+
+
+_Want = float | _ToClaim | None
+_Steps = Generator[_Want, LogPage | str | None, None]
 
 
 class LogFollower:
@@ -30,14 +78,21 @@ class LogFollower:
 
     :param on_log: gets each line once; None leaves the log unread.
     :param cursor: where to begin.
+    :param claim: see :class:`Claim`; on an event loop only.
     """
 
     def __init__(
-        self, client: DominoClient, run_id: str, on_log: Callable[[LogLine], None] | None, cursor: str = "0"
+        self,
+        client: DominoClient,
+        run_id: str,
+        on_log: Callable[[LogLine], None] | None,
+        cursor: str = "0",
+        claim: Claim | None = None,
     ) -> None:
         self._client = client
         self._run_id = run_id
         self._on_log = on_log
+        self._claim = claim
         self._troubled = False
         self.cursor = cursor
 
@@ -48,11 +103,11 @@ class LogFollower:
         """
         steps = self._steps(to_end)
         with suppress(StopIteration):
-            pause = next(steps)
+            want = next(steps)
             while True:
-                if pause:
-                    time.sleep(pause)
-                pause = steps.send(None if pause is None else self._fetch())
+                if isinstance(want, float):
+                    time.sleep(want)
+                want = steps.send(self._fetch() if isinstance(want, float) else None)
 
     async def read_async(self, run_blocking: _RunBlocking, *, to_end: bool) -> None:
         """Do the same on an event loop, which gets its turn after every few lines.
@@ -61,10 +116,13 @@ class LogFollower:
         """
         steps = self._steps(to_end)
         with suppress(StopIteration):
-            pause = next(steps)
+            want = next(steps)
             while True:
-                await asyncio.sleep(pause or 0)
-                pause = steps.send(None if pause is None else await run_blocking(self._fetch))
+                if isinstance(want, _ToClaim):
+                    want = steps.send(await self._claim(want.cursor, want.lines) if self._claim else None)
+                    continue
+                await asyncio.sleep(want or 0)
+                want = steps.send(None if want is None else await run_blocking(self._fetch))
 
     def _fetch(self) -> LogPage | None:
         try:
@@ -78,14 +136,19 @@ class LogFollower:
         return page
 
     def _steps(self, to_end: bool) -> _Steps:
-        """The reading without its waiting: yields seconds to pause before a page is due, or None to let others run."""
+        """The reading without its waiting: yields seconds to pause before a page is due, lines to claim, or None."""
         if self._on_log is None:
             return
         late = iter(LATE_PAUSES)
         pause: float | None = 0.0
         while pause is not None:
             page = yield pause
+            assert not isinstance(page, str)  # noqa: S101  a page is what was asked for
             lines = self._new_lines(page)
+            elsewhere = (yield _ToClaim(page.cursor, lines)) if page is not None and lines else None
+            if isinstance(elsewhere, str):
+                self.cursor, pause = elsewhere, 0.0
+                continue
             for number, line in enumerate(lines, start=1):
                 self._on_log(line)
                 if number % LINES_AT_A_TIME == 0:

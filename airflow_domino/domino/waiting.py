@@ -21,7 +21,7 @@ from airflow_domino.domino.errors import (
     QueueWaitTimeoutError,
     RunWaitTimeoutError,
 )
-from airflow_domino.domino.follow import LogFollower
+from airflow_domino.domino.follow import LogFollower, LogPace
 from airflow_domino.domino.models import LogLine, Run, RunStatus
 
 DEFAULT_OUTAGE_BUDGET = 3600.0
@@ -176,7 +176,7 @@ def wait_for_run(
     :raises NotFoundError: when Domino keeps saying that there is no such run.
     """
     patience, begin = Patience(outage_budget), time.monotonic()
-    log = LogFollower(client, run_id, on_log, log_cursor)
+    log, pace = LogFollower(client, run_id, on_log, log_cursor), LogPace()
     run = unseen(run_id, None)
     while True:
         is_fresh, rest = True, 0.0
@@ -188,7 +188,10 @@ def wait_for_run(
             is_fresh, rest = False, min(getattr(error, "retry_after", None) or 0.0, LONGEST_REST)
             if renew is not None and isinstance(error, AuthenticationError):
                 _renew(client, renew)
-        log.read(to_end=run.status.is_completed)
+        if run.status.is_completed or (pace.is_due and not run.status.is_queued):
+            before = log.cursor
+            log.read(to_end=run.status.is_completed)
+            pace.saw(output=log.cursor != before)
         if run.status.is_completed:
             return Watched(run, log.cursor)
         queue_deadline = still_to_start(run, queue_deadline, url, is_fresh=is_fresh)

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import AuthenticationError, DominoError, RequestError, RunWaitTimeoutError
-from airflow_domino.domino.follow import LogFollower
+from airflow_domino.domino.follow import Claim, LogFollower, LogPace
 from airflow_domino.domino.launch import MarkedRuns, scan_marked
 from airflow_domino.domino.models import LogLine, Run
 from airflow_domino.domino.shared_client import MOST_LOG_THREADS, MOST_THREADS, SharedClient, shared_client_for
@@ -304,6 +304,7 @@ class RunWatcher:
         outage_budget: float | None = None,
         queue_deadline: datetime | None = None,
         prepare: Callable[[DominoClient], object] | None = None,
+        claim: Claim | None = None,
     ) -> Watched:
         """Wait until a run is over. Its own fate is in the answer, no exception; cancelling hurts no other wait.
 
@@ -315,6 +316,7 @@ class RunWatcher:
         :param outage_budget: the same.
         :param queue_deadline: moment by which the run must have started; it is left alone all the same.
         :param prepare: a blocking call that is made once before the log is read, such as looking its project up.
+        :param claim: takes log lines for this process before `on_log` gets them.
         :raises RunWaitTimeoutError: when the deadline passes.
         :raises QueueWaitTimeoutError: when the run is still queued at its queue deadline.
         :raises DominoUnavailableError: when trouble outlasts the budget (or the error that the trouble consists of).
@@ -330,8 +332,8 @@ class RunWatcher:
                 if prepare is not None:
                     with suppress(DominoError):
                         await self.shared.call(prepare)
-                follower = LogFollower(await self.shared.client(), run_id, on_log, log_cursor)
-                following = asyncio.create_task(_follow(follower, waiter, self.shared))
+                follower = LogFollower(await self.shared.client(), run_id, on_log, log_cursor, claim)
+                following = asyncio.create_task(_follow(follower, waiter, self.shared, self._waiters))
             run = await _until_over(waiter, following, poller, deadline, queue_deadline, url)
             return Watched(run, follower.cursor if follower else log_cursor)
         finally:
@@ -359,14 +361,17 @@ class RunWatcher:
             self._poller = None
 
 
-async def _follow(follower: LogFollower, waiter: _Waiter, shared: SharedClient) -> None:
-    """Read the log whenever there is news of the run, and to its end when the run is over."""
-    is_over = False
+async def _follow(follower: LogFollower, waiter: _Waiter, shared: SharedClient, crowd: Collection[_Waiter]) -> None:
+    """Read the log when there is news of the run and it may have printed, and to its end when the run is over."""
+    is_over, pace = False, LogPace()
     while not is_over:
         await waiter.news.wait()
         waiter.news.clear()
         is_over = waiter.run.status.is_completed
-        await follower.read_async(shared.call_for_log, to_end=is_over)
+        if is_over or (pace.is_due and not waiter.run.status.is_queued):
+            before = follower.cursor
+            await follower.read_async(shared.call_for_log, to_end=is_over)
+            pace.saw(output=follower.cursor != before, crowd=len(crowd))
 
 
 async def _until_over(

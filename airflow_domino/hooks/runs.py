@@ -157,21 +157,28 @@ class RunLog:
     :param logger: the task's logger.
     :param url: where the rest can be read.
     :param limit: bytes after which no more lines are copied.
+    :ivar size: bytes copied so far.
     """
 
     def __init__(self, logger: Logger, url: str, *, limit: int = LOG_LIMIT_BYTES) -> None:
         self._logger = logger
         self._url = url
-        self._left = limit
+        self._limit = limit
+        self.size = 0
+
+    def size_of(self, line: LogLine) -> int:
+        """Return how many bytes of the limit a line takes."""
+        return len(line.text) + 1 if line.stream in PROGRAM_STREAMS else 0
 
     def write(self, line: LogLine) -> None:
         """Copy one line."""
-        if self._left <= 0 or line.stream not in PROGRAM_STREAMS:
+        left = self._limit - self.size
+        if left <= 0 or line.stream not in PROGRAM_STREAMS:
             return
-        text = line.text.rstrip("\r\n")[: self._left].encode("utf-8", "replace").decode()
-        self._left -= len(text) + 1
+        text = line.text.rstrip("\r\n")[:left].encode("utf-8", "replace").decode()
+        self.size += len(text) + 1
         self._logger.info("%s", text)
-        if self._left <= 0:
+        if self.size >= self._limit:
             self._logger.warning("The run's log is long: read the rest of it at %s", self._url)
 
 

@@ -17,10 +17,11 @@ from airflow_domino.domino.errors import DominoError, QueueWaitTimeoutError, Run
 from airflow_domino.domino.models import LogLine, Run
 from airflow_domino.domino.watch import RunWatcher, Watched, watcher_for
 from airflow_domino.hooks.connection import ConnectionSettings
-from airflow_domino.hooks.runs import Logger, RunHandle, RunLog, run_result, sentence
+from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence
 from airflow_domino.hooks.stopping import stop_run
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers import _kill
+from airflow_domino.triggers._log_cursor import LogCursor
 
 RESUME_AFTER_SECONDS = 8.0
 """How old a deferral must be before a worker is asked to go on.
@@ -78,17 +79,16 @@ async def _current_credentials(conn_id: str) -> Credentials:
     return ConnectionSettings.from_connection(await BaseHook.aget_connection(conn_id)).credentials()
 
 
-def log_writer(logger: Logger, url: str) -> Callable[[LogLine], None]:
+def log_writer(log: RunLog) -> Callable[[LogLine], None]:
     """Return what copies a run's log lines into the log of the trigger that calls this.
 
     The poll is shared, so it runs in the context of whichever trigger came first; Airflow finds the task that a line
     belongs to by the context.
     """
     context = contextvars.copy_context()
-    write = RunLog(logger, url).write
 
     def write_here(line: LogLine) -> None:
-        context.run(write, line)
+        context.run(log.write, line)
 
     return write_here
 
@@ -238,11 +238,15 @@ class DominoRunTrigger(BaseTrigger):
         return self.run_handle
 
     async def _wait(self, settings: ConnectionSettings) -> Watched:
-        handle = self._handle()
+        handle, log = self._handle(), RunLog(self.log, self._handle().url)
+        place = LogCursor(self.task_instance, handle.run_id, log)
+        if self.log_run:
+            self.log_cursor = await place.load(self.log_cursor)
         return await shared_watcher(settings, handle.project_id).wait(
             handle.run_id,
-            on_log=log_writer(self.log, handle.url) if self.log_run else None,
+            on_log=log_writer(log) if self.log_run else None,
             log_cursor=self.log_cursor,
+            claim=place.claim,
             deadline=self.absolute_deadline(),
             interval=self.poll_interval,
             outage_budget=self.outage_budget,

@@ -15,7 +15,8 @@ from airflow_domino.domino.errors import DominoError, DominoUnavailableError, Ru
 from airflow_domino.domino.models import Run
 from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.matching import RunMatch
-from airflow_domino.hooks.runs import RunHandle, run_result, sentence
+from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence
+from airflow_domino.triggers._log_cursor import LogCursor
 from airflow_domino.triggers.domino import log_writer, settle, shared_watcher
 
 JITTER = 0.1
@@ -111,10 +112,14 @@ class DominoRunSensorTrigger(BaseTrigger):
         settings = ConnectionSettings.from_connection(await BaseHook.aget_connection(self.domino_conn_id))
         handle = await self._search(settings)
         self.log.info("Waiting for %s", handle.url)
+        log = RunLog(self.log, handle.url)
+        place = LogCursor(self.task_instance, handle.run_id, log)
         try:
             watched = await shared_watcher(settings, handle.project_id).wait(
                 handle.run_id,
-                on_log=log_writer(self.log, handle.url) if self.log_run else None,
+                on_log=log_writer(log) if self.log_run else None,
+                log_cursor=await place.load("0") if self.log_run else "0",
+                claim=place.claim,
                 deadline=self._deadline(),
                 interval=self.poll_interval,
                 outage_budget=self.outage_budget,

@@ -18,8 +18,8 @@ OPTIONS = {"schedule": None, "default_args": {"poll_interval": 1, "retries": 0}}
 class DiesOnce(DominoRunOperator):
     """A task whose first worker process is gone right after the launch."""
 
-    def _tell(self, context, run, handle, *, taken_up):
-        super()._tell(context, run, handle, taken_up=taken_up)
+    def _remember(self, context, identity, launched):
+        super()._remember(context, identity, launched)
         if context["ti"].try_number == 1:
             os._exit(9)
 

@@ -169,7 +169,7 @@ def test_a_stop_at_the_deadline_that_is_not_confirmed_is_a_timeout_all_the_same(
 ):
     deferral = defer()
 
-    def refuse(client, handle):
+    def refuse(client, handle, **options):
         raise DominoUnavailableError("down for maintenance")
 
     monkeypatch.setattr("airflow_domino.operators._waiting.stop_and_confirm", refuse)
