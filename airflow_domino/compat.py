@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
@@ -60,6 +60,7 @@ __all__ = [
     "default_poll_interval",
     "default_start_from_trigger",
     "determine_kwargs",
+    "forget_xcoms",
     "kill_is_only_for_users",
     "task_state_of",
     "task_state_seen_by_trigger",
@@ -95,6 +96,18 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
     :param context: Airflow's task context.
     """
     return context.get("task_state_store")
+
+
+def forget_xcoms(context: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Delete XComs of former attempts, where an attempt begins in the triggerer and Airflow does not do it.
+
+    :param context: Airflow's task context, on a worker.
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    ti = context["ti"]
+    for key in keys:
+        XCom.delete(key=key, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index)
 
 
 def default_deferrable() -> bool:

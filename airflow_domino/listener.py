@@ -8,9 +8,11 @@ stopped from there as well, which does no harm where the trigger has stopped it 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,26 +36,43 @@ def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:
     _stop_run_of(task_instance, "its task was marked successful")
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """What a deferred task waits for.
+
+    :param run: :class:`~airflow_domino.hooks.runs.RunHandle` as plain values; None where the triggerer launched it.
+    :param where: the task instance's `dag_id`, `run_id`, `task_id` and `map_index`.
+    """
+
+    conn_id: str
+    run: Mapping[str, Any] | None
+    where: Mapping[str, Any]
+
+
 def _stop_run_of(task_instance: Any, why: str) -> None:
     waiting = _awaited(task_instance)
     if waiting is not None:
-        _submit(_stop(*waiting, why))
+        _submit(_stop(waiting, why))
 
 
-def _awaited(task_instance: Any) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the connection and the run that a deferred task waits with and for; None where it is not one of ours.
+def _awaited(task_instance: Any) -> _Waiting | None:
+    """Return what a deferred task waits for; None where it is not one of ours.
 
     Workers pass a task instance without `next_kwargs`: there the operator itself takes care of its run.
     """
     if getattr(task_instance, "next_method", None) != "execute_complete":
         return None
-    waiting = getattr(task_instance, "next_kwargs", None)
-    if not isinstance(waiting, Mapping):
+    waiting = _plain(getattr(task_instance, "next_kwargs", None))
+    conn_id, run = waiting.get("stop_with"), _plain(waiting.get("run"))
+    if not isinstance(conn_id, str) or (run and "run_id" not in run):
         return None
-    waiting = waiting.get("__var", waiting)
-    run, conn_id = waiting.get("run"), waiting.get("stop_with")
-    run = run.get("__var", run) if isinstance(run, Mapping) else None
-    return (conn_id, dict(run)) if isinstance(conn_id, str) and run and "run_id" in run else None
+    where = {name: getattr(task_instance, name, None) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    return _Waiting(conn_id, dict(run) if run else None, where)
+
+
+def _plain(value: Any) -> Mapping[str, Any]:
+    value = value.get("__var", value) if isinstance(value, Mapping) else value
+    return value if isinstance(value, Mapping) else {}
 
 
 def _submit(stop: Coroutine[Any, Any, None]) -> None:
@@ -67,15 +86,40 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _stop(conn_id: str, run: Mapping[str, Any], why: str) -> None:
+async def _stop(waiting: _Waiting, why: str) -> None:
     from airflow_domino.hooks.domino import DominoHook
     from airflow_domino.hooks.runs import RunHandle
     from airflow_domino.hooks.stopping import stop_run
 
     def read_settings() -> ConnectionSettings:
-        return DominoHook(conn_id).settings
+        return DominoHook(waiting.conn_id).settings
 
     try:
+        run = waiting.run or await asyncio.to_thread(_launched_by_triggerer, waiting)
+        if run is None:
+            return
+        if "{" in waiting.conn_id:
+            log.warning(
+                "Domino run %s may still be going: its connection %r is a template, which only a task can read; "
+                "`airflow domino orphans --stop` stops it",
+                run["run_id"],
+                waiting.conn_id,
+            )
+            return
         await stop_run(partial(asyncio.to_thread, read_settings), RunHandle.from_dict(run), log, why)
     except Exception:
-        log.exception("Domino run %s may still be going", run.get("run_id"))
+        log.exception("The Domino run of the task %s may still be going", dict(waiting.where))
+
+
+def _launched_by_triggerer(waiting: _Waiting) -> Mapping[str, Any] | None:
+    """Read from Airflow's database which run the triggerer has launched for a task; None when it has launched none."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    from airflow_domino.hooks.runs import RUN_KEY
+
+    with create_session() as session:
+        value = session.scalar(select(XComModel.value).filter_by(key=RUN_KEY, **waiting.where))
+    run = json.loads(value) if isinstance(value, str) else value
+    return run if isinstance(run, Mapping) and "run_id" in run else None

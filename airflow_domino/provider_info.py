@@ -103,6 +103,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
+        "cli": ["airflow_domino.airflow_cli.get_cli_commands"],
         "config": {
             "domino": {
                 "description": "Defaults of the tasks that wait for Domino runs.",

@@ -118,10 +118,12 @@ class RunError(DominoError):
     :param url: its page in Domino's UI.
     :param log_tail: last lines of its log, oldest first.
     :param next_tier: the tier that another attempt will use, where that is another one.
+    :cvar is_curable_by_tier: whether a larger or a freer tier may do.
     """
 
     headline = "ended badly"
     remedy = ""
+    is_curable_by_tier = False
 
     def __init__(self, run: Run, url: str, log_tail: Sequence[str] = (), next_tier: str | None = None) -> None:
         super().__init__(run, url, tuple(log_tail), next_tier)
@@ -157,6 +159,7 @@ class RunOutOfMemoryError(RunFailedError):
 
     headline = "ran out of memory"
     remedy = "Use a tier with more memory, or give a list of tiers to climb."
+    is_curable_by_tier = True
 
 
 class RunPlatformError(RunError):
@@ -176,6 +179,7 @@ class RunQueueTimeoutError(RunError):
 
     headline = "was stopped since it waited too long in the queue of its tier"
     remedy = "Use a tier with room, give a list of tiers to climb, or allow a longer queue_timeout."
+    is_curable_by_tier = True
 
 
 class RunWaitTimeoutError(DominoError):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
     from airflow_domino.domino.models import HardwareTier, LogLine, Project, Run
 
+RUN_KEY = "domino_run"
+"""XCom that tells which run a triggerer has launched, and what became of one that ended badly."""
+
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 PROGRAM_STREAMS = frozenset({"stdout", "stderr", "console", ""})
 STOP_PATIENCE_SECONDS = 60.0

@@ -24,7 +24,7 @@ from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity
 from airflow_domino.hooks.launching import next_tier
-from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
+from airflow_domino.hooks.runs import RUN_KEY, RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
 from airflow_domino.operators._killing import StopsItsRun
 from airflow_domino.operators._rules import (
     RENEWABLE,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
     from airflow_domino.domino.models import Run
 
-BAD_END_KEY = "domino_run"  # XCom that tells what a run which ended badly was and cost; a good one is the result
 # The run was launched, and we can no longer say how it is: a retry takes it up, whatever the trouble was.
 LOST_SIGHT = (DominoUnavailableError, RequestError, ConfigurationError, RunWaitTimeoutError)
 
@@ -164,6 +163,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
     def _go_on_without_run(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on where the triggerer has launched nothing: launch here, or say why there is no run."""
         if event.get("outcome") == "launch":
+            compat.forget_xcoms(context, ("return_value", RUN_KEY))
             return self.execute_run(context)
         if event.get("outcome") == "deadline":
             raise AirflowTaskTimeout(
@@ -258,7 +258,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
     def _finish(self, context: Context, run: Run) -> Any:
         handle, client = self._handle(), self.hook.client
         if not run.status.succeeded:
-            context["ti"].xcom_push(key=BAD_END_KEY, value=run_result(run, handle))
+            context["ti"].xcom_push(key=RUN_KEY, value=run_result(run, handle))
             tier = next_tier(parse_tiers(self.tier), handle)
             tail = log_tail(client, handle)
             raise run_error(run, handle.url, tail, queue_timeout=self.queue_timeout, next_tier=tier)

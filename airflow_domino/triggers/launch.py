@@ -19,7 +19,7 @@ from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.identity import TaskIdentity
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
 from airflow_domino.hooks.places import places_for
-from airflow_domino.hooks.runs import RunHandle
+from airflow_domino.hooks.runs import RUN_KEY, RunHandle
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._xcoms import push_xcoms
 from airflow_domino.triggers.domino import DominoRunTrigger, event_of, shared_watcher
@@ -205,7 +205,9 @@ class DominoLaunchTrigger(DominoRunTrigger):
     async def _tell(self, launched: Launched) -> None:
         self.run_handle, self.launch_number = launched.handle, launched.number
         tell_launch(self.log, launched)
-        await push_xcoms(self.task_instance, {"run_id": launched.handle.run_id, LINK_KEY: launched.handle.url})
+        handle = launched.handle
+        xcoms = {RUN_KEY: handle.to_dict(), "run_id": handle.run_id, LINK_KEY: handle.url}
+        await push_xcoms(self.task_instance, xcoms)
 
     async def _look_up(self, settings: ConnectionSettings, name: str | None) -> Project:
         watcher = self._watcher(settings, "")
