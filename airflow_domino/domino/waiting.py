@@ -78,10 +78,17 @@ class Patience:
         self._outage_budget = outage_budget
         self._announced = announced
         self._since: float | None = None
+        self._was_answered = False
         self._not_found = 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been asked yet, so that no answer has shown the settings to be right."""
+        return not self._was_answered and self._since is None
 
     def recovered(self) -> None:
         """Note an answer."""
+        self._was_answered = True
         if self._since is not None and self._announced:
             _log.info("Domino answers again")
         self._since, self._not_found = None, 0

@@ -11,13 +11,10 @@ from airflow.sdk import BaseOperator
 from airflow_domino.compat import AirflowFailException
 from airflow_domino.domino import errors
 from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
-from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.runs import RunHandle
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
-
-__all__ = ["given"]
 
 LOG_TAIL_LINES = 20
 # A token may be renewed and a permission given while a run goes on.

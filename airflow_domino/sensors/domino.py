@@ -7,22 +7,25 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_domino import compat
 from airflow_domino.compat import AirflowException, AirflowSensorTimeout, AirflowSkipException
 from airflow_domino.domino.errors import DominoUnavailableError, RunError, run_error
+from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.matching import RunMatch
+from airflow_domino.hooks.poked_log import PokedLog
 from airflow_domino.hooks.runs import RunHandle, run_result, sentence
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._rules import (
     ShowsRun,
     ends_without_worker,
-    given,
     log_tail,
     refusing_wrong_requests,
     told_error,
 )
+from airflow_domino.operators._starting import StartsInTriggerer, can_start_without_worker
 from airflow_domino.triggers.domino_sensor import DominoRunSensorTrigger
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["DominoRunSensor"]
 
 
-class DominoRunSensor(ShowsRun, BaseSensorOperator):
+class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
     """Wait until a run that this task did not launch is over; tell of it as `DominoRunOperator` tells of its own.
 
     :param run_id: id of the run, such as `upstream.output["run_id"]`.
@@ -48,7 +51,9 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
     :param deferrable: whether to wait in the triggerer; default ``[domino] default_deferrable``. Otherwise `mode` says
         whether the worker's slot is kept ("poke") or given back between looks ("reschedule").
     :param poke_interval: seconds between two looks; default ``[domino] poll_interval``.
-    :param log_run: whether the run's log lines are copied into the task's log (in deferrable mode).
+    :param start_from_trigger: whether a deferrable sensor may begin in the triggerer, with no worker before it;
+        default ``[domino] start_from_trigger``.
+    :param log_run: whether the run's log lines are copied into the task's log.
     """
 
     template_fields: Sequence[str] = ("run_id", "title", "command", "since", "project", "domino_conn_id")
@@ -68,6 +73,7 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
         on_failure: Literal["fail", "skip"] = "fail",
         domino_conn_id: str = DominoHook.default_conn_name,
         deferrable: bool | None = None,
+        start_from_trigger: bool | None = None,
         poke_interval: float | timedelta | None = None,
         log_run: bool = False,
         **kwargs: Any,
@@ -85,7 +91,12 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
         self.on_failure = on_failure
         self.domino_conn_id = domino_conn_id
         self.deferrable = compat.default_deferrable() if deferrable is None else deferrable
+        self.may_start_from_trigger = (
+            compat.default_start_from_trigger() if start_from_trigger is None else start_from_trigger
+        )
         self.log_run = log_run
+        self._log_place: tuple[str, str] | None = None
+        self._copied: PokedLog | None = None
 
     def execute(self, context: Context) -> Any:
         """Look once; when the run is not over, wait."""
@@ -113,6 +124,8 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
                     return PokeReturnValue(is_done=False)
                 url = hook.client.run_url(project, run.id)
                 self._show(context, RunHandle(run.id, url, project.full_name, project.id))
+                if self.log_run and (run.status.is_completed or not self.deferrable):
+                    self._poked_log(context).copy(hook.client, run, url)
                 if not run.status.is_completed:
                     self.log.info("Domino run %s is %s: %s", run.number, run.status, url)
                     return PokeReturnValue(is_done=False)
@@ -123,6 +136,38 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
             return PokeReturnValue(is_done=False)
         finally:
             hook.close()
+
+    def _poked_log(self, context: Context) -> PokedLog:
+        if self._copied is None:
+            self._copied = PokedLog(context, self.log, survives=not self.reschedule)
+            if self._log_place is not None:
+                self._copied.begin_at(*self._log_place)
+        return self._copied
+
+    def starting_arguments(self) -> StartTriggerArgs | None:
+        """Return how the triggerer looks for the run."""
+        since = self.since.isoformat() if isinstance(self.since, datetime) else self.since
+        wanted = {"run_id": self.run_id, "title": self.title, "command": self.command, "since": since}
+        templated = {**wanted, "project": self.project, "domino_conn_id": self.domino_conn_id}
+        may_start = self.deferrable and self.may_start_from_trigger
+        if not may_start or not can_start_without_worker(self, DominoRunSensor, templated):
+            return None
+        return StartTriggerArgs(
+            trigger_cls=f"{DominoRunSensorTrigger.__module__}.{DominoRunSensorTrigger.__qualname__}",
+            trigger_kwargs={**templated, **self._waiting_arguments()},
+            next_method="execute_complete",
+            timeout=timedelta(seconds=float(self.timeout)),
+        )
+
+    def _waiting_arguments(self) -> dict[str, Any]:
+        return {
+            "success_statuses": list(self.success_statuses),
+            "poll_interval": float(self.poke_interval),
+            "outage_budget": compat.default_outage_budget(),
+            "log_run": self.log_run,
+            "ends_task": ends_without_worker(self),
+            "push_result": bool(self.do_xcom_push),
+        }
 
     def _match(self) -> RunMatch:
         return RunMatch.parse(given(self.run_id), given(self.title), given(self.command), self.since)
@@ -152,14 +197,9 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
             title=match.title,
             command=match.command,
             since=match.since.isoformat() if match.since else None,
-            success_statuses=list(self.success_statuses),
-            poll_interval=float(self.poke_interval),
-            outage_budget=compat.default_outage_budget(),
             deadline=(started + timedelta(seconds=float(self.timeout))).isoformat(),
-            log_run=self.log_run,
-            ends_task=ends_without_worker(self),
-            push_result=bool(self.do_xcom_push),
             deferred_at=datetime.now(UTC).isoformat(),
+            **self._waiting_arguments(),
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=None)
 
@@ -175,6 +215,7 @@ class DominoRunSensor(ShowsRun, BaseSensorOperator):
             raise AirflowException(f"Not an event of a Domino run: {event!r}")
         if isinstance(event, Mapping) and event.get("run_id"):
             self.run_id, self.title, self.command = event["run_id"], None, None
+            self._log_place = (str(event["run_id"]), str(event.get("log_cursor") or "0"))
         seen = self.poke(context)
         if not seen.is_done:
             self._defer(context)

@@ -8,10 +8,9 @@ from typing import Any
 
 from airflow_domino.compat import triggerer_takeover_seconds
 from airflow_domino.domino.models import LogLine
+from airflow_domino.hooks.poked_log import LOG_CURSOR_KEY
 from airflow_domino.hooks.runs import RunLog
 from airflow_domino.triggers._xcoms import push_xcoms, read_xcom
-
-LOG_CURSOR_KEY = "domino_log_cursor"
 
 
 class LogCursor:

@@ -6,17 +6,22 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseHook
 
 from airflow_domino.compat import AirflowException, BaseTrigger, TaskSuccessEvent, TriggerEvent, trigger_event
-from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunWaitTimeoutError
-from airflow_domino.domino.models import Run
+from airflow_domino.domino.client import DominoClient
+from airflow_domino.domino.errors import ConfigurationError, DominoError, RequestError, RunWaitTimeoutError
+from airflow_domino.domino.waiting import LONGEST_REST, Patience
+from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence
+from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._log_cursor import LogCursor
+from airflow_domino.triggers._xcoms import push_xcoms
 from airflow_domino.triggers.domino import log_writer, settle, shared_watcher
 
 JITTER = 0.1
@@ -26,7 +31,7 @@ class DominoRunSensorTrigger(BaseTrigger):
     """Waits for a run that is not ours; whatever happens to the task, the run is left alone.
 
     :param domino_conn_id: the connection.
-    :param project: `owner/name`.
+    :param project: `owner/name`; the connection's default when it is not given.
     :param run_id: id of the run; otherwise the newest that fits is meant.
     :param title: regular expression for its title.
     :param command: regular expression for its command.
@@ -62,7 +67,7 @@ class DominoRunSensorTrigger(BaseTrigger):
         self,
         *,
         domino_conn_id: str,
-        project: str,
+        project: str | None = None,
         run_id: str | None = None,
         title: str | None = None,
         command: str | None = None,
@@ -109,13 +114,14 @@ class DominoRunSensorTrigger(BaseTrigger):
         yield event
 
     async def _event(self) -> TriggerEvent:
-        settings = ConnectionSettings.from_connection(await BaseHook.aget_connection(self.domino_conn_id))
-        handle = await self._search(settings)
+        settings, handle = await self._search()
         self.log.info("Waiting for %s", handle.url)
+        await push_xcoms(self.task_instance, {LINK_KEY: handle.url})
         log = RunLog(self.log, handle.url)
         place = LogCursor(self.task_instance, handle.run_id, log)
+        watcher = shared_watcher(settings, handle.project_id)
         try:
-            watched = await shared_watcher(settings, handle.project_id).wait(
+            watched = await watcher.wait(
                 handle.run_id,
                 on_log=log_writer(log) if self.log_run else None,
                 log_cursor=await place.load("0") if self.log_run else "0",
@@ -129,43 +135,46 @@ class DominoRunSensorTrigger(BaseTrigger):
             raise TimeoutError from None
         run = watched.run
         if self.ends_task and run.status.word in self.success_statuses:
-            handle = await asyncio.to_thread(self._describe, settings, run)
+            handle = await watcher.call(lambda client: RunHandle.asked(client, client.project(handle.project), run))
             self.log.info("%s", sentence(run, handle))
-            return TaskSuccessEvent(xcoms={"return_value": run_result(run, handle)} if self.push_result else None)
-        return trigger_event({"outcome": "ended", "run_id": run.id})
+            xcoms: dict[str, Any] = {LINK_KEY: handle.url}
+            if self.push_result:
+                xcoms["return_value"] = run_result(run, handle)
+            return TaskSuccessEvent(xcoms=xcoms)
+        return trigger_event({"outcome": "ended", "run_id": run.id, "log_cursor": watched.log_cursor})
 
-    async def _search(self, settings: ConnectionSettings) -> RunHandle:
-        """Look until there is such a run."""
-        out_of_reach_since: datetime | None = None
+    async def _search(self) -> tuple[ConnectionSettings, RunHandle]:
+        """Look until there is such a run. Trouble that may pass is waited out, credentials are read anew meanwhile."""
+        patience = Patience(self.outage_budget, announced=False)
         while True:
+            rest = 0.0
             try:
-                handle = await asyncio.to_thread(self._look, settings)
-                out_of_reach_since = None
+                settings = ConnectionSettings.from_connection(await BaseHook.aget_connection(self.domino_conn_id))
+                watcher = shared_watcher(settings, "")
+                handle = await watcher.call(partial(self._look, settings))
                 if handle is not None:
-                    return handle
-            except DominoUnavailableError as error:
-                now = datetime.now(UTC)
-                out_of_reach_since = out_of_reach_since or now
-                if (now - out_of_reach_since).total_seconds() > self.outage_budget:
+                    return settings, handle
+                patience.recovered()
+            except DominoError as error:
+                if isinstance(error, ConfigurationError | RequestError) and patience.is_new:
                     raise
-                self.log.warning("Domino is out of reach, asking again: %s", error)
+                patience.bear(error)
+                rest = min(getattr(error, "retry_after", None) or 0.0, LONGEST_REST)
+                self.log.warning("The Domino run cannot be looked for at the moment, trying again: %s", error)
             deadline = self._deadline()
             if deadline is not None and datetime.now(UTC) >= deadline:
                 raise TimeoutError
-            await asyncio.sleep(self.poll_interval * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+            await asyncio.sleep(max(rest, self.poll_interval) * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
 
-    def _look(self, settings: ConnectionSettings) -> RunHandle | None:
-        match = RunMatch.parse(self.run_id, self.title, self.command, self.since)
-        with settings.make_client() as client:
-            project = client.project(self.project)
-            run = match.find(client, project.id)
-            if run is None:
-                return None
-            return RunHandle(run.id, client.run_url(project, run.id), project.full_name, project.id)
-
-    def _describe(self, settings: ConnectionSettings, run: Run) -> RunHandle:
-        with settings.make_client() as client:
-            return RunHandle.asked(client, client.project(self.project), run)
+    def _look(self, settings: ConnectionSettings, client: DominoClient) -> RunHandle | None:
+        wanted = (given(value) for value in (self.run_id, self.title, self.command, self.since))
+        match = RunMatch.parse(*wanted)
+        project = client.project(settings.project_name(given(self.project)))
+        run = match.find(client, project.id)
+        if run is None:
+            return None
+        return RunHandle(run.id, client.run_url(project, run.id), project.full_name, project.id)
 
     def _deadline(self) -> datetime | None:
-        return datetime.fromisoformat(self.deadline) if self.deadline else None
+        """Return when to give up; for a sensor that no worker has deferred, Airflow says when."""
+        return datetime.fromisoformat(self.deadline) if self.deadline else getattr(self, "timeout_after", None)
