@@ -52,10 +52,8 @@ class PokedLog:
 
     def _load(self, run_id: str) -> tuple[str, int]:
         found = self._store.get(LOG_CURSOR_KEY) if self._store is not None else None
-        if not isinstance(found, Mapping) or (found.get("run_id"), found.get("try_number")) != (
-            run_id,
-            self._try_number,
-        ):
+        place = found if isinstance(found, Mapping) else {}
+        if (place.get("run_id"), place.get("try_number")) != (run_id, self._try_number):
             return "0", 0
         return str(place.get("cursor") or "0"), int(place.get("bytes") or 0)
 
