@@ -1,4 +1,4 @@
-"""What the Airflow side knows of a run: how to find it again, what to tell of it, its log, its end."""
+"""What the Airflow side knows of a run: how to find it again, what to tell of it, its end."""
 
 from __future__ import annotations
 
@@ -6,32 +6,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunWaitTimeoutError
+from airflow_domino.hooks.run_log import LOG_LIMIT_BYTES as LOG_LIMIT_BYTES
+from airflow_domino.hooks.run_log import Logger as Logger
+from airflow_domino.hooks.run_log import RunLog as RunLog
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
-    from airflow_domino.domino.models import HardwareTier, LogLine, Project, Run
+    from airflow_domino.domino.models import HardwareTier, Project, Run
 
 RUN_KEY = "domino_run"
 """XCom that tells which run a triggerer has launched, and what became of one that ended badly."""
 
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
-PROGRAM_STREAMS = frozenset({"stdout", "stderr", "console", ""})
 STOP_PATIENCE_SECONDS = 60.0
-
-
-class Logger(Protocol):
-    """The part of a logger that is used here; Airflow's task loggers have it."""
-
-    def info(self, message: Any, /, *arguments: Any) -> Any:
-        """Write a line."""
-        ...
-
-    def warning(self, message: Any, /, *arguments: Any) -> Any:
-        """Write a line that matters."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -150,39 +139,6 @@ def sentence(run: Run, handle: RunHandle) -> str:
     if cost is not None:
         parts.append(f"cost {cost:.2f} cents")
     return ", ".join(parts)
-
-
-class RunLog:
-    """Copies a run's log lines into a task's log, up to a limit.
-
-    Domino's own set-up lines are left out: its shell traces every command, which can show secrets.
-
-    :param logger: the task's logger.
-    :param url: where the rest can be read.
-    :param limit: bytes after which no more lines are copied.
-    :ivar size: bytes copied so far.
-    """
-
-    def __init__(self, logger: Logger, url: str, *, limit: int = LOG_LIMIT_BYTES) -> None:
-        self._logger = logger
-        self._url = url
-        self._limit = limit
-        self.size = 0
-
-    def size_of(self, line: LogLine) -> int:
-        """Return how many bytes of the limit a line takes."""
-        return len(line.text) + 1 if line.stream in PROGRAM_STREAMS else 0
-
-    def write(self, line: LogLine) -> None:
-        """Copy one line."""
-        left = self._limit - self.size
-        if left <= 0 or line.stream not in PROGRAM_STREAMS:
-            return
-        text = line.text.rstrip("\r\n")[:left].encode("utf-8", "replace").decode()
-        self.size += len(text) + 1
-        self._logger.info("%s", text)
-        if self.size >= self._limit:
-            self._logger.warning("The run's log is long: read the rest of it at %s", self._url)
 
 
 def stop_and_confirm(
