@@ -17,6 +17,8 @@ from airflow_domino.domino.models import LogLine, LogPage
 # A page with fewer lines than this is taken for the last one for now, which saves asking for an empty page.
 BUSY_PAGE = 100
 LINES_AT_A_TIME = 200
+# A triggerer that shuts down waits this long (seconds) to hear whether lines that it has claimed are its own.
+CLAIM_SECONDS = 5.0
 LATE_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 # All logs that one process follows together cost no more pages than this in a second, however talkative they are.
@@ -119,10 +121,26 @@ class LogFollower:
             want = next(steps)
             while True:
                 if isinstance(want, _ToClaim):
-                    want = steps.send(await self._claim(want.cursor, want.lines) if self._claim else None)
-                    continue
-                await asyncio.sleep(want or 0)
-                want = steps.send(None if want is None else await run_blocking(self._fetch))
+                    want = steps.send(await self._claim_to_the_end(want, steps))
+                elif want is None:
+                    await _turn(steps)
+                    want = steps.send(None)
+                else:
+                    await asyncio.sleep(want)
+                    want = steps.send(await run_blocking(self._fetch))
+
+    async def _claim_to_the_end(self, wanted: _ToClaim, steps: _Steps) -> str | None:
+        """Claim lines; a cancellation meanwhile waits until it is known whose they are, and hands ours over."""
+        if self._claim is None:
+            return None
+        claiming = asyncio.ensure_future(self._claim(wanted.cursor, wanted.lines))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            done, _ = await asyncio.wait({claiming}, timeout=CLAIM_SECONDS)
+            if done and claiming.exception() is None and claiming.result() is None:
+                _hand_over_page(steps)
+            raise
 
     def _fetch(self) -> LogPage | None:
         try:
@@ -168,3 +186,18 @@ class LogFollower:
         if not to_end or (page is not None and page.is_complete):
             return None
         return next(late, None)
+
+
+async def _turn(steps: _Steps) -> None:
+    """Give the event loop its turn; the lines of a page that were claimed are handed over even when it cancels us."""
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        _hand_over_page(steps)
+        raise
+
+
+def _hand_over_page(steps: _Steps) -> None:
+    with suppress(StopIteration):
+        while steps.send(None) is None:
+            continue

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk.execution_time import comms, task_runner
 
+from airflow_domino.domino import follow as follow_module
 from airflow_domino.domino.follow import LogFollower
 from airflow_domino.domino.models import LogLine, LogPage
 from airflow_domino.hooks.run_log import RunLog
@@ -123,6 +124,53 @@ def test_a_triggerer_that_begins_anew_goes_on_where_the_last_one_was(supervisor,
     asyncio.run(follow(Triggerer(log)))
     # The page that was claimed as the process died is lost, and nothing comes twice.
     assert log.lines == LINES[:4] + LINES[6:]
+
+
+def test_a_triggerer_that_is_shut_down_within_a_page_writes_the_page_and_the_next_one_the_rest(
+    supervisor, log, monkeypatch
+):
+    monkeypatch.setattr(follow_module, "LINES_AT_A_TIME", 1)
+
+    async def main():
+        triggerer = Triggerer(log)
+        following = asyncio.create_task(follow(triggerer))
+        while len(log.lines) != 5:  # noqa: ASYNC110  the very turn of the loop matters
+            await asyncio.sleep(0)
+        following.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await following
+        assert log.lines == LINES[:6]
+        await follow(Triggerer(log))
+
+    asyncio.run(main())
+    assert log.lines == LINES
+
+
+def test_a_triggerer_that_is_shut_down_while_it_claims_lines_loses_and_repeats_none(supervisor, log):
+    async def main():
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+        answer = supervisor.asend
+
+        async def slow(message):
+            answered = await answer(message)
+            if isinstance(message, comms.SetXCom):
+                asked.set()
+                await may_answer.wait()
+            return answered
+
+        supervisor.asend = slow
+        following = asyncio.create_task(follow(Triggerer(log)))
+        await asked.wait()
+        following.cancel()
+        await asyncio.sleep(0)
+        may_answer.set()
+        with pytest.raises(asyncio.CancelledError):
+            await following
+        assert log.lines == LINES[:PER_PAGE]
+        await follow(Triggerer(log))
+
+    asyncio.run(main())
+    assert log.lines == LINES
 
 
 def test_a_frozen_triggerer_that_wakes_up_writes_nothing_again(supervisor, log):
