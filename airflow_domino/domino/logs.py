@@ -31,10 +31,10 @@ _SECRETS = re.compile(
 
 def clean(line: str) -> str:
     """Make a line safe to print and keep: no control characters, no half characters, no secrets, not endless."""
+    line = line.rstrip("\r").rpartition("\r")[2]  # what a terminal shows of a progress bar
     if len(line) > LONGEST_LINE:
         line = f"{line[:LONGEST_LINE]}… [{len(line) - LONGEST_LINE} more characters cut]"
     if not (line.isascii() and line.isprintable()):
-        line = line.rstrip("\r").rpartition("\r")[2]  # what a terminal shows of a progress bar
         line = _UNPRINTABLE.sub("\ufffd", line).encode("utf-8", "replace").decode("utf-8")
     if any(hint in line for hint in _HINTS_OF_SECRETS):
         line = _SECRETS.sub("***", line)

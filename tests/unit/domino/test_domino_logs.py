@@ -95,6 +95,10 @@ def test_a_progress_bar_is_shown_as_a_terminal_would() -> None:
     assert clean(" 10%|#   |\r 50%|##  |\r100%|####|\r") == "100%|####|"
 
 
+def test_a_long_progress_bar_is_shown_as_it_ended() -> None:
+    assert clean("\r".join(f"{percent / 100} %" for percent in range(10_001)) + "\r") == "100.0 %"
+
+
 def test_an_endless_line_is_cut_and_says_so() -> None:
     line = clean("x" * 100_000_000)
 
