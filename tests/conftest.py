@@ -221,6 +221,12 @@ def local_domino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDomi
 
 
 @pytest.fixture(scope="session")
+def serve_domino() -> Callable[..., LocalDomino]:
+    """What starts a local Domino, for fixtures of wider scope than `start_local_domino`; they stop it."""
+    return serve_local_domino
+
+
+@pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which tasks on the worker keep their targets and outputs."""
     return tmp_path_factory.mktemp("data")

@@ -206,6 +206,8 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Go on after the trigger has fired; what it says came through a database and is checked first."""
         outcome = event.get("outcome") if isinstance(event, Mapping) else event
+        if outcome == "look":
+            return self.execute(context)
         if outcome == "error":
             with refusing_wrong_requests():
                 raise told_error(event)

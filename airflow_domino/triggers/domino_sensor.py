@@ -21,13 +21,14 @@ from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._log_cursor import LogCursor
+from airflow_domino.triggers._rendering import RendersStrictly
 from airflow_domino.triggers._xcoms import push_xcoms
 from airflow_domino.triggers.domino import log_writer, settle, shared_watcher
 
 JITTER = 0.1
 
 
-class DominoRunSensorTrigger(BaseTrigger):
+class DominoRunSensorTrigger(RendersStrictly, BaseTrigger):
     """Waits for a run that is not ours; whatever happens to the task, the run is left alone.
 
     :param domino_conn_id: the connection.
@@ -114,6 +115,8 @@ class DominoRunSensorTrigger(BaseTrigger):
         yield event
 
     async def _event(self) -> TriggerEvent:
+        if not self.is_rendered:
+            return trigger_event({"outcome": "look"})
         settings, handle = await self._search()
         self.log.info("Waiting for %s", handle.url)
         await push_xcoms(self.task_instance, {LINK_KEY: handle.url})

@@ -21,6 +21,7 @@ from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, Wan
 from airflow_domino.hooks.places import places_for
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle
 from airflow_domino.links.domino import LINK_KEY
+from airflow_domino.triggers._rendering import RendersStrictly
 from airflow_domino.triggers._xcoms import push_xcoms
 from airflow_domino.triggers.domino import DominoRunTrigger, event_of, shared_watcher
 
@@ -31,7 +32,7 @@ LOST_SECONDS = 300.0
 _starts: set[asyncio.Future[Launched]] = set()
 
 
-class DominoLaunchTrigger(DominoRunTrigger):
+class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
     """Launches the run of a task instance exactly once, then waits for it like its base class.
 
     Airflow's scheduler starts it for the first try of a task, with no worker before it; a worker defers to it where
@@ -102,7 +103,7 @@ class DominoLaunchTrigger(DominoRunTrigger):
 
     async def _event(self) -> TriggerEvent:
         identity = self._identity()
-        if identity is None:
+        if identity is None or not self.is_rendered:
             return trigger_event(event_of("launch", None))
         try:
             settings = await self.settings()

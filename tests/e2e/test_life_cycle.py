@@ -1,0 +1,419 @@
+"""A run's life cycle in a real Airflow whose parts are killed: launched exactly once, stopped for sure.
+
+The witness is the local Domino: which starts and stops it has accepted, and how its runs have ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from airflow_domino.demo.airflow_api import AirflowApiError
+from airflow_domino.demo.airflow_stack import AirflowStack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+HERE = Path(__file__).parent
+PROJECT = "domino/life"
+WAYS = ("started", "deferred", "worker")
+PATIENCE = 240
+TAKE_OVER = 6
+FILES = {
+    "hello.py": 'print("hello")\n',
+    "fail.py": "raise SystemExit(3)\n",
+    "sleep.py": "import sys, time\ntime.sleep(float(sys.argv[1]))\n",
+    "count.py": (
+        "import sys, time\n"
+        "for n in range(int(sys.argv[1])):\n"
+        "    print(f'count {n}', flush=True)\n"
+        "    time.sleep(0.5)\n"
+    ),
+    "needs_memory.py": (
+        "import os, signal\n"
+        'if os.environ["DOMINO_HARDWARE_TIER_ID"] != "large-id":\n    os.kill(os.getpid(), signal.SIGKILL)\n'
+    ),
+}
+TIERS = [
+    {"id": f"{name.lower()}-id", "name": name, "cores": 1, "memory_gib": 1, "cents_per_minute": 1.0, "capacity": room}
+    for name, room in {"Small": 30, "Medium": 30, "Large": 30, "Wide": 60, "Full": 1}.items()
+]
+QUICK = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "8",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "3",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(TAKE_OVER),
+}
+
+
+@pytest.fixture(scope="module")
+def domino(tmp_path_factory, serve_domino):
+    """A local Domino of this module's own, with a tier that is always full."""
+    folder = tmp_path_factory.mktemp("life-domino")
+    files = folder / "files"
+    shutil.copytree(HERE / "life_cycle_dags" / "luigi_project", files)
+    for name, content in FILES.items():
+        (files / name).write_text(content)
+    tiers = folder / "tiers.json"
+    tiers.write_text(json.dumps([tier | {"default": tier["name"] == "Small"} for tier in TIERS]))
+    server = serve_domino(folder / "root", {PROJECT: files}, [f"--tiers={tiers}"])
+    server.start("sleep.py 3600", title="keeps the tier full", overrideHardwareTierId="full-id")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def airflow(domino, tmp_path_factory):
+    """An Airflow that notices soon when a part of it is gone."""
+    folder = tmp_path_factory.mktemp("life-airflow")
+    dags, data = folder / "dags", folder / "data"
+    shutil.copytree(HERE / "life_cycle_dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
+    (data / "life").mkdir(parents=True)
+    plain = {"conn_type": "domino", "host": domino.url, "password": domino.token}
+    extra = {"project": PROJECT, "read_timeout": 3}
+    environment = {
+        "AIRFLOW_CONN_DOMINO_DEFAULT": json.dumps(plain | {"extra": extra}),
+        "AIRFLOW_CONN_LIMITED": json.dumps(plain | {"extra": extra | {"max_active_runs_per_tier": {"Wide": 2}}}),
+        "AIRFLOW_DOMINO_DATA": str(data),
+    }
+    with AirflowStack(folder / "home", dags, environment=environment | QUICK, parallelism=8) as stack:
+        stack.api.wait_for_dags(["life_short", "life_restarts"])
+        yield stack
+
+
+def jobs(domino, title):
+    """The runs of a task, by the readable part of their titles."""
+    found = domino.get("/v4/jobs", projectId=domino.project_id, page_size=5000, status="all")["jobs"]
+    return [job for job in found if (job["title"] or "").startswith(f"{title} [")]
+
+
+def statuses(domino, title):
+    return Counter(job["statuses"]["executionStatus"] for job in jobs(domino, title))
+
+
+def until(condition, what, seconds=PATIENCE):
+    """Wait for something that is true, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, what() if callable(what) else what
+        time.sleep(0.3)
+    return value
+
+
+def run_id_of(airflow, *where, other_than=None):
+    def pushed():
+        try:
+            value = airflow.api.xcom(*where, key="run_id")
+        except AirflowApiError:
+            return None
+        return value if value != other_than else None
+
+    return until(pushed, f"{where} has pushed no run_id")
+
+
+def succeeded(airflow, dag_id, run_id, task_id):
+    """Wait for a task's end, and return its log and its result."""
+    state = airflow.api.wait_for_task(dag_id, run_id, task_id, ["success", "failed"], timeout=PATIENCE)
+    tries = airflow.api.task_instance(dag_id, run_id, task_id)["try_number"]
+    logs = "\n".join(airflow.api.task_log(dag_id, run_id, task_id, try_number=n) for n in range(1, tries + 1))
+    assert state == "success", logs
+    return logs, airflow.api.xcom(dag_id, run_id, task_id)
+
+
+# ---- launched exactly once
+
+
+@pytest.fixture(scope="module")
+def deaths(airflow):
+    return airflow.api.trigger("life_worker_dies")
+
+
+POINTS = ("before_post", "after_accept", "after_record", "while_waiting", "after_end")
+DEATHS = [(way, point) for way in ("deferred", "worker") for point in POINTS if (way, point) != ("deferred", POINTS[3])]
+
+
+@pytest.mark.parametrize(("way", "point"), DEATHS)
+@pytest.mark.parametrize("kind", ["", "luigi_"])
+def test_a_worker_that_dies_costs_neither_a_second_run_nor_the_result(airflow, domino, deaths, kind, way, point):
+    task_id = f"{kind}{way}_{point}"
+    _, result = succeeded(airflow, "life_worker_dies", deaths, task_id)
+    assert airflow.api.task_instance("life_worker_dies", deaths, task_id)["try_number"] == 2
+    (job,) = jobs(domino, f"life_worker_dies.{task_id}")
+    assert (result["run_id"], result["status"], result["number"]) == (job["id"], "Succeeded", job["number"])
+    assert {"url", "project", "tier", "output_commit", "run_seconds", "cost_cents"} <= result.keys()
+    assert airflow.api.links("life_worker_dies", deaths, task_id) == {"Domino run": result["url"]}
+
+
+LOST = {
+    "dropped": {"action": "drop", "moment": "after"},
+    "500": {"action": "status", "moment": "after", "status": 500},
+    "502": {"action": "status", "moment": "after", "status": 502},
+    "504": {"action": "status", "moment": "after", "status": 504},
+    "too late": {"action": "delay", "moment": "after", "seconds": 6},
+    "503, nothing started": {"action": "status", "moment": "before", "status": 503},
+    "429, nothing started": {"action": "status", "moment": "before", "status": 429, "headers": {"Retry-After": "1"}},
+}
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_an_answer_that_is_lost_or_a_refusal_costs_neither_a_second_run_nor_the_task(airflow, domino, fault):
+    before = {way: {job["id"] for job in jobs(domino, f"life_lost_answers.{way}")} for way in WAYS}
+    domino.order_fault(path="/v4/jobs/start", method="POST", times=3, **LOST[fault])
+    run_id = airflow.api.trigger("life_lost_answers")
+    for way in WAYS:
+        log, result = succeeded(airflow, "life_lost_answers", run_id, way)
+        new = {job["id"] for job in jobs(domino, f"life_lost_answers.{way}")} - before[way]
+        assert new == {result["run_id"]}, log
+        assert airflow.api.task_instance("life_lost_answers", run_id, way)["try_number"] == 1
+
+
+def test_marks_of_mapped_tasks_groups_and_simultaneous_dag_runs_never_collide(airflow, domino):
+    runs = [airflow.api.trigger("life_marks", run_id=f"side_by_side_{n}") for n in range(2)]
+    for run_id in runs:
+        assert airflow.api.wait_for_dag_run("life_marks", run_id) == "success"
+    assert len(jobs(domino, "life_marks.group.mapped")) == 10
+    assert len(jobs(domino, "life_marks.one")) == 2
+    titles = [job["title"] for job in domino.get("/v4/jobs", projectId=domino.project_id, page_size=5000)["jobs"]]
+    assert len(titles) == len(set(titles))
+    assert sum(title.startswith("The forest of ") for title in titles) == 2
+
+
+# ---- restarts are no kills
+
+
+def whole_log_once(log):
+    counted = re.findall(r"^count (\d+)$", log, re.MULTILINE)
+    return counted == [str(n) for n in range(60)], counted
+
+
+@pytest.fixture(scope="module", params=["triggerer killed", "triggerer frozen", "scheduler killed"])
+def restarted(request, airflow, domino):
+    """A DAG run during which a part of Airflow has gone, and come back or been replaced."""
+    before = len(jobs(domino, "life_restarts.started"))
+    run_id = airflow.api.trigger("life_restarts")
+    launched = ("started", "deferred", "worker", "luigi")
+    for task_id in launched:
+        run_id_of(airflow, "life_restarts", run_id, task_id)
+    for task_id in ("sensor_started", "sensor_deferred"):
+        airflow.api.wait_for_task("life_restarts", run_id, task_id, ["deferred"])
+    time.sleep(4)
+    name = request.param.split()[0]
+    process = airflow.processes[name]
+    if request.param == "triggerer frozen":
+        os.killpg(process.pid, signal.SIGSTOP)
+        airflow.start_component("triggerer", "triggerer 2")
+        time.sleep(TAKE_OVER + 8)
+        os.killpg(process.pid, signal.SIGCONT)
+    elif name == "triggerer":
+        os.killpg(process.pid, signal.SIGKILL)
+        airflow.start_component("triggerer")
+    else:
+        process.kill()
+        airflow.start_component("scheduler")
+    yield request.param, run_id, before
+    if request.param == "triggerer frozen":
+        os.killpg(airflow.processes.pop("triggerer 2").pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_part_of_airflow_that_goes_leaves_the_run_alone_and_the_result_comes(airflow, domino, restarted, way):
+    _, run_id, before = restarted
+    log, result = succeeded(airflow, "life_restarts", run_id, way)
+    all_jobs = jobs(domino, f"life_restarts.{way}")
+    assert len(all_jobs) == before + 1, log
+    assert all_jobs[0]["id"] == result["run_id"]
+    assert result["status"] == "Succeeded"
+
+
+@pytest.mark.parametrize("task_id", ["sensor_started", "sensor_deferred"])
+def test_a_sensor_outlives_it_too(airflow, restarted, task_id):
+    _, run_id, _ = restarted
+    _, result = succeeded(airflow, "life_restarts", run_id, task_id)
+    assert result["run_id"] == airflow.api.xcom("life_restarts", run_id, "started", key="run_id")
+
+
+def test_a_luigi_task_on_domino_outlives_it_too(airflow, domino, restarted):
+    _, run_id, before = restarted
+    succeeded(airflow, "life_restarts", run_id, "luigi")
+    assert len(jobs(domino, "life_restarts.luigi")) == before + 1
+
+
+@pytest.mark.parametrize("task_id", ["started", "deferred", "sensor_started", "sensor_deferred"])
+def test_each_line_of_the_log_is_there_once_whichever_triggerer_copied_it(airflow, restarted, task_id):
+    _, run_id, _ = restarted
+    log, _ = succeeded(airflow, "life_restarts", run_id, task_id)
+    is_whole, counted = whole_log_once(log)
+    assert is_whole, counted
+
+
+# ---- stopped for sure
+
+
+@pytest.fixture(scope="module")
+def stopped(airflow, domino):
+    """Tasks of each way that a user marks or clears while their runs go on."""
+    run_id = airflow.api.trigger("life_stopped")
+    runs = {}
+    for way in WAYS:
+        for kill in ("failed", "success", "clear"):
+            runs[f"{way}_{kill}"] = run_id_of(airflow, "life_stopped", run_id, f"{way}_{kill}")
+    runs["luigi_failed"] = run_id_of(airflow, "life_stopped", run_id, "luigi_failed")
+    for task_id in runs:
+        kill = task_id.partition("_")[2]
+        domino.wait_for_status(runs[task_id], "Running")
+        if kill == "clear":
+            airflow.api.clear("life_stopped", run_id, [task_id])
+        else:
+            airflow.api.mark("life_stopped", run_id, task_id, kill)
+    return run_id, runs
+
+
+@pytest.mark.parametrize(
+    "task_id", [f"{way}_{kill}" for way in WAYS for kill in ("failed", "success")] + ["luigi_failed"]
+)
+def test_marking_a_task_stops_its_run(airflow, domino, stopped, task_id):
+    _, runs = stopped
+    assert domino.wait(runs[task_id])["statuses"]["executionStatus"] == "Stopped"
+    assert len(jobs(domino, f"life_stopped.{task_id}")) == 1
+
+
+@pytest.mark.parametrize("way", ["deferred", "started"])
+def test_the_log_of_a_waiting_task_says_that_its_run_is_stopped(airflow, stopped, way):
+    run_id, _ = stopped
+
+    def told():
+        return "Stopping Domino run" in airflow.api.task_log("life_stopped", run_id, f"{way}_failed")
+
+    until(told, lambda: airflow.api.task_log("life_stopped", run_id, f"{way}_failed"), 30)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_clearing_a_task_stops_its_run_and_launches_one_other(airflow, domino, stopped, way):
+    run_id, runs = stopped
+    task_id = f"{way}_clear"
+    second = run_id_of(airflow, "life_stopped", run_id, task_id, other_than=runs[task_id])
+    assert domino.wait(runs[task_id])["statuses"]["executionStatus"] == "Stopped"
+    domino.wait_for_status(second, "Running")
+    assert len(jobs(domino, f"life_stopped.{task_id}")) == 2
+    airflow.api.mark("life_stopped", run_id, task_id, "failed")
+    assert domino.wait(second)["statuses"]["executionStatus"] == "Stopped"
+
+
+@pytest.fixture(scope="module")
+def deadlines(airflow):
+    return airflow.api.trigger("life_deadlines")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("phase", ["running", "queued"])
+def test_a_deadline_stops_the_run_in_every_phase(airflow, domino, deadlines, way, phase):
+    where = ("life_deadlines", deadlines, f"{way}_{phase}")
+    assert airflow.api.wait_for_task(*where, ["failed", "success"], timeout=PATIENCE) == "failed"
+    assert "execution_timeout" in airflow.api.task_log(*where)
+    run = airflow.api.xcom(*where, key="run_id")
+    assert domino.wait(run)["statuses"]["executionStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_stays_queued_is_stopped_and_the_reason_told(airflow, domino, deadlines, way):
+    where = ("life_deadlines", deadlines, f"{way}_queue_timeout")
+    assert airflow.api.wait_for_task(*where, ["failed", "success"], timeout=PATIENCE) == "failed"
+    assert "waited too long in the queue" in airflow.api.task_log(*where)
+    run = airflow.api.xcom(*where, key="run_id")
+    assert domino.wait(run)["statuses"]["executionStatus"] == "Stopped"
+
+
+def test_failing_a_dag_run_stops_150_waiting_runs(airflow, domino):
+    run_id = airflow.api.trigger("life_wide")
+    titles = [f"life_wide.t{number}" for number in range(150)]
+
+    def of_dag():
+        found = domino.get("/v4/jobs", projectId=domino.project_id, page_size=5000, status="all")["jobs"]
+        return [job for job in found if (job["title"] or "").startswith("life_wide.t")]
+
+    until(lambda: len(of_dag()) == len(titles), lambda: f"{len(of_dag())} of 150 are launched")
+    path = f"/dags/life_wide/dagRuns/{run_id}".replace("+", "%2B")
+    airflow.api.call("PATCH", path, body={"state": "failed"})
+    until(
+        lambda: all(job["statuses"]["executionStatus"] == "Stopped" for job in of_dag()),
+        lambda: str(Counter(job["statuses"]["executionStatus"] for job in of_dag())),
+    )
+    assert len(of_dag()) == 150
+
+
+# ---- retries, limits, and many at once
+
+
+@pytest.fixture(scope="module")
+def climbs(airflow):
+    return airflow.api.trigger("life_climbs")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_died_of_memory_is_followed_by_one_on_the_next_tier(airflow, domino, climbs, way):
+    log, result = succeeded(airflow, "life_climbs", climbs, f"{way}_memory")
+    assert result["tier"] == "Large"
+    assert "RunOutOfMemoryError" in log
+    assert len(jobs(domino, f"life_climbs.{way}_memory")) == 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_stayed_queued_is_followed_by_one_on_the_next_tier(airflow, domino, climbs, way):
+    log, result = succeeded(airflow, "life_climbs", climbs, f"{way}_queue")
+    assert result["tier"] == "Small"
+    assert "RunQueueTimeoutError" in log
+    assert statuses(domino, f"life_climbs.{way}_queue") == {"Stopped": 1, "Succeeded": 1}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_retry_after_a_failed_command_launches_again_on_the_same_tier(airflow, domino, climbs, way):
+    where = ("life_climbs", climbs, f"{way}_code")
+    assert airflow.api.wait_for_task(*where, ["failed", "success"], timeout=PATIENCE) == "failed"
+    assert statuses(domino, f"life_climbs.{way}_code") == {"Failed": 3}
+    assert airflow.api.xcom(*where, key="domino_run")["tier"] == "Small"
+
+
+def most_at_once(jobs):
+    """How many of some runs were queued or running at the same moment."""
+    moments = []
+    for job in jobs:
+        times = job["stageTime"]
+        moments += [(times["submissionTime"], 1), (times["completedTime"], -1)]
+    count = most = 0
+    for _, step in sorted(moments):
+        count += step
+        most = max(most, count)
+    return most
+
+
+def test_no_more_runs_are_in_flight_than_the_connection_and_the_task_allow(airflow, domino):
+    run_id = airflow.api.trigger("life_limits")
+    assert airflow.api.wait_for_dag_run("life_limits", run_id) == "success"
+    limited = [job for number in range(4) for job in jobs(domino, f"life_limits.t{number}")]
+    assert (len(limited), most_at_once(limited)) == (4, 2)
+    mapped = jobs(domino, "life_limits.mapped")
+    assert (len(mapped), most_at_once(mapped)) == (3, 1)
+    logs = [airflow.api.task_log("life_limits", run_id, f"t{number}") for number in range(4)]
+    assert sum("Waiting for a place" in log for log in logs) >= 2
+
+
+def test_fifty_short_runs_side_by_side_ten_times_fail_no_task_and_need_no_worker(airflow, domino):
+    for _ in range(10):
+        run_id = airflow.api.trigger("life_short")
+        assert airflow.api.wait_for_dag_run("life_short", run_id) == "success"
+    counts = [len(jobs(domino, f"life_short.t{number}")) for number in range(50)]
+    assert counts == [10] * 50
+    logs = airflow.home / "logs" / "dag_id=life_short"
+    assert list(logs.rglob("attempt=*.log.trigger.*")) != []
+    assert [path for path in logs.rglob("attempt=*.log") if path.stat().st_size] == []
