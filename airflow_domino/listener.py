@@ -21,6 +21,9 @@ from airflow.listeners import hookimpl
 if TYPE_CHECKING:
     from airflow_domino.hooks.connection import ConnectionSettings
 
+TRIGGER_SECONDS = 3.0
+"""Time in which the trigger of the task stops its run, if there is one; it can say so in the task's log."""
+
 log = logging.getLogger(__name__)
 
 
@@ -95,6 +98,7 @@ async def _stop(waiting: _Waiting, why: str) -> None:
         return DominoHook(waiting.conn_id).settings
 
     try:
+        await asyncio.sleep(TRIGGER_SECONDS)
         run = waiting.run or await asyncio.to_thread(_launched_by_triggerer, waiting)
         if run is None:
             return

@@ -31,6 +31,11 @@ class LogCursor:
         self._mine = "0"
         self._sure_until = 0.0
 
+    @property
+    def cursor(self) -> str:
+        """How far this triggerer, or another one, has handed the log over; empty where it has not begun."""
+        return self._mine if self._mine != "0" else ""
+
     async def load(self, default: str) -> str:
         """Return where to begin: where another triggerer has come to, or else the default."""
         self._mine = await self._elsewhere() or default

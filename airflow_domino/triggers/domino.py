@@ -215,9 +215,10 @@ class DominoRunTrigger(BaseTrigger):
                 await self._stop("its task has reached its execution_timeout")
             return self._news("deadline")
         self.log_cursor = watched.log_cursor
-        if watched.run.status.succeeded and self.ends_task:
-            return self.success(watched.run)
-        return self._news("ended")
+        if watched.run.status.succeeded and not self.ends_task:
+            return self._news("ended")  # the worker says how it ended
+        self.log.info("%s", sentence(watched.run, self._handle()))
+        return self.success(watched.run) if watched.run.status.succeeded else self._news("ended")
 
     def _news(self, outcome: str, error: Exception | None = None) -> TriggerEvent:
         kind, message = (type(error).__name__, str(error)) if error else ("", "")
@@ -242,7 +243,7 @@ class DominoRunTrigger(BaseTrigger):
         place = LogCursor(self.task_instance, handle.run_id, log)
         if self.log_run:
             self.log_cursor = await place.load(self.log_cursor)
-        return await shared_watcher(settings, handle.project_id).wait(
+        wait = shared_watcher(settings, handle.project_id).wait(
             handle.run_id,
             on_log=log_writer(log) if self.log_run else None,
             log_cursor=self.log_cursor,
@@ -254,11 +255,14 @@ class DominoRunTrigger(BaseTrigger):
             prepare=lambda client: client.project(handle.project),  # Domino's older log route asks for its name
             url=handle.url,
         )
+        try:
+            return await wait
+        finally:
+            self.log_cursor = place.cursor or self.log_cursor
 
     def success(self, run: Run) -> TaskSuccessEvent:
         """End the task well, with the run's result as its XCom."""
         handle = self._handle()
-        self.log.info("%s", sentence(run, handle))
         xcoms: dict[str, Any] = {"run_id": handle.run_id, LINK_KEY: handle.url}
         if self.push_result:
             xcoms["return_value"] = run_result(run, handle)

@@ -29,6 +29,7 @@ def deferred(fake_domino):
 def stops(monkeypatch):
     """Carry a stop out at once."""
     monkeypatch.setattr(listener, "_submit", asyncio.run)
+    monkeypatch.setattr(listener, "TRIGGER_SECONDS", 0.0)
 
 
 def fail(task_instance):

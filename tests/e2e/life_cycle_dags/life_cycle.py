@@ -35,9 +35,7 @@ def die() -> None:
 class Dies:
     """A task whose first worker process is gone at a point of its run's life."""
 
-    def __init__(self, *, point: str, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.point = point
+    point = ""
 
     def is_to_die(self, point: str, context) -> bool:
         return self.point == point and context["ti"].try_number == 1
@@ -90,17 +88,17 @@ def life_worker_dies() -> None:
             if not is_possible(way, point):
                 continue
             name = f"{way}_{point}"
-            DyingRun(task_id=name, command=["sleep.py", "2", name], point=point, **arguments)
-            DyingLuigi(
+            run = DyingRun(task_id=name, command=["sleep.py", "2", name], **arguments)
+            luigi = DyingLuigi(
                 task_id=f"luigi_{name}",
                 task="life_pipeline:Writes",
                 params={"name": f"life-{name}"},
                 project_path=Path(__file__).parent / "luigi_project",
                 working_dir=DATA / "life",
                 run_on="domino",
-                point=point,
                 **arguments,
             )
+            run.point = luigi.point = point
 
 
 @dag(**OPTIONS)
@@ -197,7 +195,7 @@ def life_marks() -> None:
 @dag(**OPTIONS)
 def life_limits() -> None:
     for number in range(4):
-        DominoRunOperator(task_id=f"t{number}", command="sleep.py 2", tier="Wide", domino_conn_id="limited")
+        DominoRunOperator(task_id=f"t{number}", command="sleep.py 4", tier="Wide", domino_conn_id="limited")
     DominoRunOperator.partial(task_id="mapped", tier="Wide", max_active_runs=1).expand(
         command=[["sleep.py", "1", "mapped", str(n)] for n in range(3)]
     )
