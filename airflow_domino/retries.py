@@ -54,7 +54,7 @@ class DominoRetryPolicy(RetryPolicy):
         if isinstance(exception, RunError):
             return self._after_run(exception)
         if isinstance(exception, DominoUnavailableError):
-            wait = None if exception.retry_after is None else timedelta(seconds=exception.retry_after)
+            wait = _wait_asked_for(exception, context)
             return RetryDecision.retry(delay=wait, reason="Domino is out of reach for the time being")
         if isinstance(exception, RequestError | ConfigurationError):
             return RetryDecision.fail(reason="The request or the settings are wrong: another try would be, too")
@@ -71,7 +71,7 @@ class DominoRetryPolicy(RetryPolicy):
             return RetryDecision.fail(reason="Somebody has stopped the run")
         if isinstance(error, RunPlatformError):
             return RetryDecision.retry(reason="Domino could not carry the run out: that may pass")
-        return RetryDecision.retry()
+        return RetryDecision.retry(reason=f"The run {error.headline}: it is tried again, as the policy is told to")
 
     def serialize(self) -> dict[str, Any]:
         """Return what a serialized DAG keeps of the policy."""
@@ -81,3 +81,12 @@ class DominoRetryPolicy(RetryPolicy):
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Read :meth:`serialize`'s values, also those of a version that wrote more."""
         return cls(**{name: bool(data.get(name)) for name in ("retry_user_code", "retry_stopped")})
+
+
+def _wait_asked_for(error: DominoUnavailableError, context: Context | None) -> timedelta | None:
+    """Return what Domino asks for where it is longer than the task's own delay, which stays the least there is."""
+    if error.retry_after is None:
+        return None
+    asked = timedelta(seconds=error.retry_after)
+    own: timedelta = context["task"].retry_delay if context is not None and "task" in context else timedelta()
+    return asked if asked > own else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,25 +19,31 @@ def parse_tiers(value: Any) -> tuple[str | None, ...]:
     :returns: the tiers in their order; a single None where none is given, which means the project's default.
     :raises ConfigurationError: when they are not names or ids, or one is there twice.
     """
-    found = value.strip() if isinstance(value, str) else value
+    found = _read_list(value.strip()) if isinstance(value, str) else value
     if found in (None, "", "None"):
         return (None,)
-    if isinstance(found, str) and found.startswith("["):
-        try:
-            found = json.loads(found.replace("'", '"'))
-        except ValueError:
-            raise ConfigurationError(f"tier={value!r} is neither a tier nor a list of tiers") from None
     if isinstance(found, str):
         return (found,)
-    if (
-        not isinstance(found, Sequence)
-        or not found
-        or not all(isinstance(tier, str) and tier.strip() for tier in found)
-    ):
+    if not isinstance(found, Sequence) or not found or not all(_is_name(tier) for tier in found):
         raise ConfigurationError(f"tier={value!r}: give the name or the id of a tier, or a list of them to climb")
-    if len(set(found)) < len(found):
+    names = tuple(tier.strip() for tier in found)
+    if len(set(names)) < len(names):
         raise ConfigurationError(f"tier={value!r} names a tier twice")
-    return tuple(found)
+    return names
+
+
+def _is_name(tier: Any) -> bool:
+    return isinstance(tier, str) and bool(tier.strip())
+
+
+def _read_list(words: str) -> Any:
+    """Read a list as JSON or Python writes it; other words are a tier's name, which may have brackets in it."""
+    if not (words.startswith("[") and words.endswith("]")):
+        return words
+    for read in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError):
+            return read(words)
+    raise ConfigurationError(f"tier={words!r} is neither a tier nor a list of tiers")
 
 
 def tier_index(
@@ -48,11 +56,13 @@ def tier_index(
 
     :param earlier: the runs of earlier attempts, all ended badly.
     :param queue_timeout: seconds after which they were stopped in the queue.
-    :param log_tail_of: reads the last lines of a run's log; asked only for runs that failed.
+    :param log_tail_of: reads the last lines of a run's log; asked only for runs that failed and do not say why.
     """
-    climbed = sum(
-        stayed_queued(run, queue_timeout) or died_of_memory(run) or died_of_memory(run, log_tail_of(run))
-        for run in earlier
-        if run.status.is_completed
-    )
+
+    def wants_another_tier(run: Run) -> bool:
+        if stayed_queued(run, queue_timeout) or died_of_memory(run):
+            return True
+        return run.status.word == "Failed" and died_of_memory(run, log_tail_of(run))
+
+    climbed = sum(wants_another_tier(run) for run in earlier)
     return min(climbed, len(tiers) - 1)

@@ -152,6 +152,7 @@ class RunFailedError(RunError):
     """The run's command failed: the user's code ended with a non-zero exit code."""
 
     headline = "failed: its command ended with an error"
+    remedy = "Correct the command or what it reads; its log tells what went wrong."
 
 
 class RunOutOfMemoryError(RunFailedError):
@@ -166,12 +167,14 @@ class RunPlatformError(RunError):
     """Domino could not carry the run out (Error, Faulty or a status unknown to us)."""
 
     headline = "could not be carried out by Domino"
+    remedy = "Try again; if it happens again, show the page of the run to those who look after Domino."
 
 
 class RunStoppedError(RunError):
     """The run was stopped on somebody's request."""
 
     headline = "was stopped"
+    remedy = "Run the task again if it was stopped by mistake."
 
 
 class RunQueueTimeoutError(RunError):
