@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_domino.domino.errors import (
+    AuthenticationError,
     ConfigurationError,
     DominoUnavailableError,
+    PermissionDeniedError,
     RequestError,
     RunError,
     RunFailedError,
@@ -16,7 +18,7 @@ from airflow_domino.domino.errors import (
 )
 
 try:
-    from airflow.sdk import RetryDecision, RetryPolicy
+    from airflow.sdk import RetryAction, RetryDecision, RetryPolicy
 except ImportError as error:
     raise ImportError("airflow_domino.retries needs Airflow 3.3 or later, which has retry policies") from error
 
@@ -56,6 +58,9 @@ class DominoRetryPolicy(RetryPolicy):
         if isinstance(exception, DominoUnavailableError):
             wait = _wait_asked_for(exception, context)
             return RetryDecision.retry(delay=wait, reason="Domino is out of reach for the time being")
+        if isinstance(exception, AuthenticationError | PermissionDeniedError):
+            reason = "The credentials may be renewed, and the run that goes on be taken up"
+            return RetryDecision(action=RetryAction.DEFAULT, reason=reason)
         if isinstance(exception, RequestError | ConfigurationError):
             return RetryDecision.fail(reason="The request or the settings are wrong: another try would be, too")
         return RetryDecision.default()

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from airflow_domino.domino.models import HardwareTier, Run
 
 QUICKEST, SLOWEST = 1.0, 10.0
-UNSEEN_SECONDS = 60.0
-"""How long a launched run counts before Domino's list has shown it."""
 
 ListActive = Callable[[str], Awaitable["Sequence[Run]"]]
 TierOf = Callable[["Run"], Awaitable[str | None]]
@@ -126,23 +124,14 @@ class _Turn:
 
 @dataclass(eq=False)
 class Reservation:
-    """A place that is taken, for a launch that is about to be made."""
+    """A place that is taken: it counts until Domino's list shows the run, or it is given back."""
 
     claim: Claim
     _places: Places
-    _until: float | None = None
-
-    def launched(self) -> None:
-        """Note that the run is launched: soon it is counted because Domino lists it."""
-        self._until = time.monotonic() + UNSEEN_SECONDS
 
     def give_back(self) -> None:
-        """Leave the place: nothing was launched."""
+        """Leave the place: nothing was launched, or what was launched is over, or in the care of another process."""
         self._places.release(self)
-
-    def is_counted_elsewhere(self, mark_texts: frozenset[str]) -> bool:
-        """Say whether the list shows the run, or would have by now."""
-        return self.claim.mark_text in mark_texts or (self._until is not None and time.monotonic() > self._until)
 
 
 class Places:
@@ -241,7 +230,7 @@ class Places:
                 if run.id not in self._tiers:
                     self._tiers[run.id] = await self.tier_of(run)
         mark_texts = frozenset(mark.text for _, mark in marked)
-        self._reservations = [each for each in self._reservations if not each.is_counted_elsewhere(mark_texts)]
+        self._reservations = [each for each in self._reservations if each.claim.mark_text not in mark_texts]
         claims = [reservation.claim for reservation in self._reservations]
         return InFlight(
             total=len(marked) + len(claims),

@@ -18,7 +18,7 @@ from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.identity import TaskIdentity
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
-from airflow_domino.hooks.places import places_for
+from airflow_domino.hooks.places import Reservation, places_for
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._rendering import RendersStrictly
@@ -99,7 +99,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         self.identity = identity
         self.max_active_runs = max_active_runs
         self._started: asyncio.Future[Launched] | None = None
-        self._may_be_launched = False
+        self._reservation: Reservation | None = None
 
     async def _event(self) -> TriggerEvent:
         identity = self._identity()
@@ -159,7 +159,6 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         rules = LaunchRules(self.on_clear, self.keep_results, self.queue_timeout, limits)
         project = await self._look_up(settings, given(wanted.project))
         watcher = self._watcher(settings, project.id)
-        self._may_be_launched = True
         marked = await watcher.marked_runs(identity.since)
         client = await watcher.call(lambda client: client)
         launch = RunLaunch(client, project, wanted, identity, rules, self.log)
@@ -179,19 +178,10 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
             lambda project_id: self._watcher(settings, project_id).call(lambda client: active_runs(client, project_id)),
             lambda run: watcher.call(lambda client: tier_of(client, run)),
         )
-        reservation = await places.take(
+        self._reservation = await places.take(
             launch.claim(), launch.rules.limits, on_wait=self._say, deadline=self.absolute_deadline()
         )
-        try:
-            launched = await self._start(watcher, launch)
-        except BaseException:
-            if self._started is None or self._started.done():
-                reservation.give_back()
-            else:
-                reservation.launched()  # it is under way, and a kill stops it
-            raise
-        reservation.launched()
-        return launched
+        return await self._start(watcher, launch)
 
     def _say(self, sentence: str) -> None:
         self.log.info("%s", sentence)
@@ -216,6 +206,12 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
 
     def _watcher(self, settings: ConnectionSettings, project_id: str) -> RunWatcher:
         return shared_watcher(settings, project_id)
+
+    async def cleanup(self) -> None:
+        """Forget the trigger, and leave its place to the run itself, as long as that goes on."""
+        await super().cleanup()
+        if self._reservation is not None:
+            self._reservation.give_back()
 
     # ---- a kill ------------------------------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ def decide(error: BaseException, policy: DominoRetryPolicy | None = None, **aske
         (DominoUnavailableError("busy"), RetryAction.RETRY),
         (LaunchOutcomeUnknownError("lost"), RetryAction.RETRY),
         (RequestError("wrong"), RetryAction.FAIL),
-        (AuthenticationError("who?"), RetryAction.FAIL),
+        (AuthenticationError("who?"), RetryAction.DEFAULT),
         (UnknownTierError("no such tier"), RetryAction.FAIL),
         (ConfigurationError("no host"), RetryAction.FAIL),
         (RunFailedError(RUN, URL), RetryAction.FAIL),

@@ -1,0 +1,232 @@
+"""DominoLaunchTrigger: a run that is launched in the triggerer, exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_domino.compat import TaskSuccessEvent
+from airflow_domino.domino.launch import RunMark
+from airflow_domino.hooks.identity import TaskIdentity
+from airflow_domino.triggers import _kill, launch
+from airflow_domino.triggers.launch import DominoLaunchTrigger
+
+pytestmark = pytest.mark.usefixtures("domino_connection")
+
+
+@pytest.fixture
+def trigger(task_context):
+    """Make a trigger as the scheduler starts it: for the first try of a task, with its context."""
+
+    def make(try_number=1, **arguments):
+        made = DominoLaunchTrigger(
+            **{"command": ["train.py", "--trees", "3"], "domino_conn_id": "domino_default", "poll_interval": 0.2}
+            | arguments
+        )
+        context = task_context(try_number=try_number)
+        made.task_instance = context["ti"]
+        made.task_instance.get_template_context = lambda: context
+        return made
+
+    return make
+
+
+def run(*triggers, until=None, seconds=20):
+    """Run triggers side by side to their events; or until something is so, as in a triggerer that is then shut down."""
+
+    async def first(each):
+        try:
+            async for event in each.run():
+                return event
+        finally:
+            await each.cleanup()
+
+    async def main():
+        tasks = [asyncio.create_task(first(each)) for each in triggers]
+        if until is None:
+            return await asyncio.wait_for(asyncio.gather(*tasks), seconds)
+        async with asyncio.timeout(seconds):
+            while not until():  # noqa: ASYNC110  nobody tells of it
+                await asyncio.sleep(0.02)
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+        return None
+
+    return asyncio.run(main())
+
+
+def test_it_launches_waits_and_ends_the_task_with_all_xcoms(trigger, fake_domino):
+    (event,) = run(trigger(tier="X-Large", title="The forest", ends_task=True))
+    assert isinstance(event, TaskSuccessEvent)
+    (start,) = fake_domino.starts
+    assert (start["commandToRun"], start["overrideHardwareTierId"]) == ("train.py --trees 3", "xlarge-k8s")
+    assert start["title"].startswith("The forest [airflow ")
+    result = event.xcoms["return_value"]
+    assert (result["run_id"], result["tier"], result["status"]) == (fake_domino.last["id"], "X-Large", "Succeeded")
+    assert event.xcoms["run_id"] == result["run_id"]
+    assert event.xcoms["domino_run_link"] == result["url"]
+
+
+def test_a_second_triggerer_takes_the_run_up_instead_of_launching(trigger, fake_domino):
+    fake_domino.leave_running()
+    run(trigger(), until=lambda: fake_domino.starts)
+    second = trigger()
+    run(second, until=lambda: second.run_handle is not None)
+    assert len(fake_domino.starts) == 1
+    assert second.run_handle.run_id == fake_domino.last["id"]
+
+
+def test_a_run_that_ended_while_no_triggerer_was_there_is_delivered(trigger, fake_domino):
+    run(trigger(), until=lambda: fake_domino.starts)
+    (event,) = run(trigger(ends_task=True))
+    assert event.xcoms["return_value"]["number"] == 1
+    assert len(fake_domino.starts) == 1
+
+
+def test_an_answer_that_was_lost_costs_no_second_run(trigger, fake_domino, monkeypatch):
+    fake_domino.lose_answers = 1
+    (event,) = run(trigger(ends_task=True))
+    assert event.xcoms["return_value"]["number"] == 1
+    assert len(fake_domino.starts) == 1
+
+
+def test_later_tries_are_left_to_a_worker_which_knows_whether_the_task_was_cleared(trigger, fake_domino):
+    (event,) = run(trigger(try_number=2))
+    assert event.payload["outcome"] == "launch"
+    assert fake_domino.starts == []
+
+
+def test_a_template_that_cannot_be_rendered_is_left_to_a_worker(trigger, fake_domino):
+    waiting = trigger(command="train.py {{ ds }}")
+    waiting.template_fields = ("command",)
+    waiting.render_template_fields({"run_id": "manual__1"})
+    (event,) = run(waiting)
+    assert event.payload["outcome"] == "launch"
+    assert fake_domino.starts == []
+
+
+def test_a_task_of_a_worker_brings_its_identity(trigger, fake_domino, task_context):
+    identity = TaskIdentity.of(task_context(try_number=3, max_tries=4))
+    run(trigger(try_number=3, identity=identity.to_dict()))
+    assert RunMark.parse(fake_domino.last["title"]) == identity.mark(0)
+
+
+def test_a_wrong_request_is_told_to_the_worker(trigger, fake_domino):
+    (event,) = run(trigger(tier="Enormous"))
+    assert (event.payload["outcome"], event.payload["error"]) == ("error", "UnknownTierError")
+    assert "X-Large" in event.payload["message"]
+    assert fake_domino.starts == []
+
+
+def test_a_failed_run_is_handed_to_a_worker_with_the_number_of_its_launch(trigger, fake_domino):
+    fake_domino.on_start = lambda domino, run_id: domino.end(run_id, "Failed")
+    (event,) = run(trigger(ends_task=True))
+    assert (event.payload["outcome"], event.payload["launch"]) == ("ended", 0)
+    assert event.payload["run"]["run_id"] == fake_domino.last["id"]
+
+
+def test_an_outage_before_the_launch_is_waited_out(trigger, fake_domino, monkeypatch):
+    monkeypatch.setattr(launch, "SHORTEST_PAUSE", 0.05)
+    fake_domino.broken = True
+    waiting = trigger(ends_task=True)
+
+    def mend():
+        if sum(request.startswith("GET") for request in fake_domino.requests) > 8:
+            fake_domino.broken = False
+        return len(fake_domino.starts) == 1
+
+    run(waiting, until=mend)
+    assert len(fake_domino.starts) == 1
+
+
+def test_an_outage_that_outlasts_the_budget_is_told(trigger, fake_domino):
+    fake_domino.broken = True
+    (event,) = run(trigger(outage_budget=0.0))
+    assert (event.payload["outcome"], event.payload["error"]) == ("error", "DominoUnavailableError")
+
+
+def test_a_kill_in_the_middle_of_the_launch_stops_what_comes_of_it(trigger, fake_domino, monkeypatch):
+    async def now_failed(task_instance):
+        return "failed"
+
+    monkeypatch.setattr(_kill, "task_state_seen_by_trigger", now_failed)
+    waiting = trigger()
+
+    def kill_meanwhile(domino, run_id):
+        loop.call_soon_threadsafe(lambda: kills.append(asyncio.ensure_future(kill())))
+
+    async def kill():
+        task.cancel()
+        await waiting.on_kill()
+
+    async def main():
+        nonlocal loop, task
+        loop = asyncio.get_running_loop()
+
+        async def events():
+            return [event async for event in waiting.run()]
+
+        task = asyncio.create_task(events())
+        with suppress(asyncio.CancelledError):
+            await task
+        await asyncio.gather(*kills)
+
+    loop = task = None
+    kills = []
+    fake_domino.on_start = kill_meanwhile
+    asyncio.run(main())
+    assert len(fake_domino.starts) == 1
+    assert fake_domino.stops == [fake_domino.last["id"]]
+
+
+def test_a_kill_finds_the_run_that_a_triggerer_before_has_launched(trigger, fake_domino, monkeypatch):
+    async def now_failed(task_instance):
+        return "failed"
+
+    monkeypatch.setattr(_kill, "task_state_seen_by_trigger", now_failed)
+    fake_domino.leave_running()
+    run(trigger(), until=lambda: fake_domino.starts)
+    asyncio.run(trigger().on_kill())
+    assert fake_domino.stops == [fake_domino.last["id"]]
+
+
+def test_a_deadline_that_passes_while_there_is_no_place_launches_nothing(trigger, fake_domino, domino_connection):
+    domino_connection(extra={"project": "domino/quick-start", "max_active_runs": 1})
+    fake_domino.leave_running()
+    fake_domino.start({"commandToRun": "other.py", "title": f"x {RunMark.for_task('a', 'b', 'c').text}"})
+    deadline = datetime.now(UTC) + timedelta(seconds=1)
+    (event,) = run(trigger(deadline=deadline.isoformat()))
+    assert event.payload["outcome"] == "deadline"
+    assert len(fake_domino.starts) == 1
+
+
+def test_runs_wait_for_a_place_one_after_the_other(trigger, fake_domino, domino_connection, task_context):
+    domino_connection(extra=json.dumps({"project": "domino/quick-start", "max_active_runs": 1}))
+    most = []
+
+    def note(domino, run_id):
+        most.append(sum(not job["statuses"]["isCompleted"] for job in domino.jobs.values()))
+
+    fake_domino.on_start = note
+    triggers = []
+    for number in range(3):
+        waiting = trigger(ends_task=True)
+        context = task_context(task_id=f"t{number}")
+        waiting.task_instance = context["ti"]
+        waiting.task_instance.get_template_context = lambda context=context: context
+        triggers.append(waiting)
+
+    def end_them():
+        for run_id, job in list(fake_domino.jobs.items()):
+            if not job["statuses"]["isCompleted"]:
+                fake_domino.end(run_id, "Succeeded")
+        return len(fake_domino.starts) == 3
+
+    run(*triggers, until=end_them)
+    assert most == [1, 1, 1]
