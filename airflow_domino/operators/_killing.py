@@ -22,6 +22,8 @@ else:
 
 SHUTDOWN_STATES = frozenset({None, "running"})
 CLEARED = "restarting"
+# Airflow has given this process up and turned to another attempt of the task, which takes the run up.
+SUPERSEDED_STATES = frozenset({"scheduled", "queued", "deferred", "up_for_retry", "up_for_reschedule"})
 
 
 class StopsItsRun(Task):
@@ -50,6 +52,8 @@ class StopsItsRun(Task):
         state = None if timed_out or task_instance is None else compat.task_state_of(task_instance)
         if not timed_out and state in SHUTDOWN_STATES and self._will_be_tried_again(task_instance):
             raise AirflowException("The worker is being shut down; the Domino run goes on for the next attempt")
+        if not timed_out and state in SUPERSEDED_STATES:
+            raise AirflowException(f"The task is {state} again; its Domino run goes on for its next attempt")
         self._killed_because = "the task reached its execution_timeout" if timed_out else f"the task is {state}"
         self._was_cleared = state == CLEARED
         self._stop_if_asked_meanwhile()
@@ -70,6 +74,8 @@ class StopsItsRun(Task):
         state = compat.task_state_of(context["ti"])
         if state in SHUTDOWN_STATES:
             return
+        if state in SUPERSEDED_STATES:
+            raise AirflowException(f"The task is {state} again: its next attempt takes the Domino run up")
         self._killed_because, self._was_cleared = f"the task is {state}", state == CLEARED
         self._stop_if_asked_meanwhile()
         raise AirflowException(f"The task is {state}: it does not wait for its Domino run")

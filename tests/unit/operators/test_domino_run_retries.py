@@ -255,6 +255,24 @@ def test_a_worker_that_shuts_down_leaves_the_run_for_the_next_attempt(waiting, f
     assert fake_domino.stops == []
 
 
+@pytest.mark.parametrize("state", ["scheduled", "queued", "deferred", "up_for_retry", "up_for_reschedule"])
+def test_a_worker_that_airflow_has_given_up_leaves_the_run_to_the_attempt_after_it(waiting, fake_domino, state):
+    with pytest.raises(AirflowException, match="goes on for its next attempt"):
+        waiting(state, try_number=3).on_kill()
+    assert fake_domino.stops == []
+
+
+@pytest.mark.parametrize("state", ["queued", "deferred"])
+def test_a_launch_that_was_overtaken_by_another_attempt_leaves_its_run_alone(
+    make, fake_domino, task_context, monkeypatch, state
+):
+    monkeypatch.setattr(compat, "task_state_of", lambda task_instance: state)
+    fake_domino.leave_running()
+    with pytest.raises(AirflowException, match="its next attempt takes the Domino run up"):
+        make(deferrable=True).execute(task_context())
+    assert fake_domino.stops == []
+
+
 def test_a_worker_that_shuts_down_stops_the_run_when_no_attempt_is_left(waiting, fake_domino):
     waiting("running", try_number=3).on_kill()
     assert fake_domino.stops == [fake_domino.last["id"]]
