@@ -123,6 +123,19 @@ def test_a_worker_lost_with_its_supervisor_costs_neither_a_second_run_nor_the_re
     assert life.api.task_instance("life_workers", workers, task_id)["try_number"] == 2
 
 
+@pytest.mark.parametrize("way", ["deferred", "worker"])
+def test_a_worker_that_froze_before_its_launch_and_wakes_up_leaves_the_run_of_the_next_attempt_alone(
+    life, workers, way
+):
+    life.delivered_once("life_workers", workers, f"{way}_frozen")
+    assert life.api.task_instance("life_workers", workers, f"{way}_frozen")["try_number"] == 2
+
+
+def test_a_worker_that_wakes_up_before_the_next_attempt_leaves_the_run_to_that(life, workers):
+    life.delivered_once("life_workers", workers, "worker_wakes_early")
+    assert life.api.task_instance("life_workers", workers, "worker_wakes_early")["try_number"] == 2
+
+
 def test_a_worker_that_is_asked_to_end_leaves_the_run_to_the_next_attempt(life, workers):
     life.delivered_once("life_workers", workers, "worker_shutdown")
     assert life.api.task_instance("life_workers", workers, "worker_shutdown")["try_number"] == 2

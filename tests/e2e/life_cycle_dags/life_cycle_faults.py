@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from airflow.sdk import dag
@@ -17,6 +19,7 @@ from airflow_domino.sensors.domino import DominoRunSensor
 
 RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=1)}
 OPTIONS = {"schedule": None, "max_active_runs": 20, "default_args": {"poll_interval": 1, **RETRIES}}
+FROZEN_SECONDS = {"frozen": 30, "wakes_early": 24}
 LUIGI = {
     "task": "life_pipeline:Writes",
     "project_path": Path(__file__).parent / "luigi_project",
@@ -42,8 +45,17 @@ def end_worker() -> None:
     os.kill(os.getppid(), signal.SIGTERM)
 
 
+def freeze_worker(seconds: float) -> None:
+    """Stop the supervisor and the task's process until Airflow has held them for dead."""
+    family = (os.getppid(), os.getpid())
+    wake = f"sleep {seconds}; kill -CONT {family[0]} {family[1]}"
+    subprocess.Popen(["sh", "-c", wake], start_new_session=True)
+    for process in family:
+        os.kill(process, signal.SIGSTOP)
+
+
 class LosesItsWorker:
-    """A task whose first worker goes at a point of its run's life."""
+    """A task whose first worker goes, or freezes, at a point of its run's life."""
 
     point = ""
 
@@ -52,7 +64,12 @@ class LosesItsWorker:
 
     def execute(self, context):
         self._context = context
-        start = DominoClient.start_run
+        start, resolve_tier = DominoClient.start_run, DominoClient.resolve_tier
+
+        def freeze_and_resolve(client, *arguments):
+            if self.is_at("frozen"):
+                freeze_worker(FROZEN_SECONDS["frozen"])
+            return resolve_tier(client, *arguments)
 
         def start_and_go(client, request):
             if self.is_at("before_post"):
@@ -62,12 +79,13 @@ class LosesItsWorker:
                 lose_worker()
             return run
 
-        DominoClient.start_run = start_and_go
+        DominoClient.start_run, DominoClient.resolve_tier = start_and_go, freeze_and_resolve
         return super().execute(context)
 
     def _remember(self, context, identity, launched):
         super()._remember(context, identity, launched)
-        for point, go in {"while_waiting": lose_worker, "shutdown": end_worker}.items():
+        freeze = partial(freeze_worker, FROZEN_SECONDS["wakes_early"])
+        for point, go in {"while_waiting": lose_worker, "shutdown": end_worker, "wakes_early": freeze}.items():
             if self.is_at(point):
                 threading.Timer(2.0, go).start()
 
@@ -86,6 +104,11 @@ def life_workers() -> None:
     for way in points:
         for point in points[way]:
             Run(task_id=f"{way}_{point}", command=["sleep.py", "5", way, point], **WAYS[way]).point = point
+    for way in points:
+        Run(task_id=f"{way}_frozen", command=["sleep.py", "20", way], **WAYS[way]).point = "frozen"
+    # The next attempt is not due yet when this one wakes up.
+    early = {"deferrable": False, "retry_delay": timedelta(seconds=15)}
+    Run(task_id="worker_wakes_early", command="sleep.py 40", **early).point = "wakes_early"
     Run(task_id="worker_shutdown", command="sleep.py 12", deferrable=False).point = "shutdown"
     for point in ("while_waiting", "shutdown"):
         task = Luigi(task_id=f"luigi_{point}", params={"name": point, "seconds": 8}, deferrable=False, **LUIGI)
