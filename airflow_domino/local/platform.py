@@ -343,14 +343,13 @@ class Platform:
         self.state.change_run(run.id, change)
         return found
 
-    def queue_explanation(self, run: Run) -> str:
-        """Say in a sentence why a run waits."""
+    def queue_explanation(self, run: Run, places: Mapping[str, int] | None = None) -> str:
+        """Say in a sentence why a run waits.
+
+        :param places: the places of all runs in the queue, where they are known already.
+        """
         tier = self.tier_of(run)
-        ahead = 0
-        for run_id, tier_id in self.state.queue():
-            if run_id == run.id:
-                break
-            ahead += tier_id == run.tier_id
+        ahead = self.state.queued_before(run) if places is None else places.get(run.id, 0)
         return (
             f"Hardware tier {tier.name} executes at most {tier.capacity} runs at once, and all its places are taken. "
             f"Runs ahead of this one: {ahead}."

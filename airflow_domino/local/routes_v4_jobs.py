@@ -171,9 +171,10 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
             offset=offset,
             limit=page_size,
         )
+        places = platform.state.places_in_queue()
         names = sorted({stat["name"] for run in page.runs for stat in run.stats})
         return {
-            "jobs": [shapes_v4.job(platform, run) for run in page.runs],
+            "jobs": [shapes_v4.job(platform, run, places) for run in page.runs],
             "totalCount": page.total,
             "pagination": {
                 "offset": offset,

@@ -135,11 +135,9 @@ class Runner:
         places = {tier.id: tier.capacity for tier in self.tiers.values()}
         for execution in self._executions.values():
             places[execution.run.tier_id] = places.get(execution.run.tier_id, 0) - 1
-        for run_id, tier_id in self.state.queue():
-            if places.get(tier_id, 0) < 1:
-                continue
+        fitting = [pair for tier_id, free in places.items() if free > 0 for pair in self.state.queue(tier_id, free)]
+        for run_id, _ in fitting:
             run = self.state.change_run(run_id, lambda run: replace(run, status=statuses.SCHEDULED))
-            places[tier_id] -= 1
             try:
                 self._execute(run)
             except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -19,8 +20,11 @@ _EPOCH = "1970-01-01T00:00:00.000Z"
 _STAGE_ID = named_object_id("stage", "none")
 
 
-def job(platform: Platform, run: Run) -> dict[str, Any]:
-    """Shape a run as ``Job``, the answer of start, stop, restart, archive and get."""
+def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Shape a run as ``Job``, the answer of start, stop, restart, archive and get.
+
+    :param places: see :meth:`~airflow_domino.local.platform.Platform.queue_explanation`.
+    """
     shape: dict[str, Any] = {
         "id": run.id,
         "number": run.number,
@@ -53,7 +57,7 @@ def job(platform: Platform, run: Run) -> dict[str, Any]:
     if run.status == statuses.QUEUED:
         shape["queuedJobHistoryDetails"] = {
             "expectedWait": "unknown",
-            "explanation": platform.queue_explanation(run),
+            "explanation": platform.queue_explanation(run, places),
             "helpText": _HELP,
         }
     if run.failure_reason is not None:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +24,7 @@ CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, project_id TEXT NOT NULL R
     started_by TEXT NOT NULL, is_archived INTEGER NOT NULL, submitted_at INTEGER NOT NULL, started_at INTEGER,
     completed_at INTEGER, document TEXT NOT NULL, UNIQUE (project_id, number));
 CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, submitted_at);
+CREATE INDEX IF NOT EXISTS runs_by_tier ON runs (status, tier_id, submitted_at);
 CREATE TABLE IF NOT EXISTS ledger (sequence INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,
     event TEXT NOT NULL, project_id TEXT, run_id TEXT, detail TEXT NOT NULL);
 """
@@ -254,12 +256,35 @@ class State:
         )
         return [_run(row) for row in rows]
 
-    def queue(self) -> list[tuple[str, str]]:
-        """List the runs that wait for a place on their tier, longest waiting first, as pairs of run id and tier id."""
+    def queue(self, tier_id: str | None = None, limit: int | None = None) -> list[tuple[str, str]]:
+        """List the runs that wait for a place on their tier, longest waiting first, as pairs of run id and tier id.
+
+        :param tier_id: only those of this tier, at most `limit` of them; None for all.
+        """
+        where = "status = :status" if tier_id is None else "status = :status AND tier_id = :tier_id"
         rows = self._rows(
-            "SELECT id, tier_id FROM runs WHERE status = ? ORDER BY submitted_at, rowid", (statuses.QUEUED,)
+            f"SELECT id, tier_id FROM runs WHERE {where} ORDER BY submitted_at, rowid LIMIT :limit",  # noqa: S608
+            {"status": statuses.QUEUED, "tier_id": tier_id, "limit": -1 if limit is None else limit},
         )
         return [(row["id"], row["tier_id"]) for row in rows]
+
+    def queued_before(self, run: Run) -> int:
+        """Count the runs that wait for the same tier as a run and were submitted before it."""
+        rows = self._rows(
+            "SELECT COUNT(*) AS amount FROM runs WHERE status = ? AND tier_id = ? "
+            "AND (submitted_at, rowid) < (SELECT submitted_at, rowid FROM runs WHERE id = ?)",
+            (statuses.QUEUED, run.tier_id, run.id),
+        )
+        return int(rows[0]["amount"])
+
+    def places_in_queue(self) -> dict[str, int]:
+        """Give, for each run that waits, what :meth:`queued_before` counts: for lists, where one count each is much."""
+        ahead: Counter[str] = Counter()
+        places = {}
+        for run_id, tier_id in self.queue():
+            places[run_id] = ahead[tier_id]
+            ahead[tier_id] += 1
+        return places
 
     def counts_by_tier(self, words: Sequence[str]) -> dict[str, int]:
         """Count runs in any of these statuses for each tier that has some."""

@@ -132,6 +132,19 @@ def test_the_queue_is_in_the_order_of_submission(state):
     assert [run_id for run_id, _ in state.queue()] == [runs[0].id, runs[2].id, runs[3].id]
 
 
+def test_the_queue_of_one_tier_can_be_cut_short(state):
+    runs = [add(state, submitted_at=1000, tier_id=tier) for tier in ("small", "large", "small", "small")]
+    assert state.queue("small", 2) == [(runs[0].id, "small"), (runs[2].id, "small")]
+    assert state.queue("large") == [(runs[1].id, "large")]
+
+
+def test_a_place_in_the_queue_counts_only_the_same_tier(state):
+    runs = [add(state, submitted_at=at, tier_id=tier) for at, tier in ((3, "a"), (1, "b"), (2, "a"), (3, "a"))]
+    state.change_run(add(state, submitted_at=0, tier_id="a").id, lambda run: replace(run, status=statuses.RUNNING))
+    assert state.places_in_queue() == {runs[0].id: 1, runs[1].id: 0, runs[2].id: 0, runs[3].id: 2}
+    assert [state.queued_before(run) for run in runs] == [1, 0, 0, 2]
+
+
 def test_a_setting_is_made_once(state):
     assert state.setting("secret", lambda: "first") == "first"
     assert state.setting("secret", lambda: "second") == "first"
