@@ -97,7 +97,7 @@ async def wait_by_single_polls(order: dict[str, Any], meter: Meter) -> None:
 
     async def wait(run_id: str) -> None:
         await asyncio.sleep(random.uniform(0, interval))
-        while not (await loop.run_in_executor(pool, client.run, run_id)).status.is_completed:
+        while not (await loop.run_in_executor(pool, client.run, run_id)).status.is_completed:  # noqa: ASYNC110
             await asyncio.sleep(interval)
         meter.known[run_id] = time.time()
 

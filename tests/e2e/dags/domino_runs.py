@@ -82,11 +82,18 @@ def e2e_domino_long() -> None:
 
 
 @dag(**OPTIONS)
+def e2e_domino_left() -> None:
+    for task_id in ("waits", "left"):
+        DominoRunOperator(task_id=task_id, command="sleep.py 600", tier="Small", on_kill="leave")
+
+
+@dag(**OPTIONS)
 def e2e_domino_tried() -> None:
     for mode, deferrable in MODES.items():
         DominoRunOperator(task_id=mode, command="sleep.py 3", tier="Small", deferrable=deferrable)
 
 
+e2e_domino_left()
 e2e_domino_tried()
 e2e_domino_success()
 e2e_domino_failure()
