@@ -113,3 +113,14 @@ def test_the_links_of_the_page_lead_to_files(page: Path) -> None:
 def test_the_pages_build_without_a_warning(reader: dict[str, str], tmp_path: Path) -> None:
     run([sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(ROOT / "docs"), str(tmp_path)], tmp_path, reader)
     assert "DominoRunOperator" in (tmp_path / "reference.html").read_text()
+
+
+def test_each_promise_names_tests_that_there_are() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "life-cycle.md").read_text()))
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)\(", path.read_text(), re.MULTILINE)
+    }
+    assert len(named) > 30
+    assert named <= there, sorted(named - there)
