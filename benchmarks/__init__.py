@@ -1,0 +1,1 @@
+"""Measurements: ``python -m benchmarks.watch`` and ``python -m benchmarks.ways``, from the root of the repository."""
