@@ -28,6 +28,7 @@ TAKE_OVER = 6
 FILES = {
     "hello.py": 'print("hello")\n',
     "sleep.py": "import sys, time\ntime.sleep(float(sys.argv[1]))\n",
+    "wait_for.py": ("import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists():\n    time.sleep(0.2)\n"),
     "write_and_sleep.py": (
         "import sys, time\n"
         'open("half.txt", "w").write("so far")\n'
@@ -54,10 +55,12 @@ class LifeCycle:
     """An Airflow, a Domino, and what tests of a run's life ask them both.
 
     :param domino: the local Domino (`LocalDomino` of tests/conftest.py).
+    :param data: the folder that DAGs know as AIRFLOW_DOMINO_DATA.
     """
 
     airflow: AirflowStack
     domino: Any
+    data: Path
 
     @property
     def api(self) -> AirflowApi:
@@ -172,7 +175,7 @@ def life(tmp_path_factory: pytest.TempPathFactory, serve_domino: Callable[..., A
     try:
         with AirflowStack(folder / "home", dags, environment=environment | QUICK, parallelism=8) as airflow:
             airflow.api.wait_for_dags(["life_workers"])
-            yield LifeCycle(airflow, domino)
+            yield LifeCycle(airflow, domino, folder / "data")
     finally:
         domino.stop()
 

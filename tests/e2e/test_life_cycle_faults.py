@@ -44,6 +44,7 @@ def no_triggerer(life):
     )
     assert life.faults() == []
     life.kill("triggerer")
+    (life.data / "may_end").touch()
     for way in ("started", "deferred"):
         life.api.mark("life_no_triggerer", run_id, f"{way}_marked", "failed")
     yield run_id, launching

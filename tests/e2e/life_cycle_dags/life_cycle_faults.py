@@ -20,10 +20,11 @@ from airflow_domino.sensors.domino import DominoRunSensor
 RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=1)}
 OPTIONS = {"schedule": None, "max_active_runs": 20, "default_args": {"poll_interval": 1, **RETRIES}}
 FROZEN_SECONDS = {"frozen": 30, "wakes_early": 24}
+DATA = Path(os.environ["AIRFLOW_DOMINO_DATA"])
 LUIGI = {
     "task": "life_pipeline:Writes",
     "project_path": Path(__file__).parent / "luigi_project",
-    "working_dir": Path(os.environ["AIRFLOW_DOMINO_DATA"]) / "life",
+    "working_dir": DATA / "life",
     "run_on": "domino",
 }
 # How a task waits: started by the scheduler in the triggerer, deferred by a worker, or on its worker.
@@ -129,10 +130,11 @@ def life_wishes() -> None:
 
 @dag(**OPTIONS)
 def life_no_triggerer() -> None:
-    limit = {"execution_timeout": timedelta(seconds=12), "retries": 0}
+    limit = {"execution_timeout": timedelta(seconds=30), "retries": 0}
+    wait = ["wait_for.py", str(DATA / "may_end")]
     for way in ("started", "deferred"):
         common = {"tier": "Wide", **WAYS[way]}
-        DominoRunOperator(task_id=f"{way}_undelivered", command="sleep.py 5", **common)
+        DominoRunOperator(task_id=f"{way}_undelivered", command=wait, **common)
         DominoRunOperator(task_id=f"{way}_marked", command="sleep.py 600", **common)
         DominoRunOperator(task_id=f"{way}_deadline", command="sleep.py 600", **common, **limit)
         DominoRunSensor(
@@ -142,7 +144,7 @@ def life_no_triggerer() -> None:
             poke_interval=1,
             start_from_trigger=way == "started",
         )
-    LuigiTaskOperator(task_id="luigi_undelivered", params={"name": "undelivered", "seconds": 5}, tier="Wide", **LUIGI)
+    LuigiTaskOperator(task_id="luigi_undelivered", params={"name": "undelivered", "seconds": 20}, tier="Wide", **LUIGI)
 
 
 @dag(**OPTIONS)
