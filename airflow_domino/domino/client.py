@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 from urllib.parse import quote
@@ -236,13 +237,16 @@ class DominoClient:
         limit: int | None = None,
         page_size: int = DEFAULT_PAGE_SIZE,
         include_archived: bool = False,
+        known: Mapping[str, Run] | None = None,
     ) -> Iterator[Run]:
         """The runs of a project, newest first, fetched page by page as they are asked for: GET `/v4/jobs`.
 
         :param status: `all`, `queued`, `running`, `completed`, `archived` or `active`.
         :param limit: how many at most; None for all.
+        :param known: runs by their ids; one whose status has not changed since is given again as it is here.
         :raises NotFoundError: when there is no such project.
         """
+        read = partial(_read_runs, known=known or {})
         seen: set[str] = set()
         number = 1
         while limit is None or len(seen) < limit:
@@ -255,7 +259,7 @@ class DominoClient:
                 "page_size": page_size,
                 "show_archived": "true" if include_archived else "false",
             }
-            page, total = self._transport.get("/v4/jobs", _read_runs, params=query, subject=f"project {project_id}")
+            page, total = self._transport.get("/v4/jobs", read, params=query, subject=f"project {project_id}")
             fresh = [run for run in page if run.id not in seen]
             for run in fresh:
                 if limit is not None and len(seen) >= limit:
@@ -392,8 +396,8 @@ def _read_run_if_any(data: Any) -> Run | None:
     return Run.from_api(data) if isinstance(data, Mapping) and has_id(data) else None
 
 
-def _read_runs(data: Any) -> tuple[list[Run], int | None]:
+def _read_runs(data: Any, known: Mapping[str, Run]) -> tuple[list[Run], int | None]:
     if not isinstance(data, Mapping):
         raise ValueError("a list of runs was due")
-    total = data.get("totalCount")
-    return many(Run.from_api)(data.get("jobs") or []), total if isinstance(total, int) else None
+    total, read = data.get("totalCount"), partial(Run.from_api_again, known=known)
+    return many(read)(data.get("jobs") or []), total if isinstance(total, int) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -141,12 +141,15 @@ def still_to_start(run: Run, queue_deadline: datetime | None, url: str, *, is_fr
     return None
 
 
-def active_runs(client: DominoClient, project_id: str, wanted: set[str]) -> dict[str, Run]:
-    """Return the wanted ones among the active runs, reading no further than it saves questions about single runs."""
+def active_runs(client: DominoClient, project_id: str, wanted: Mapping[str, Run]) -> dict[str, Run]:
+    """Return the wanted ones among the active runs, reading no further than it saves questions about single runs.
+
+    :param wanted: the runs as they are known, by their ids.
+    """
     page_size = min(LARGEST_PAGE, max(SMALLEST_PAGE, len(wanted)))
     limit = page_size * max(1, len(wanted) // SINGLES_PER_PAGE)
     found: dict[str, Run] = {}
-    for run in client.runs(project_id, status="active", page_size=page_size, limit=limit):
+    for run in client.runs(project_id, status="active", page_size=page_size, limit=limit, known=wanted):
         if run.id in wanted:
             found[run.id] = run
             if len(found) == len(wanted):

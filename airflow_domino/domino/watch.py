@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
-from airflow_domino.domino.errors import AuthenticationError, DominoError, RequestError, RunWaitTimeoutError
+from airflow_domino.domino.errors import DominoError, RunWaitTimeoutError
 from airflow_domino.domino.follow import Claim, LogFollower, LogPace
 from airflow_domino.domino.launch import MarkedRuns, scan_marked
 from airflow_domino.domino.models import LogLine, Run
+from airflow_domino.domino.polling import Poller, Renew, Waiter
 from airflow_domino.domino.shared_client import MOST_LOG_THREADS, MOST_THREADS, SharedClient, shared_client_for
 from airflow_domino.domino.waiting import (
     DEFAULT_OUTAGE_BUDGET,
-    PASSING,
     Patience,
     Watched,
-    active_runs,
-    delay,
-    not_renewed,
     still_to_start,
     unseen,
     wait_for_run,
@@ -35,179 +30,8 @@ from airflow_domino.domino.waiting import (
 __all__ = ["MOST_LOG_THREADS", "MOST_THREADS", "RunWatcher", "Watched", "wait_for_run", "watcher_for"]
 
 T = TypeVar("T")
-Renew = Callable[[], Awaitable[Credentials]]
 
-# Up to this many runs are asked for singly; for more, one list of the active runs is cheaper.
-FEW_RUNS = 2
-# Waits that are due within this share of their delay are answered together with those that are due now.
-SLACK = 0.25
-# Asking takes up no more than one part in this many of the time, however many runs are young.
-REST = 5
 LAST_LOOK_SECONDS = 10.0
-
-_log = logging.getLogger(__name__)
-
-
-class _Waiter:
-    """One wait: what is known of its run, and when to ask again.
-
-    :param interval: longest time in seconds between two questions about the run.
-    """
-
-    def __init__(self, run: Run, interval: float, patience: Patience) -> None:
-        self.run = run
-        self.interval = interval
-        self.ended: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self.news = asyncio.Event()
-        self.answered = False
-        self.began = self.due = self.soon = time.monotonic()
-        self.seen = 0.0
-        self._patience = patience
-
-    def schedule(self, rest: float) -> None:
-        """Say when to ask again, now that there was an answer."""
-        now = time.monotonic()
-        pause = max(delay(now - self.began, self.interval), min(rest, self.interval))
-        self.answered = False
-        self.due, self.soon = now + pause, now + pause * (1 - SLACK)
-
-    def saw(self, run: Run) -> None:
-        """Take in what Domino says of the run."""
-        self.run = run
-        self.seen = time.monotonic()
-        self.answered = True
-        self._patience.recovered()
-        self.news.set()
-        if run.status.is_completed and not self.ended.done():
-            self.ended.set_result(run)
-
-    def met(self, trouble: DominoError) -> None:
-        """Take in that Domino could not say anything."""
-        self.answered = True
-        try:
-            self._patience.bear(trouble)
-        except DominoError as error:
-            self.fail(error)
-
-    def fail(self, error: Exception) -> None:
-        """End the wait with an error."""
-        if not self.ended.done():
-            self.ended.set_exception(error)
-
-    def leave(self) -> None:
-        """Take the outcome as fetched, or Python would complain that nobody did."""
-        if not self.ended.cancel() and not self.ended.cancelled():
-            self.ended.exception()
-
-
-class _Poller:
-    """Asks for the runs of one project while somebody waits for them."""
-
-    def __init__(self, shared: SharedClient, project_id: str, waiters: set[_Waiter], renew: Renew | None) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.shared = shared
-        self._project_id = project_id
-        self._waiters = waiters
-        self._wake = asyncio.Event()
-        self._in_trouble = False
-        self._renew = renew
-        self._refused = False
-        shared.begin()
-        # In an empty context, or its log lines would go to the log of the task that happened to wait first.
-        self._task = self.loop.create_task(self._poll(), name="domino-watch", context=contextvars.Context())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody is asking any more."""
-        return self._task.done()
-
-    def wake(self) -> None:
-        """Have the waits looked at now."""
-        self._wake.set()
-
-    def end(self) -> None:
-        """Stop asking."""
-        self._task.cancel()
-        self.shared.end()
-
-    async def _poll(self) -> None:
-        try:
-            await self.shared.client()
-            while True:
-                self._wake.clear()
-                await self._ask_if_due()
-                due = min((waiter.due for waiter in self._waiters if not waiter.ended.done()), default=None)
-                pause = None if due is None else max(0.0, due - time.monotonic(), self.shared.rest)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
-        except Exception as error:
-            for waiter in self._waiters:
-                waiter.fail(error)
-
-    async def _ask_if_due(self) -> None:
-        now = time.monotonic()
-        going = [waiter for waiter in self._waiters if not waiter.ended.done()]
-        if self.shared.rest or not any(waiter.due <= now for waiter in going):
-            return
-        await self._renew_if_refused()
-        asked = {waiter.run.id for waiter in going if waiter.soon <= now}
-        if len(asked) > FEW_RUNS:
-            asked = await self._ask_for_list(asked)
-        await asyncio.gather(*(self.ask_for_one(run_id) for run_id in asked))
-        rest = (time.monotonic() - now) * (REST - 1)
-        for waiter in self._waiters:
-            if waiter.answered:
-                waiter.schedule(rest)
-
-    async def _renew_if_refused(self) -> None:
-        if self._renew is None or not self._refused:
-            return
-        self._refused = False
-        try:
-            await self.shared.renew(self._renew())
-        except Exception as error:  # wherever they come from, the waits go on
-            _log.warning("%s", not_renewed(error))
-
-    async def _ask_for_list(self, asked: set[str]) -> set[str]:
-        """Answer all waits from one list; returns the runs that it leaves open."""
-        wanted = {waiter.run.id for waiter in self._waiters if not waiter.ended.done()}
-        try:
-            active = await self.shared.call(lambda client: active_runs(client, self._project_id, wanted))
-        except PASSING as error:
-            self._meet(error, asked)
-            return set()
-        except RequestError as error:
-            _log.debug("The active runs cannot be listed, asking for each run: %s", error)
-            return asked
-        self._see(active)
-        return wanted - active.keys()
-
-    async def ask_for_one(self, run_id: str) -> None:
-        """Answer the waits for one run."""
-        try:
-            run = await self.shared.call(lambda client: client.run(run_id))
-        except DominoError as error:
-            self._meet(error, {run_id})
-        else:
-            self._see({run_id: run})
-
-    def _see(self, runs: Mapping[str, Run]) -> None:
-        if self._in_trouble:
-            self._in_trouble = False
-            _log.info("Domino answers again")
-        for waiter in self._waiters:
-            if waiter.run.id in runs:
-                waiter.saw(runs[waiter.run.id])
-
-    def _meet(self, trouble: DominoError, run_ids: set[str]) -> None:
-        self._refused = self._refused or isinstance(trouble, AuthenticationError)
-        self.shared.heed(trouble)
-        if not self._in_trouble and isinstance(trouble, PASSING):
-            self._in_trouble = True
-            _log.warning("Domino could not be asked about %d runs, trying again: %s", len(run_ids), trouble)
-        for waiter in self._waiters:
-            if waiter.run.id in run_ids:
-                waiter.met(trouble)
 
 
 class _Scan:
@@ -250,8 +74,8 @@ class RunWatcher:
         self._renew = renew
         self._project_id = project_id
         self._outage_budget = outage_budget
-        self._waiters: set[_Waiter] = set()
-        self._poller: _Poller | None = None
+        self._waiters: set[Waiter] = set()
+        self._poller: Poller | None = None
         self._scan: _Scan | None = None
         self._scanning = asyncio.Lock()
         self._scans: set[asyncio.Task[None]] = set()
@@ -323,7 +147,7 @@ class RunWatcher:
         :raises NotFoundError: when Domino keeps saying that there is no such run.
         """
         patience = Patience(self._outage_budget if outage_budget is None else outage_budget, announced=False)
-        waiter = _Waiter(unseen(run_id, self._project_id), interval or self.interval, patience)
+        waiter = Waiter(unseen(run_id, self._project_id), interval or self.interval, patience)
         poller = self._join(waiter)
         follower: LogFollower | None = None
         following: asyncio.Task[None] | None = None
@@ -342,7 +166,7 @@ class RunWatcher:
             waiter.leave()
             self._leave(waiter)
 
-    def _join(self, waiter: _Waiter) -> _Poller:
+    def _join(self, waiter: Waiter) -> Poller:
         if self._poller and self._poller.loop is not asyncio.get_running_loop():
             raise RuntimeError("A RunWatcher serves one event loop at a time; get one by watcher_for")
         if self._poller and self._poller.is_over:
@@ -350,18 +174,18 @@ class RunWatcher:
             self._poller = None
         self._waiters.add(waiter)
         if self._poller is None:
-            self._poller = _Poller(self.shared, self._project_id, self._waiters, self._renew)
+            self._poller = Poller(self.shared, self._project_id, self._waiters, self._renew)
         self._poller.wake()
         return self._poller
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: Waiter) -> None:
         self._waiters.discard(waiter)
         if self._poller and not self._waiters:
             self._poller.end()
             self._poller = None
 
 
-async def _follow(follower: LogFollower, waiter: _Waiter, shared: SharedClient, crowd: Collection[_Waiter]) -> None:
+async def _follow(follower: LogFollower, waiter: Waiter, shared: SharedClient, crowd: Collection[Waiter]) -> None:
     """Read the log when there is news of the run and it may have printed, and to its end when the run is over."""
     is_over, pace = False, LogPace()
     while not is_over:
@@ -375,9 +199,9 @@ async def _follow(follower: LogFollower, waiter: _Waiter, shared: SharedClient, 
 
 
 async def _until_over(
-    waiter: _Waiter,
+    waiter: Waiter,
     following: asyncio.Task[None] | None,
-    poller: _Poller,
+    poller: Poller,
     deadline: datetime | None,
     queue_deadline: datetime | None,
     url: str,

@@ -23,6 +23,7 @@ from airflow_domino.domino import (
     RunWaitTimeoutError,
     RunWatcher,
     follow,
+    polling,
     wait_for_run,
     waiting,
     watch,
@@ -100,7 +101,7 @@ def platform(domino: Any, answer: Any, job: Any) -> Platform:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once."""
     monkeypatch.setattr(waiting, "delay", lambda age, interval: interval)
-    monkeypatch.setattr(watch, "delay", lambda age, interval: interval)
+    monkeypatch.setattr(polling, "delay", lambda age, interval: interval)
 
 
 @pytest.fixture

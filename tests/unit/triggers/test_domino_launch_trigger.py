@@ -176,6 +176,7 @@ def test_a_kill_in_the_middle_of_the_launch_stops_what_comes_of_it(trigger, fake
         with suppress(asyncio.CancelledError):
             await task
         await asyncio.gather(*kills)
+        await waiting.cleanup()
 
     loop = task = None
     kills = []
