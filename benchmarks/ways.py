@@ -1,8 +1,9 @@
 """What each way through Airflow costs a short run: many of them side by side, in a real Airflow and a local Domino.
 
-    python -m benchmarks.ways [--runs 50] [--repetitions 3] [--json FILE]
+    python -m benchmarks.ways [--runs 50] [--repetitions 3] [--seconds 2] [--json FILE]
 
-All tasks do the same: a run that writes one small file. They differ in where they begin and end:
+All tasks do the same: a run that writes one small file and sleeps for two seconds (one that is over at once needs no
+waiting, and then no way differs from the last one). They differ in where they begin and end:
 
 - worker to worker: launched by a worker, awaited in the triggerer, its file brought back by a worker.
 - worker, ends in trigger: launched by a worker, ended in the triggerer.
@@ -45,9 +46,9 @@ from airflow_domino.operators.domino import DominoRunOperator
 folder = {folder!r}
 with DAG({dag_id!r}, schedule=None, max_active_tasks=1000):
     for number in range({runs}):
-        DominoRunOperator(task_id=f"t{{number}}", command="short.py", {arguments})
+        DominoRunOperator(task_id=f"t{{number}}", command="short.py {seconds:g}", {arguments})
 """
-SHORT = 'open("result.txt", "w").write("done")\n'
+SHORT = 'import sys, time\nopen("result.txt", "w").write("done")\ntime.sleep(float(sys.argv[1]))\n'
 TASK_PROCESS = re.compile(r"method=PATCH path=/execution/task-instances/[-0-9a-f]+/run .*status_code=200")
 PARALLELISM = 4
 PATIENCE = 600.0
@@ -98,7 +99,7 @@ class Bench:
         }
 
 
-def measure_all(runs: int, repetitions: int) -> dict[str, list[dict[str, Any]]]:
+def measure_all(runs: int, seconds: float, repetitions: int) -> dict[str, list[dict[str, Any]]]:
     """Let all ways take turns."""
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
     tier = {"id": "t", "name": "T", "cores": 1, "memory_gib": 1, "cents_per_minute": 1, "capacity": runs}
@@ -108,7 +109,8 @@ def measure_all(runs: int, repetitions: int) -> dict[str, list[dict[str, Any]]]:
         dags.mkdir()
         outputs.mkdir()
         for way, arguments in WAYS.items():
-            text = DAG_FILE.format(folder=str(outputs), dag_id=dag_id_of(way), runs=runs, arguments=arguments)
+            own = {"dag_id": dag_id_of(way), "arguments": arguments}
+            text = DAG_FILE.format(folder=str(outputs), runs=runs, seconds=seconds, **own)
             (dags / f"{dag_id_of(way)}.py").write_text(text)
         with LocalDomino(folder / "domino", {"short.py": SHORT}, tier | {"default": True}) as domino:
             connection = {"conn_type": "domino", "host": domino.url, "password": domino.token}
@@ -163,18 +165,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=50, help="how many tasks a DAG run has (%(default)d)")
     parser.add_argument("--repetitions", type=int, default=3, help="how many DAG runs of each way (%(default)d)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long a run sleeps (%(default)g)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the results")
     options = parser.parse_args()
-    found = measure_all(options.runs, options.repetitions)
+    found = measure_all(options.runs, options.seconds, options.repetitions)
     results = [summed_up(way, options.runs, ones) for way, ones in found.items()]
     versions = {"python": platform.python_version(), "apache-airflow": version("apache-airflow")}
     print(
         f"Airflow {versions['apache-airflow']}, Python {versions['python']}, {os.cpu_count()} cores, "
-        f"LocalExecutor of {PARALLELISM}, {options.runs} runs side by side, {options.repetitions} times"
+        f"LocalExecutor of {PARALLELISM}, {options.runs} runs of {options.seconds:g} s side by side, {options.repetitions} times"
     )
     show(results)
     if options.json:
-        machine = {"cores": os.cpu_count(), "parallelism": PARALLELISM, "versions": versions}
+        machine = {
+            "cores": os.cpu_count(),
+            "run_seconds": options.seconds,
+            "parallelism": PARALLELISM,
+            "versions": versions,
+        }
         options.json.write_text(json.dumps([result | machine for result in results], indent=1) + "\n")
 
 
