@@ -171,19 +171,13 @@ def main() -> None:
     found = measure_all(options.runs, options.seconds, options.repetitions)
     results = [summed_up(way, options.runs, ones) for way, ones in found.items()]
     versions = {"python": platform.python_version(), "apache-airflow": version("apache-airflow")}
-    print(
-        f"Airflow {versions['apache-airflow']}, Python {versions['python']}, {os.cpu_count()} cores, "
-        f"LocalExecutor of {PARALLELISM}, {options.runs} runs of {options.seconds:g} s side by side, {options.repetitions} times"
-    )
+    machine = f"{os.cpu_count()} cores, LocalExecutor of {PARALLELISM}"
+    print(f"Airflow {versions['apache-airflow']}, Python {versions['python']}, {machine}")
+    print(f"{options.runs} runs of {options.seconds:g} s side by side, {options.repetitions} times")
     show(results)
     if options.json:
-        machine = {
-            "cores": os.cpu_count(),
-            "run_seconds": options.seconds,
-            "parallelism": PARALLELISM,
-            "versions": versions,
-        }
-        options.json.write_text(json.dumps([result | machine for result in results], indent=1) + "\n")
+        facts = {"run_seconds": options.seconds, "machine": machine, "versions": versions}
+        options.json.write_text(json.dumps([result | facts for result in results], indent=1) + "\n")
 
 
 if __name__ == "__main__":
