@@ -12,6 +12,7 @@ from airflow_domino.compat import AirflowFailException
 from airflow_domino.domino import errors
 from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
 from airflow_domino.hooks.runs import RunHandle
+from airflow_domino.triggers._kill import task_key
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
@@ -43,6 +44,12 @@ def told_error(event: Mapping[str, Any]) -> DominoError:
     if isinstance(kind, type) and issubclass(kind, (RequestError, ConfigurationError, DominoUnavailableError)):
         return kind(message)
     return DominoError(message)
+
+
+def is_for_another(event: Any, context: Mapping[str, Any]) -> bool:
+    """Say whether an event is the news of another task; see :func:`airflow_domino.triggers._kill.task_key`."""
+    told = event.get("task") if isinstance(event, Mapping) else None
+    return told is not None and list(told) != task_key(context["ti"])
 
 
 def ends_without_worker(operator: BaseOperator) -> bool:

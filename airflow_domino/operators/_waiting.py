@@ -30,6 +30,7 @@ from airflow_domino.operators._rules import (
     RENEWABLE,
     ShowsRun,
     ends_without_worker,
+    is_for_another,
     log_tail,
     refusing_wrong_requests,
     told_error,
@@ -145,6 +146,9 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
         :param stop_with: read by :mod:`airflow_domino.listener` alone: the connection with which to stop the run.
         """
         self._context = context
+        if is_for_another(event, context):
+            self.log.info("Ignoring the news of another task: %s", event.get("task"))
+            return self.execute_run(context)
         if isinstance(event, Mapping) and run is None and event.get("run") is None:
             return self._go_on_without_run(context, event)
         self.run_handle = handle = self._awaited(context, event, run)

@@ -21,6 +21,7 @@ from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._rules import (
     ShowsRun,
     ends_without_worker,
+    is_for_another,
     log_tail,
     refusing_wrong_requests,
     told_error,
@@ -206,7 +207,7 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Go on after the trigger has fired; what it says came through a database and is checked first."""
         outcome = event.get("outcome") if isinstance(event, Mapping) else event
-        if outcome == "look":
+        if outcome == "look" or is_for_another(event, context):
             return self.execute(context)
         if outcome == "error":
             with refusing_wrong_requests():

@@ -26,12 +26,31 @@ _stopping: set[asyncio.Task[None]] = set()
 _live: dict[tuple[Any, ...], list[DominoRunTrigger]] = {}
 
 
-def _key(trigger: DominoRunTrigger) -> tuple[Any, ...] | None:
-    task_instance = trigger.task_instance
+def task_key(task_instance: Any) -> list[Any] | None:
+    """Return what names the task instance of a trigger, or of a worker, in an event; None without one.
+
+    SQLite gives the id of a trigger that is gone to another one. A triggerer that was frozen, and wakes up when its
+    triggers are long done by others, may then send its news to somebody else's task.
+    """
     if task_instance is None:
         return None
-    names = ("dag_id", "run_id", "task_id", "map_index")
-    return tuple(getattr(task_instance, name, None) for name in names)
+    return [getattr(task_instance, name, None) for name in ("dag_id", "run_id", "task_id", "map_index")]
+
+
+async def still_waits(task_instance: Any) -> bool:
+    """Say whether the trigger's task has not been ended by others meanwhile; yes where Airflow does not tell."""
+    if task_instance is None:
+        return True
+    try:
+        state = await asyncio.wait_for(task_state_seen_by_trigger(task_instance), STATE_SECONDS)
+    except Exception:
+        return True
+    return state in ("deferred", None)
+
+
+def _key(trigger: DominoRunTrigger) -> tuple[Any, ...] | None:
+    key = task_key(trigger.task_instance)
+    return None if key is None else tuple(key)
 
 
 def register(trigger: DominoRunTrigger) -> None:

@@ -218,13 +218,15 @@ class DominoRunTrigger(BaseTrigger):
         if watched.run.status.succeeded and not self.ends_task:
             return self._news("ended")  # the worker says how it ended
         self.log.info("%s", sentence(watched.run, self._handle()))
-        return self.success(watched.run) if watched.run.status.succeeded else self._news("ended")
+        if watched.run.status.succeeded and await _kill.still_waits(self.task_instance):
+            return self.success(watched.run)
+        return self._news("ended")
 
     def _news(self, outcome: str, error: Exception | None = None) -> TriggerEvent:
         kind, message = (type(error).__name__, str(error)) if error else ("", "")
         cursor, number = self.log_cursor, self.launch_number
         told = event_of(outcome, self.run_handle, message=message, error=kind, log_cursor=cursor, launch=number)
-        return trigger_event(told)
+        return trigger_event(told | {"task": _kill.task_key(self.task_instance)})
 
     async def _stop(self, why: str) -> None:
         await stop_run(self.settings, self._handle(), self.log, why, keep_results=self.keep_results)

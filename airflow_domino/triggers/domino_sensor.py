@@ -20,6 +20,7 @@ from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence
 from airflow_domino.links.domino import LINK_KEY
+from airflow_domino.triggers._kill import still_waits, task_key
 from airflow_domino.triggers._log_cursor import LogCursor
 from airflow_domino.triggers._rendering import RendersStrictly
 from airflow_domino.triggers._xcoms import push_xcoms
@@ -111,6 +112,7 @@ class DominoRunSensorTrigger(RendersStrictly, BaseTrigger):
         except (DominoError, AirflowException) as error:
             event = trigger_event({"outcome": "error", "error": type(error).__name__, "message": str(error)})
         if not isinstance(event, TaskSuccessEvent):
+            event.payload["task"] = task_key(self.task_instance)
             await settle(self.deferred_at)
         yield event
 
@@ -137,7 +139,8 @@ class DominoRunSensorTrigger(RendersStrictly, BaseTrigger):
         except RunWaitTimeoutError:
             raise TimeoutError from None
         run = watched.run
-        if self.ends_task and run.status.word in self.success_statuses:
+        is_good = run.status.word in self.success_statuses
+        if is_good and self.ends_task and await still_waits(self.task_instance):
             handle = await watcher.call(lambda client: RunHandle.asked(client, client.project(handle.project), run))
             self.log.info("%s", sentence(run, handle))
             xcoms: dict[str, Any] = {LINK_KEY: handle.url}

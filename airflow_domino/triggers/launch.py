@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from airflow_domino.compat import AirflowException, TriggerEvent, trigger_event
+from airflow_domino.compat import AirflowException, TriggerEvent
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError, LaunchOutcomeUnknownError
 from airflow_domino.domino.models import Project, Run
@@ -23,7 +23,7 @@ from airflow_domino.hooks.runs import RUN_KEY, RunHandle
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._rendering import RendersStrictly
 from airflow_domino.triggers._xcoms import push_xcoms
-from airflow_domino.triggers.domino import DominoRunTrigger, event_of, shared_watcher
+from airflow_domino.triggers.domino import DominoRunTrigger, shared_watcher
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
 LOST_SECONDS = 300.0
@@ -104,7 +104,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
     async def _event(self) -> TriggerEvent:
         identity = self._identity()
         if identity is None or not self.is_rendered:
-            return trigger_event(event_of("launch", None))
+            return self._news("launch")
         try:
             settings = await self.settings()
             await self._launch_in_patience(settings, identity)

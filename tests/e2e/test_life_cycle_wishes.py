@@ -93,21 +93,21 @@ def test_a_run_goes_on_after_a_kill_where_its_task_wants_that(life, wishes, way)
     life.domino.post("/v4/jobs/stop", jobId=runs[f"{way}_leave"], commitResults=False)
 
 
-def test_failing_a_dag_run_stops_the_runs_of_150_mapped_tasks(life):
+def test_failing_a_dag_run_stops_the_runs_of_forty_mapped_tasks(life):
     run_id = life.api.trigger("life_mapped_many")
     path = f"/dags/life_mapped_many/dagRuns/{quote(run_id, safe='')}"
     deferred = {"state": "deferred", "limit": 1}
     life.until(
-        lambda: life.api.call("GET", f"{path}/taskInstances", query=deferred)["total_entries"] == 150,
-        lambda: f"{len(life.jobs('life_mapped_many.waits'))} of 150 are launched",
+        lambda: life.api.call("GET", f"{path}/taskInstances", query=deferred)["total_entries"] == 40,
+        lambda: f"{len(life.jobs('life_mapped_many.waits'))} of 40 are launched",
     )
     life.api.call("PATCH", path, body={"state": "failed"})
     life.until(
-        lambda: life.statuses("life_mapped_many.waits") == {"Stopped": 150},
+        lambda: life.statuses("life_mapped_many.waits") == {"Stopped": 40},
         lambda: str(life.statuses("life_mapped_many.waits")),
     )
     time.sleep(5)
-    assert len(life.jobs("life_mapped_many.waits")) == 150
+    assert len(life.jobs("life_mapped_many.waits")) == 40
 
 
 def test_fifty_mapped_short_runs_fail_no_task(life):

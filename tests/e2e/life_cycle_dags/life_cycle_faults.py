@@ -171,7 +171,7 @@ def life_deployment() -> None:
 @dag(**OPTIONS)
 def life_mapped_many() -> None:
     DominoRunOperator.partial(task_id="waits", tier="Full").expand(
-        command=[["sleep.py", "600", str(number)] for number in range(150)]
+        command=[["sleep.py", "600", str(number)] for number in range(40)]
     )
 
 

@@ -18,6 +18,7 @@ from airflow_domino.domino.errors import (
     NotFoundError,
     RunFailedError,
 )
+from airflow_domino.hooks.runs import RunHandle
 from airflow_domino.operators.domino import DominoRunOperator
 
 pytestmark = pytest.mark.usefixtures("domino_connection")
@@ -133,6 +134,19 @@ def test_the_last_log_lines_may_come_from_domino_s_older_route(make, defer, fake
     fake_domino.logs[run_id], fake_domino.v1_logs[run_id] = [], "from the older route"
     with pytest.raises(RunFailedError, match="from the older route"):
         resume(make, deferral, task_context, {"run_id": run_id, "outcome": "ended"})
+
+
+@pytest.mark.parametrize("outcome", ["ended", "launch", "error", "deadline"])
+def test_news_of_another_task_is_stale_and_the_task_begins_by_looking_for_its_own_run(
+    make, fake_domino, task_context, outcome
+):
+    fake_domino.leave_running()
+    other = fake_domino.start({"commandToRun": "other.py"})["id"]
+    run = RunHandle(other, "u", "domino/quick-start", "p1").to_dict()
+    event = {"outcome": outcome, "run_id": other, "run": run, "task": ["train", "manual__1", "another", -1]}
+    with pytest.raises(TaskDeferred) as deferral:
+        make(deferrable=True).execute_complete(task_context(), event=event)
+    assert deferral.value.trigger.run_handle.run_id == fake_domino.last["id"] != other
 
 
 def test_news_of_another_run_is_stale_and_the_task_waits_on(make, defer, fake_domino, task_context):

@@ -128,7 +128,7 @@ def test_a_class_that_changes_what_the_operator_does_needs_a_worker(dag):
         {"user_defined_filters": {"upper": str.upper}},
         {"render_template_as_native_obj": True},
     ],
-    ids=str,
+    ids=lambda options: next(iter(options)),
 )
 def test_a_dag_with_templates_of_its_own_needs_a_worker(options):
     with DAG("own", schedule=None, **options):

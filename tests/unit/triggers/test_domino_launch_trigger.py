@@ -124,6 +124,16 @@ def test_a_wrong_request_is_told_to_the_worker(trigger, fake_domino):
     assert fake_domino.starts == []
 
 
+def test_a_task_that_others_have_ended_meanwhile_is_not_ended_again(trigger, fake_domino, monkeypatch):
+    async def now_ended(task_instance):
+        return "success"
+
+    monkeypatch.setattr(_kill, "task_state_seen_by_trigger", now_ended)
+    (event,) = run(trigger(ends_task=True))
+    assert event.payload["outcome"] == "ended"
+    assert event.payload["task"] == ["train", "manual__1", "forest", -1]
+
+
 def test_a_failed_run_is_handed_to_a_worker_with_the_number_of_its_launch(trigger, fake_domino):
     fake_domino.on_start = lambda domino, run_id: domino.end(run_id, "Failed")
     (event,) = run(trigger(ends_task=True))
