@@ -102,7 +102,7 @@ class InFlight:
             ("of this task", self.by_task.get(claim.group_key, 0), limits.per_task),
         ):
             if limit is not None and used >= limit:
-                return f"Waiting for a place: {used} runs are in flight {what}, of {limit} that may be"
+                return f"Waiting for a place: {used} of {limit} runs are in flight {what}"
         return None
 
 

@@ -67,6 +67,10 @@ def test_each_trouble_with_a_connection_has_words_of_its_own(
         ({"extra": {"credential": "magic"}}, "api_key, bearer, token_file, api_proxy"),
         ({"extra": {"verify": "maybe"}}, "verify='maybe'"),
         ({"extra": {"read_timeout": "soon"}}, "read_timeout='soon'"),
+        ({"extra": {"max_active_runs": 0}}, "max_active_runs=0"),
+        ({"extra": {"max_active_runs": "many"}}, "max_active_runs='many'"),
+        ({"extra": {"max_active_runs_per_tier": "GPU: 2"}}, "use a JSON object"),
+        ({"extra": {"max_active_runs_per_tier": {"GPU": 0}}}, "max_active_runs_per_tier['GPU']=0"),
         ({"extra": {"connect_timeout": -1}}, "connect_timeout=-1"),
         ({"conn_type": "http"}, "type 'domino'"),
     ],
@@ -145,3 +149,14 @@ def test_a_task_without_a_project_uses_the_connections(connect):
     assert connect(extra={"project": "ada/digits"}).project_name("ada/other") == "ada/other"
     with pytest.raises(ConfigurationError, match="project='owner/name'"):
         connect().project_name(None)
+
+
+@pytest.mark.parametrize("per_tier", [{"GPU": 2}, '{"GPU": 2}'])
+def test_limits_on_runs_in_flight_are_read_from_the_form_and_from_json(connect, per_tier):
+    hook = connect(extra={"max_active_runs": "5", "max_active_runs_per_tier": per_tier})
+    limits = hook.settings.limits(3)
+    assert (limits.total, limits.per_tier, limits.per_task) == (5, {"GPU": 2}, 3)
+
+
+def test_a_connection_without_limits_has_none(connect):
+    assert not connect().settings.limits()
