@@ -127,12 +127,16 @@ class Run:
         :param known: runs by their ids.
         :raises ValueError: when there is no id in it.
         """
-        run, statuses = known.get(str(data.get("id"))), data.get("statuses")
-        if run is None or not isinstance(statuses, Mapping):
+        run, statuses, times = known.get(data.get("id", "")), data.get("statuses"), data.get("stageTime")
+        # Not Mapping: thousands of entries go through here, and that question is slow.
+        if run is None or type(statuses) is not dict or type(times) is not dict:
             return cls.from_api(data)
-        status = (statuses.get("executionStatus"), statuses.get("isCompleted"))
-        has_started = mapping(data.get("stageTime")).get("runStartTime") is not None
-        is_same = status == (run.status.word, run.status.is_completed) and has_started == (run.started_at is not None)
+        status = run.status
+        is_same = (
+            statuses.get("executionStatus") == status.word
+            and statuses.get("isCompleted") is status.is_completed
+            and (times.get("runStartTime") is None) is (run.started_at is None)
+        )
         return run if is_same else cls.from_api(data)
 
     @property
