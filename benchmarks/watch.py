@@ -217,6 +217,7 @@ def compare(size: int, own_client: str | None, pace: Pace) -> dict[str, Any]:
     ways = {"watcher": sys.executable, "single polls": sys.executable}
     if own_client and size <= MOST_THREADS:
         ways["own client"] = own_client
+    load = os.getloadavg()[0]
     groups = [ways] if size <= AT_ONCE else [{way: python} for way, python in ways.items()]
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder, FullDomino(Path(folder)) as domino:
@@ -236,6 +237,7 @@ def compare(size: int, own_client: str | None, pace: Pace) -> dict[str, Any]:
         "other_ways": found,
         "interval_seconds": pace.interval,
         "measured_intervals": pace.intervals,
+        "load_average_before": round(load, 2),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}",
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("airflow-domino", "requests", "urllib3")},
@@ -285,6 +287,7 @@ def main() -> None:
     results = compare_all(options.sizes, Pace(options.interval, options.intervals))
     first = results[0]
     print(f"Python {first['versions']['python']}, {first['machine']}; interval {options.interval:g} s, delays in these")
+    print(f"load average before: {', '.join(format(result['load_average_before'], 'g') for result in results)}")
     show(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")

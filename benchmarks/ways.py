@@ -81,6 +81,7 @@ class Bench:
         """Let one DAG run go its way."""
         api, dag_id = self._airflow.api, dag_id_of(way)
         processes, launched = self.task_processes(), self.launched_runs()
+        load = os.getloadavg()[0]
         run_id = api.trigger(dag_id)
         api.wait_for_dag_run(dag_id, run_id, PATIENCE)
         time.sleep(SETTLE)
@@ -92,6 +93,7 @@ class Bench:
         succeeded, failed = (int(answer["total_entries"]) for answer in states)
         return {
             "seconds": round(found["duration"], 2),
+            "load": round(load, 2),
             "worker_processes": self.task_processes() - processes,
             "failed_tasks": failed,
             "unfinished_tasks": runs - succeeded - failed,
@@ -138,6 +140,7 @@ def summed_up(way: str, runs: int, found: list[dict[str, Any]]) -> dict[str, Any
         "runs": runs,
         "seconds_median": round(statistics.median(seconds), 2),
         "seconds": seconds,
+        "load_average_before": [one["load"] for one in found],
         "worker_processes": [one["worker_processes"] for one in found],
         "failed_tasks": sum(one["failed_tasks"] + one["unfinished_tasks"] for one in found),
         "launched_runs": [one["launched_runs"] for one in found],
