@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 	@$(BIN)/airflow-domino demo $(ARGS)
 
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -197,6 +197,12 @@ def _success_then_oldest(run: Run) -> tuple[bool, int]:
     return not run.status.succeeded, run.number
 
 
+def active_of_this_generation(marked: MarkedRuns, identity: TaskIdentity) -> list[Run]:
+    """Find runs that this task instance has launched since it was cleared last, and that still go on, newest first."""
+    own = {identity.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES)}
+    return [run for run, mark in marked.active() if mark.task_key in own]
+
+
 def remembered(client: DominoClient, record: LaunchRecord) -> list[Run]:
     """Ask for the run of a record; Domino may know it no more."""
     try:

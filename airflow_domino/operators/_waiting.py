@@ -19,10 +19,11 @@ from airflow_domino.domino.errors import (
     RunWaitTimeoutError,
     run_error,
 )
+from airflow_domino.domino.launch import scan_marked
 from airflow_domino.domino.waiting import PASSING, wait_for_run
 from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.domino import DominoHook
-from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity
+from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity, active_of_this_generation
 from airflow_domino.hooks.launching import next_tier
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
 from airflow_domino.operators._killing import StopsItsRun
@@ -249,13 +250,30 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
             self._context = context
-            if self.kill_action == "stop" and (handle := self._known_run(context)) is not None:
-                self.run_handle = handle
-                self.log.warning("The task has reached its execution_timeout: %s", self._end_at_deadline(handle))
-            raise
+            what = self._end_what_is_there(context)
+            took_long = f"The task took longer than its execution_timeout {self.execution_timeout}"
+            raise AirflowTaskTimeout(f"{took_long}; {what}") from None
         except TaskDeferralError:
             self._tell_what_becomes_of_the_run(context)
             raise
+
+    def _end_what_is_there(self, context: Context) -> str:
+        """Say what becomes of the run of a task whose trigger Airflow has given up."""
+        try:
+            handle = self._known_run(context) or self._launched_unseen(context)
+        except DominoError as error:
+            return f"whether its Domino run goes on is not known ({error})"
+        if handle is None:
+            return "no Domino run of it goes on"
+        self.run_handle = handle
+        return f"{self._end_at_deadline(handle)}. See {handle.url}"
+
+    def _launched_unseen(self, context: Context) -> RunHandle | None:
+        """Find a run whose launch was under way when its trigger was given up."""
+        client, identity = self.hook.client, TaskIdentity.of(context)
+        project = client.project(self.hook.project_name(given(self.project)))
+        runs = active_of_this_generation(scan_marked(client, project.id, identity.since), identity)
+        return RunHandle.asked(client, project, runs[0]) if runs else None
 
     # ---- ending ------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ started the next attempt already. So the stop is a task of its own that nobody c
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.compat import kill_is_only_for_users, task_state_seen_by_trigger
@@ -71,10 +72,15 @@ def forget(trigger: DominoRunTrigger) -> None:
 
 async def stop_run_of(trigger: DominoRunTrigger) -> None:
     """Stop the trigger's run in a task that survives the cancellation of this one."""
-    task = asyncio.get_running_loop().create_task(_stop_if_killed(trigger))
+    await asyncio.shield(do_later(_stop_if_killed(trigger)))
+
+
+def do_later(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Begin something that goes on when the trigger is gone."""
+    task = asyncio.get_running_loop().create_task(work)
     _stopping.add(task)
     task.add_done_callback(_stopping.discard)
-    await asyncio.shield(task)
+    return task
 
 
 async def _stop_if_killed(trigger: DominoRunTrigger) -> None:

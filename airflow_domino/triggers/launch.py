@@ -20,7 +20,9 @@ from airflow_domino.hooks.identity import TaskIdentity
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
 from airflow_domino.hooks.places import Reservation, places_for
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle
+from airflow_domino.hooks.stopping import stop_run
 from airflow_domino.links.domino import LINK_KEY
+from airflow_domino.triggers import _kill
 from airflow_domino.triggers._rendering import RendersStrictly
 from airflow_domino.triggers._xcoms import push_xcoms
 from airflow_domino.triggers.domino import DominoRunTrigger, shared_watcher
@@ -167,6 +169,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
             raise LaunchOutcomeUnknownError("The run of a start whose answer was lost has not been seen so far")
         if launched is None:
             await watcher.call(lambda _: launch.prepare())
+            self._refuse_late()
             launched = await self._start_in_turn(watcher, launch, settings)
         await self._tell(launched)
 
@@ -212,6 +215,16 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         await super().cleanup()
         if self._reservation is not None:
             self._reservation.give_back()
+        deadline = self.absolute_deadline()
+        is_late = deadline is not None and datetime.now(UTC) >= deadline
+        if is_late and self.stop_on_kill and self._started is not None and not self._started.done():
+            _kill.do_later(self._stop_late_launch())
+
+    async def _stop_late_launch(self) -> None:
+        # Airflow gives a trigger up at its deadline without a word; what it was just launching is stopped all the same.
+        if (handle := await self.run_to_stop()) is not None:
+            why = "it was launched when its task had reached its execution_timeout"
+            await stop_run(self.settings, handle, self.log, why, keep_results=self.keep_results)
 
     # ---- a kill ------------------------------------------------------------------------------------------------------
 

@@ -24,10 +24,21 @@ if TYPE_CHECKING:
 DAGS = Path(__file__).parent / "life_cycle_dags"
 PROJECT = "domino/life"
 PATIENCE = 240.0
-TAKE_OVER = 6
+TAKE_OVER = 10
 FILES = {
     "hello.py": 'print("hello")\n',
+    "fail.py": "raise SystemExit(3)\n",
     "sleep.py": "import sys, time\ntime.sleep(float(sys.argv[1]))\n",
+    "count.py": (
+        "import sys, time\n"
+        "for n in range(int(sys.argv[1])):\n"
+        "    print(f'count {n}', flush=True)\n"
+        "    time.sleep(0.5)\n"
+    ),
+    "needs_memory.py": (
+        "import os, signal\n"
+        'if os.environ["DOMINO_HARDWARE_TIER_ID"] != "large-id":\n    os.kill(os.getpid(), signal.SIGKILL)\n'
+    ),
     "wait_for.py": ("import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists():\n    time.sleep(0.2)\n"),
     "write_and_sleep.py": (
         "import sys, time\n"
@@ -79,7 +90,7 @@ class LifeCycle:
     def jobs(self, title: str) -> list[dict[str, Any]]:
         """The runs of a task, newest first, by the readable part of their titles."""
         found = self.domino.get("/v4/jobs", projectId=self.domino.project_id, page_size=5000, status="all")["jobs"]
-        return [job for job in found if (job["title"] or "").startswith(f"{title} [")]
+        return [job for job in found if (job.get("title") or "").startswith(f"{title} [")]
 
     def status(self, run: str) -> str:
         return str(self.domino.job(run)["statuses"]["executionStatus"])
@@ -169,12 +180,14 @@ def life(tmp_path_factory: pytest.TempPathFactory, serve_domino: Callable[..., A
     environment = {
         "AIRFLOW_CONN_DOMINO_DEFAULT": json.dumps(plain | {"extra": {"project": PROJECT}}),
         "AIRFLOW_CONN_PATIENT": json.dumps(plain | {"extra": patient}),
+        "AIRFLOW_CONN_IMPATIENT": json.dumps(plain | {"extra": {"project": PROJECT, "read_timeout": 3}}),
+        "AIRFLOW_CONN_NARROW": json.dumps(plain | {"extra": patient | {"max_active_runs_per_tier": {"Wide": 2}}}),
         "AIRFLOW_CONN_LIMITED": json.dumps(plain | {"extra": patient | {"max_active_runs": 1000}}),
         "AIRFLOW_DOMINO_DATA": str(folder / "data"),
     }
     try:
         with AirflowStack(folder / "home", dags, environment=environment | QUICK, parallelism=8) as airflow:
-            airflow.api.wait_for_dags(["life_workers"])
+            airflow.api.wait_for_dags(["life_workers", "life_short"])
             yield LifeCycle(airflow, domino, folder / "data")
     finally:
         domino.stop()

@@ -126,7 +126,7 @@ def test_a_worker_that_dies_after_the_launch_costs_no_second_run(airflow, local_
     assert instance["try_number"] == 2
     assert "Going on with Domino run" in log
     jobs = local_domino.get("/v4/jobs", projectId=local_domino.project_id, page_size=1000, status="all")["jobs"]
-    assert len([job for job in jobs if (job["title"] or "").startswith(f"{dag_id}.dies_once ")]) == 1
+    assert len([job for job in jobs if (job.get("title") or "").startswith(f"{dag_id}.dies_once ")]) == 1
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -5,97 +5,37 @@ The witness is the local Domino: which starts and stops it has accepted, and how
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from airflow_domino.demo.airflow_api import AirflowApiError
-from airflow_domino.demo.airflow_stack import AirflowStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-HERE = Path(__file__).parent
-PROJECT = "domino/life"
 WAYS = ("started", "deferred", "worker")
 PATIENCE = 240
-TAKE_OVER = 6
-FILES = {
-    "hello.py": 'print("hello")\n',
-    "fail.py": "raise SystemExit(3)\n",
-    "sleep.py": "import sys, time\ntime.sleep(float(sys.argv[1]))\n",
-    "count.py": (
-        "import sys, time\n"
-        "for n in range(int(sys.argv[1])):\n"
-        "    print(f'count {n}', flush=True)\n"
-        "    time.sleep(0.5)\n"
-    ),
-    "needs_memory.py": (
-        "import os, signal\n"
-        'if os.environ["DOMINO_HARDWARE_TIER_ID"] != "large-id":\n    os.kill(os.getpid(), signal.SIGKILL)\n'
-    ),
-}
-TIERS = [
-    {"id": f"{name.lower()}-id", "name": name, "cores": 1, "memory_gib": 1, "cents_per_minute": 1.0, "capacity": room}
-    for name, room in {"Small": 30, "Medium": 30, "Large": 30, "Wide": 60, "Full": 1}.items()
-]
-QUICK = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
-    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "3",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(TAKE_OVER),
-}
+TAKE_OVER = 10
 
 
 @pytest.fixture(scope="module")
-def domino(tmp_path_factory, serve_domino):
-    """A local Domino of this module's own, with a tier that is always full."""
-    folder = tmp_path_factory.mktemp("life-domino")
-    files = folder / "files"
-    shutil.copytree(HERE / "life_cycle_dags" / "luigi_project", files)
-    for name, content in FILES.items():
-        (files / name).write_text(content)
-    tiers = folder / "tiers.json"
-    tiers.write_text(json.dumps([tier | {"default": tier["name"] == "Small"} for tier in TIERS]))
-    server = serve_domino(folder / "root", {PROJECT: files}, [f"--tiers={tiers}"])
-    server.start("sleep.py 3600", title="keeps the tier full", overrideHardwareTierId="full-id")
-    yield server
-    server.stop()
+def domino(life):
+    return life.domino
 
 
 @pytest.fixture(scope="module")
-def airflow(domino, tmp_path_factory):
-    """An Airflow that notices soon when a part of it is gone."""
-    folder = tmp_path_factory.mktemp("life-airflow")
-    dags, data = folder / "dags", folder / "data"
-    shutil.copytree(HERE / "life_cycle_dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
-    (data / "life").mkdir(parents=True)
-    plain = {"conn_type": "domino", "host": domino.url, "password": domino.token}
-    extra = {"project": PROJECT, "read_timeout": 3}
-    environment = {
-        "AIRFLOW_CONN_DOMINO_DEFAULT": json.dumps(plain | {"extra": extra}),
-        "AIRFLOW_CONN_LIMITED": json.dumps(plain | {"extra": extra | {"max_active_runs_per_tier": {"Wide": 2}}}),
-        "AIRFLOW_DOMINO_DATA": str(data),
-    }
-    with AirflowStack(folder / "home", dags, environment=environment | QUICK, parallelism=8) as stack:
-        stack.api.wait_for_dags(["life_short", "life_restarts"])
-        yield stack
+def airflow(life):
+    return life.airflow
 
 
 def jobs(domino, title):
     """The runs of a task, by the readable part of their titles."""
     found = domino.get("/v4/jobs", projectId=domino.project_id, page_size=5000, status="all")["jobs"]
-    return [job for job in found if (job["title"] or "").startswith(f"{title} [")]
+    return [job for job in found if (job.get("title") or "").startswith(f"{title} [")]
 
 
 def statuses(domino, title):
@@ -221,6 +161,9 @@ def restarted(request, airflow, domino):
         airflow.start_component("triggerer", "triggerer 2")
         time.sleep(TAKE_OVER + 8)
         os.killpg(process.pid, signal.SIGCONT)
+        time.sleep(5)
+        # Airflow begins a log file anew where a trigger comes back to the triggerer that it was taken from.
+        end_group(airflow.processes.pop("triggerer"))
     elif name == "triggerer":
         end_group(process)
         airflow.start_component("triggerer")
@@ -229,7 +172,7 @@ def restarted(request, airflow, domino):
         airflow.start_component("scheduler")
     yield request.param, run_id, before
     if request.param == "triggerer frozen":
-        end_group(airflow.processes.pop("triggerer 2"))
+        airflow.processes["triggerer"] = airflow.processes.pop("triggerer 2")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -310,6 +253,7 @@ def test_clearing_a_task_stops_its_run_and_launches_one_other(airflow, domino, s
     run_id, runs = stopped
     task_id = f"{way}_clear"
     second = run_id_of(airflow, "life_stopped", run_id, task_id, other_than=runs[task_id])
+    until(lambda: domino.job(runs[task_id])["statuses"]["isCompleted"], f"the first run of {task_id} goes on")
     assert domino.wait(runs[task_id])["statuses"]["executionStatus"] == "Stopped"
     domino.wait_for_status(second, "Running")
     assert len(jobs(domino, f"life_stopped.{task_id}")) == 2
@@ -347,7 +291,7 @@ def test_failing_a_dag_run_stops_150_waiting_runs(airflow, domino):
 
     def of_dag():
         found = domino.get("/v4/jobs", projectId=domino.project_id, page_size=5000, status="all")["jobs"]
-        return [job for job in found if (job["title"] or "").startswith("life_wide.t")]
+        return [job for job in found if (job.get("title") or "").startswith("life_wide.t")]
 
     until(lambda: len(of_dag()) == len(titles), lambda: f"{len(of_dag())} of 150 are launched")
     path = f"/dags/life_wide/dagRuns/{run_id}".replace("+", "%2B")
@@ -408,7 +352,8 @@ def test_no_more_runs_are_in_flight_than_the_connection_and_the_task_allow(airfl
     run_id = airflow.api.trigger("life_limits")
     assert airflow.api.wait_for_dag_run("life_limits", run_id) == "success"
     limited = [job for number in range(4) for job in jobs(domino, f"life_limits.t{number}")]
-    assert (len(limited), most_at_once(limited)) == (4, 2)
+    assert len(limited) == 4
+    assert most_at_once(limited) <= 2
     mapped = jobs(domino, "life_limits.mapped")
     assert (len(mapped), most_at_once(mapped)) == (3, 1)
     logs = [airflow.api.task_log("life_limits", run_id, f"t{number}") for number in range(4)]

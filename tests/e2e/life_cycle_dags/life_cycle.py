@@ -104,7 +104,7 @@ def life_worker_dies() -> None:
 @dag(**OPTIONS)
 def life_lost_answers() -> None:
     for way, arguments in WAYS.items():
-        DominoRunOperator(task_id=way, command=["hello.py", way], **arguments)
+        DominoRunOperator(task_id=way, command=["hello.py", way], domino_conn_id="impatient", **arguments)
 
 
 @dag(**OPTIONS)
@@ -195,7 +195,7 @@ def life_marks() -> None:
 @dag(**OPTIONS)
 def life_limits() -> None:
     for number in range(4):
-        DominoRunOperator(task_id=f"t{number}", command="sleep.py 4", tier="Wide", domino_conn_id="limited")
+        DominoRunOperator(task_id=f"t{number}", command="sleep.py 4", tier="Wide", domino_conn_id="narrow")
     DominoRunOperator.partial(task_id="mapped", tier="Wide", max_active_runs=1).expand(
         command=[["sleep.py", "1", "mapped", str(n)] for n in range(3)]
     )
