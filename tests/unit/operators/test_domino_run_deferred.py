@@ -291,3 +291,37 @@ def test_a_task_that_a_user_ends_during_the_launch_stops_its_run_instead_of_defe
     with pytest.raises(AirflowException, match="The task is failed"):
         make().execute(task_context())
     assert fake_domino.stops == [fake_domino.last["id"]]
+
+
+def give_up(task, context):
+    """Resume a task as Airflow does when the time of its trigger is over."""
+    task.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+
+def test_a_trigger_that_airflow_gives_up_at_the_deadline_leaves_no_run_going(make, defer, fake_domino, task_context):
+    defer()
+    context = task_context()
+    context["ti"].xcoms["run_id"] = fake_domino.last["id"]
+    with pytest.raises(AirflowTaskTimeout, match="its Domino run has been stopped"):
+        give_up(make(), context)
+    assert fake_domino.stops == [fake_domino.last["id"]]
+
+
+def test_so_does_one_that_was_given_up_in_the_middle_of_its_launch(make, defer, fake_domino, task_context):
+    defer()
+    with pytest.raises(AirflowTaskTimeout, match="its Domino run has been stopped"):
+        give_up(make(), task_context())
+    assert fake_domino.stops == [fake_domino.last["id"]]
+
+
+def test_a_trigger_that_is_given_up_before_its_launch_says_that_there_is_no_run(make, task_context, fake_domino):
+    with pytest.raises(AirflowTaskTimeout, match="no Domino run of it goes on"):
+        give_up(make(), task_context())
+    assert fake_domino.stops == []
+
+
+def test_a_trigger_that_is_given_up_leaves_the_run_of_a_task_that_wants_it(make, defer, fake_domino, task_context):
+    defer()
+    with pytest.raises(AirflowTaskTimeout, match="on_kill is 'leave'"):
+        give_up(make(on_kill="leave"), task_context())
+    assert fake_domino.stops == []
