@@ -128,10 +128,13 @@ class Reservation:
 
     claim: Claim
     _places: Places
+    _is_held: bool = True
 
     def give_back(self) -> None:
         """Leave the place: nothing was launched, or what was launched is over, or in the care of another process."""
-        self._places.release(self)
+        if self._is_held:
+            self._is_held = False
+            self._places.release(self)
 
 
 class Places:
@@ -189,10 +192,11 @@ class Places:
             self.leaves(claim.project_id)
 
     def release(self, reservation: Reservation) -> None:
-        """Take a reservation back."""
+        """Take a reservation back, and with it the interest in its project."""
+        self.leaves(reservation.claim.project_id)
         if reservation in self._reservations:
             self._reservations.remove(reservation)
-            self._news.set()
+        self._news.set()
 
     async def _serve(self) -> None:
         """Admit those for whom there is room, as long as somebody stands in the line."""
@@ -253,6 +257,7 @@ class Places:
                 continue
             reservation = Reservation(claim, self)
             self._reservations.append(reservation)
+            self.joins(claim.project_id)
             turn.admitted.set_result(reservation)
             total, admitted = total + 1, True
             by_tier[claim.tier_id] += 1

@@ -168,6 +168,18 @@ def test_runs_of_all_projects_that_somebody_launches_in_count(domino):
     asyncio.run(main())
 
 
+def test_runs_of_another_project_count_as_long_as_their_launches_are_in_our_care(domino):
+    async def main():
+        limits, elsewhere = Limits(total=1), claim("other", project="p2")
+        held = await take(domino, elsewhere, limits)
+        domino.add(elsewhere, project="p2")
+        assert await attempt(domino, claim(), limits) is None
+        held.give_back()
+        assert await attempt(domino, claim(), limits) is not None
+
+    asyncio.run(main())
+
+
 def test_who_gives_up_waiting_leaves_the_line_to_the_others(domino):
     async def main():
         limits = Limits(total=1)
