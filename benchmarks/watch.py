@@ -30,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -238,34 +238,46 @@ def compare(size: int, own_client: str | None, pace: Pace) -> dict[str, Any]:
         "interval_seconds": pace.interval,
         "measured_intervals": pace.intervals,
         "load_average_before": round(load, 2),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}",
+        "machine": machine(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("airflow-domino", "requests", "urllib3")},
     }
 
 
-def show(results: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    print(f"{'waiting':>7}  {'way':<12}" + "".join(f"{title:>18}" for title in COLUMNS.values()))
-    for result in results:
-        for way, found in {"watcher": result, **result["other_ways"]}.items():
-            each = found["cpu_percent_each_interval"]
-            cells = found | {"cpu_spread": f"{min(each):g}-{max(each):g}"}
-            print(f"{result['waiting']:>7}  {way:<12}" + "".join(f"{cells[name]!s:>18}" for name in COLUMNS))
-        print(f"{'':>7}  single polls take {result['cpu_ratio_vs_single_polls']:g} x the CPU of the watcher", end="")
-        in_time = result["single_polls_in_time"]
-        late = f", though only {in_time:.0%} of them were made in time" if in_time < 0.95 else ""
-        print(f"{late}; {result['ended_runs']} runs ended, {result['ended_runs_not_noticed']} unnoticed")
+def show_head(interval: float) -> None:
+    """Print what stands above the table."""
+    print(f"Python {platform.python_version()}, {machine()}; interval {interval:g} s, delays in these")
+    print(f"{'waiting':>7}  {'way':<12}" + "".join(f"{title:>18}" for title in COLUMNS.values()), flush=True)
 
 
-def compare_all(sizes: Sequence[int], pace: Pace) -> list[dict[str, Any]]:
+def show(result: dict[str, Any]) -> None:
+    """Print the part of the table for one size."""
+    for way, found in {"watcher": result, **result["other_ways"]}.items():
+        each = found["cpu_percent_each_interval"]
+        cells = found | {"cpu_spread": f"{min(each):g}-{max(each):g}"}
+        print(f"{result['waiting']:>7}  {way:<12}" + "".join(f"{cells[name]!s:>18}" for name in COLUMNS))
+    in_time = result["single_polls_in_time"]
+    late = f", though only {in_time:.0%} of them were made in time" if in_time < 0.95 else ""
+    print(
+        f"{'':>7}  single polls take {result['cpu_ratio_vs_single_polls']:g} x the CPU of the watcher{late}; "
+        f"{result['ended_runs']} runs ended, {result['ended_runs_not_noticed']} unnoticed; "
+        f"load average before {result['load_average_before']:g}",
+        flush=True,
+    )
+
+
+def machine() -> str:
+    """Say what this is measured on."""
+    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} {platform.release()}"
+
+
+def compare_all(sizes: Sequence[int], pace: Pace) -> Iterator[dict[str, Any]]:
     """Measure all sizes: the small ones at once, then the others in turn."""
     small, large = [size for size in sizes if size <= AT_ONCE], [size for size in sizes if size > AT_ONCE]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max(1, len(small))) as pool:
         own = own_client_environment(Path(folder) / "env") if min(sizes) <= MOST_THREADS else None
-        results = list(pool.map(lambda size: compare(size, own, pace), small))
-        results += [compare(size, own, pace) for size in large]
-    return sorted(results, key=lambda result: sizes.index(result["waiting"]))
+        yield from pool.map(lambda size: compare(size, own, pace), small)
+        yield from (compare(size, own, pace) for size in large)
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -284,11 +296,11 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=10.0, help="seconds between two looks (%(default)g)")
     parser.add_argument("--intervals", type=int, default=3, help="how many quiet ones are measured (%(default)d)")
     options = parser.parse_args()
-    results = compare_all(options.sizes, Pace(options.interval, options.intervals))
-    first = results[0]
-    print(f"Python {first['versions']['python']}, {first['machine']}; interval {options.interval:g} s, delays in these")
-    print(f"load average before: {', '.join(format(result['load_average_before'], 'g') for result in results)}")
-    show(results)
+    show_head(options.interval)
+    results = []
+    for result in compare_all(options.sizes, Pace(options.interval, options.intervals)):
+        show(result)
+        results.append(result)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 
