@@ -294,17 +294,6 @@ def start_local_domino(tmp_path: Path) -> Iterator[Callable[..., LocalDomino]]:
         domino.stop()
 
 
-# Tests with servers of their own, which may run beside all others (`pytest --numprocesses 2 --dist loadgroup`).
-APART = ("test_life_cycle", "test_dominos_own_client", "test_benchmarks", "unit/demo")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests into two groups, each of which runs in one process and in its order."""
-    for item in items:
-        is_apart = any(part in item.path.as_posix() for part in APART)
-        item.add_marker(pytest.mark.xdist_group("apart" if is_apart else "together"))
-
-
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write files into a folder that may not exist yet."""
     folder.mkdir(parents=True, exist_ok=True)
