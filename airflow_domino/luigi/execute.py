@@ -47,7 +47,7 @@ class EngineRequest:
     """What the engine is asked.
 
     :param action: ``check`` asks complete(); ``run`` also makes the task when it is not complete; ``plan`` draws its
-        graph without asking complete()
+        graph without asking complete(); ``survey`` asks what is to be done for the tasks of a plan
     :param task: ``module:Family``
     :param params: parameter values; strings are parsed by Luigi's own parameter types
     :param workers: how many processes Luigi may use
@@ -59,9 +59,13 @@ class EngineRequest:
     :param node: do all that for the task that this path leads to from ``task`` (see ``plan.PlanNode.path``)
     :param templated: for ``plan``: parameters whose values are known at run time only
     :param limits: for ``plan``: the most ``nodes``, ``depth`` and ``seconds``
+    :param nodes: for ``survey``: key and path of each planned task
+    :param targets: for ``survey``: keys of the tasks that are wanted
+    :param forced: for ``survey``: keys of the tasks to make again
+    :param threads: how many ``complete()`` may be asked at once where they take long
     """
 
-    action: Literal["check", "run", "plan"]
+    action: Literal["check", "run", "plan", "survey"]
     task: str
     params: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 1
@@ -72,6 +76,10 @@ class EngineRequest:
     node: Sequence[tuple[int, str]] = ()
     templated: Sequence[str] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+    nodes: Sequence[tuple[str, Sequence[tuple[int, str]]]] = ()
+    targets: Sequence[str] = ()
+    forced: Sequence[str] = ()
+    threads: int = 8
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:
-        from . import command, completion, loading, planning, privacy, running
+        from . import command, completion, loading, planned, planning, privacy, running
     except ImportError as error:
         raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
 
@@ -61,6 +61,12 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     if request["action"] == "plan":
         plan = planning.make_plan(request["task"], params, request["templated"], request["limits"])
         return {"outcome": PLANNED, "message": f"{request['task']}: {len(plan['nodes'])} tasks", **plan}
+    if request["action"] == "survey":
+        root = loading.load_task(request["task"], params)
+        survey = planned.survey_plan(
+            root, request["nodes"], request["targets"], forced=request["forced"], threads=request["threads"]
+        )
+        return {"task_id": root.task_id, "task": str(root), **survey}
     task = planning.find_node(loading.load_task(request["task"], params), request.get("node") or [])
     facts: dict[str, Any] = {
         "task_id": task.task_id,

@@ -8,6 +8,7 @@ COMPLETE = "complete"
 INCOMPLETE = "incomplete"
 DONE = "done"
 PLANNED = "planned"
+SURVEYED = "surveyed"
 NODE_ABSENT = "node_absent"
 
 REQUEST_WRONG = "request_wrong"
@@ -32,7 +33,7 @@ NOT_RUN = "not_run"
 TERMINATED = "terminated"
 ENGINE_FAILED = "engine_failed"
 
-GOOD = frozenset({COMPLETE, INCOMPLETE, DONE, PLANNED, NODE_ABSENT})
+GOOD = frozenset({COMPLETE, INCOMPLETE, DONE, PLANNED, SURVEYED, NODE_ABSENT})
 #: Asking again cannot help: somebody has to change the task, its parameters or its code.
 WRONG = frozenset(
     {
