@@ -52,6 +52,7 @@ class EngineRequest:
     :param params: parameter values; strings are parsed by Luigi's own parameter types
     :param workers: how many processes Luigi may use
     :param force: True to make the task again although complete, or the families to make again
+    :param force_downstream: with families: make all that requires them again too
     :param only_self: never make what the task requires: fail when that is not complete
     :param project_path: folder that is put first on the import path; the working directory by default
     :param command: also answer the task as arguments of Luigi's command line; with ``force``, which that does not know,
@@ -70,6 +71,7 @@ class EngineRequest:
     params: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 1
     force: bool | Sequence[str] = False
+    force_downstream: bool = False
     only_self: bool = False
     project_path: str | None = None
     command: bool = False

@@ -24,7 +24,7 @@ def main(request_path: str, answer_path: str) -> int:
     """Answer one request.
 
     :param request_path: JSON file with ``action`` (check or run), ``task``, ``params``, ``workers``, ``force``,
-        ``only_self``, ``project_path``, ``command``
+        ``force_downstream``, ``only_self``, ``project_path``, ``command``
     :param answer_path: JSON file to write: ``outcome``, ``message`` and what is known beside it
     """
     signal.signal(signal.SIGTERM, _terminate)
@@ -87,6 +87,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
                 running.Journal(journal_path),
                 workers=int(request.get("workers") or 1),
                 force=request.get("force") or False,
+                force_downstream=bool(request.get("force_downstream")),
                 only_self=bool(request.get("only_self")),
             )
         return {"outputs": completion.describe_outputs(task), **facts, **answer}

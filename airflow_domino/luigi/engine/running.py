@@ -64,7 +64,13 @@ class Journal:
 
 
 def run(
-    root: luigi.Task, journal: Journal, *, workers: int = 1, force: Any = False, only_self: bool = False
+    root: luigi.Task,
+    journal: Journal,
+    *,
+    workers: int = 1,
+    force: Any = False,
+    force_downstream: bool = False,
+    only_self: bool = False,
 ) -> dict[str, Any]:
     """Make the task unless it is complete, and answer how it went.
 
@@ -72,10 +78,11 @@ def run(
     :param journal: where the ends of tasks are noted
     :param workers: how many processes Luigi may use
     :param force: True to make the task again although complete; a list of families to make those again
+    :param force_downstream: with families: also all that requires them
     :param only_self: fail when a requirement is incomplete, instead of making it
     :raises Problem: whatever kept the task from being complete afterwards
     """
-    forced = forced_tasks(root, force)
+    forced = forced_tasks(root, force, downstream=force_downstream)
     root_is_due = root in forced or not is_complete(root)
     if not root_is_due and not forced:
         return {"outcome": COMPLETE, "message": f"{root} is already complete: nothing run", "already_complete": True}
