@@ -18,6 +18,14 @@ class AirflowApiError(Exception):
     """Airflow refused a request, or did not reach the state that was waited for."""
 
 
+# SQLite refuses to write at once where another process wrote since this one read; Airflow has undone all by then.
+_PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+def _is_database_busy(answer: requests.Response) -> bool:
+    return answer.status_code == 500 and "Database error" in answer.text
+
+
 class AirflowApi:
     """Airflow's REST API as one user.
 
@@ -37,7 +45,11 @@ class AirflowApi:
         """
         if "Authorization" not in self._session.headers:
             self._session.headers["Authorization"] = f"Bearer {self._token()}"
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", json=body, params=query, timeout=60)
+        for pause in (*_PAUSES, None):
+            answer = self._session.request(method, f"{self.url}/api/v2{path}", json=body, params=query, timeout=60)
+            if pause is None or not _is_database_busy(answer):
+                break
+            time.sleep(pause)
         if answer.status_code >= 400:
             raise AirflowApiError(f"{method} {path}: Airflow answered {answer.status_code}: {answer.text[:2000]}")
         return answer.json() if answer.content else None

@@ -82,7 +82,11 @@ class AirflowStack:
                 "simple_auth_manager_all_admins": "True",
                 "test_connection": "Enabled",
             },
-            "database": {"sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}"},
+            "database": {
+                "sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}",
+                "sql_alchemy_connect_args": "airflow_domino.demo.sqlite.CONNECT_ARGS",
+                "sql_alchemy_connect_args_async": "airflow_domino.demo.sqlite.ASYNC_CONNECT_ARGS",
+            },
             "api": {
                 "base_url": self.url,
                 "host": "127.0.0.1",

@@ -9,8 +9,8 @@ import re
 import stat
 import tempfile
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -42,6 +42,9 @@ class PlanNode:
     :param is_external: nobody here makes it
     :param is_wrapper: it only requires others
     :param is_domino_run: a DominoRunTask; ``tier`` is then its hardware tier
+    :param retry_count: how often it may fail, where its author says so
+    :param worker_timeout: seconds that a run may take, where its author says so; 0 means any time
+    :param resources: amounts of named resources that a run takes
     """
 
     key: str
@@ -55,6 +58,9 @@ class PlanNode:
     is_domino_run: bool = False
     tier: str | None = None
     priority: float = 0.0
+    retry_count: int | None = None
+    worker_timeout: float | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlanNode:
@@ -66,14 +72,27 @@ class PlanNode:
 
 @dataclass(frozen=True)
 class Plan:
-    """The graph below one root task, breadth first; the root is the first node."""
+    """The graph below one root task, breadth first; the root is the first node of a whole plan."""
 
     nodes: tuple[PlanNode, ...]
 
     @property
     def root(self) -> PlanNode:
-        """The task that everything is for."""
+        """The task that everything is for; in a part of a plan the one nearest to that."""
         return self.nodes[0]
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Keys of the tasks that no other requires: the root, or what a part of a plan is for."""
+        required = {key for node in self.nodes for key in node.requires}
+        return tuple(node.key for node in self.nodes if node.key not in required)
+
+    def part(self, keys: Collection[str]) -> Plan:
+        """The same plan with some of its tasks only; their paths still begin at the root."""
+        if len(keys) == len(self.nodes):
+            return self
+        kept = [node for node in self.nodes if node.key in keys]
+        return Plan(tuple(replace(node, requires=tuple(key for key in node.requires if key in keys)) for node in kept))
 
     def to_json(self) -> str:
         """Write the plan; equal plans give equal texts."""
@@ -83,6 +102,22 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """Read what :meth:`to_json` wrote."""
         return cls(tuple(PlanNode.from_dict(node) for node in json.loads(text)["nodes"]))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Plan:
+        """Read a plan file, as ``airflow-domino luigi plan`` writes it.
+
+        :raises PlanError: there is no such file, or it holds no plan
+        """
+        try:
+            return cls.from_json(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise PlanError(f"The plan file {str(path)!r} cannot be read: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise PlanError(
+                f"{str(path)!r} is no plan file ({type(error).__name__}: {error}): write one with"
+                " `airflow-domino luigi plan MODULE:FAMILY --output FILE`"
+            ) from error
 
     def names(self) -> dict[str, str]:
         """A short readable name for each key: the family (and the file of a DominoRunTask), numbered if needed.

@@ -87,6 +87,15 @@ def parse_force(force: bool | str | Sequence[str] | None) -> bool | list[str]:
     return named or False
 
 
+def parse_names(names: str | Sequence[str] | None) -> list[str]:
+    """Read what a template may have made of a list of names.
+
+    :param names: names separated by commas, or a list of them; None, an empty text and "None" mean no names
+    """
+    found = parse_force(names)
+    return found if isinstance(found, list) else []
+
+
 def parse_workers(workers: int | str) -> int:
     """Read the number of Luigi's processes.
 

@@ -144,6 +144,9 @@ def _node(task: Any, path: list[Any]) -> dict[str, Any]:
         "is_domino_run": domino_run,
         "tier": str(task.domino_run_tier) if domino_run else None,
         "priority": float(task.priority),
+        "retry_count": task.retry_count,
+        "worker_timeout": task.worker_timeout,
+        "resources": dict(task.process_resources() or {}),
     }
 
 
