@@ -24,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FAMILY",
         help="make the task again although it is complete; with families: these of its graph; may be repeated",
     )
+    run.add_argument(
+        "--downstream",
+        action="store_true",
+        help="with --force FAMILY: make all that requires these again too",
+    )
     run.set_defaults(execute_action=_run)
     plan = actions.add_parser("plan", help="print the graph of a task as JSON, without asking what is complete")
     _add_task_arguments(plan)
@@ -48,12 +53,15 @@ def execute(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from airflow_domino.luigi.execute import EngineProcess, EngineRequest
 
+    if options.downstream and not options.force:
+        raise CommandError("--downstream goes with --force FAMILY: say which tasks to make again")
     request = EngineRequest(
         action="run",
         task=options.task,
         params=parameters(options.param),
         workers=options.workers,
         force=families(options.force),
+        force_downstream=options.downstream,
         project_path=_project_path(options),
     )
     answer = EngineProcess(request, working_dir=Path.cwd()).run(say)

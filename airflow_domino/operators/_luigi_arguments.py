@@ -125,15 +125,19 @@ def luigi_command(arguments: Sequence[str], workers: int) -> list[str]:
     return [*command, *HONEST_EXIT_CODES]
 
 
-def forced_command(task: str, params: Mapping[str, str], force: bool | list[str], workers: int) -> list[str]:
+def forced_command(
+    task: str, params: Mapping[str, str], force: bool | list[str], workers: int, *, downstream: bool = False
+) -> list[str]:
     """The command that makes a task again although complete; it needs airflow_domino where it runs.
 
     :param task: ``module:Family``
     :param params: its parameters in text
+    :param downstream: make all that requires the families again too
     """
     command = ["airflow-domino", "luigi", "run", task, f"--workers={workers}"]
     command += [f"--param={name}={text}" for name, text in params.items()]
-    return command + (["--force"] if force is True else [f"--force={family}" for family in force or ()])
+    command += ["--force"] if force is True else [f"--force={family}" for family in force or ()]
+    return [*command, "--downstream"] if downstream else command
 
 
 def project_files(outputs: Sequence[Mapping[str, Any]], working_dir: Path) -> dict[str, Path]:

@@ -33,6 +33,7 @@ class RunsLuigiOnDomino(AsksLuigi, BaseDominoRunOperator):
     """
 
     force: Any
+    force_downstream: Any
 
     _command: Sequence[str] = ()
 
@@ -49,7 +50,8 @@ class RunsLuigiOnDomino(AsksLuigi, BaseDominoRunOperator):
         project_files(answer.facts["outputs"], self.working_folder())
         if force:
             task = f"{answer.facts['module']}:{answer.facts['family']}"
-            self._command = forced_command(task, answer.facts["params"], force, workers)
+            downstream = parse_force(self.force_downstream) is True
+            self._command = forced_command(task, answer.facts["params"], force, workers, downstream=downstream)
         else:
             self._command = luigi_command(answer.facts["command"], workers)
         return None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import luigi
     from airflow.sdk import Context
 
+    from airflow_domino.luigi.execute import EngineAnswer
+
 __all__ = ["LuigiTaskError", "LuigiTaskOperator"]
 
 RUN_ON = ("worker", "domino")
@@ -45,8 +47,10 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
     :param run_on: "worker", or "domino" for a Domino run of the project that holds the module; the task's local
         targets below ``working_dir`` are then files of the project, and are brought back
     :param force: True makes the task again although it is complete; a list of families (or their names separated by
-        commas) makes those of its graph again. On a worker local outputs are put aside meanwhile, and come back if it
-        fails; a Domino run needs airflow_domino in its environment for it (templated)
+        commas) makes those of its graph again. On a worker their old outputs are moved aside, to
+        ``<name>.before-force-<time>``: they come back if it fails, and stay there if it does not. A Domino run needs
+        airflow_domino in its environment for it (templated)
+    :param force_downstream: with families: make all that requires them again too, up to the task (templated)
     :param only_self: fail when a requirement is not complete, instead of making it (worker only)
     :param env: environment variables to add, for Luigi on this worker (templated)
     :param config: path of the ``luigi.cfg`` to use, for Luigi on this worker (templated)
@@ -61,6 +65,7 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
         *ENGINE_FIELDS,
         "workers",
         "force",
+        "force_downstream",
         *BaseDominoRunOperator.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -81,6 +86,7 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
         workers: int | str = 1,
         run_on: Literal["worker", "domino"] = "worker",
         force: bool | str | Sequence[str] = False,
+        force_downstream: bool | str = False,
         only_self: bool = False,
         env: Mapping[str, str | int | float] | None = None,
         config: str | Path | None = None,
@@ -93,6 +99,7 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
         self.workers = workers
         self.run_on = run_on
         self.force = force
+        self.force_downstream = force_downstream
         self.only_self = only_self
         if run_on == "worker":
             self.domino_conn_id = domino_conn_id
@@ -109,9 +116,17 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
             if self.run_on not in RUN_ON:
                 raise ConfigurationError(f"run_on={self.run_on!r}: choose one of {', '.join(RUN_ON)}")
             if self.run_on == "worker":
-                return luigi_result(self.ask_engine("run", force=parse_force(self.force), only_self=self.only_self))
+                return luigi_result(self._run_here())
             finished = self.prepare_domino_run()
         return finished or self.execute_run(context)
+
+    def _run_here(self) -> EngineAnswer:
+        return self.ask_engine(
+            "run",
+            force=parse_force(self.force),
+            force_downstream=parse_force(self.force_downstream) is True,
+            only_self=self.only_self,
+        )
 
     def on_kill(self) -> None:
         """End the engine's whole process group; stop the Domino run as its operator would."""
