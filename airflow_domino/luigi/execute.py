@@ -64,6 +64,11 @@ class EngineRequest:
     :param targets: for ``survey``: keys of the tasks that are wanted
     :param forced: for ``survey``: keys of the tasks to make again
     :param threads: how many ``complete()`` may be asked at once where they take long
+    :param inputs: for ``check``: also answer which targets the task is going to read, unless it is complete
+    :param project_files: names of files of the Domino project that count as existing below the working directory,
+        though they are not on this machine; not for ``run``, which would open them
+    :param visible_below: for ``plan``: also answer which targets no other machine can see; those below this folder are
+        files of the Domino project
     """
 
     action: Literal["check", "run", "plan", "survey"]
@@ -82,6 +87,9 @@ class EngineRequest:
     targets: Sequence[str] = ()
     forced: Sequence[str] = ()
     threads: int = 8
+    inputs: bool = False
+    project_files: Sequence[str] = ()
+    visible_below: str | None = None
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class PlanNode:
     :param retry_count: how often it may fail, where its author says so
     :param worker_timeout: seconds that a run may take, where its author says so; 0 means any time
     :param resources: amounts of named resources that a run takes
+    :param invisible: its targets that another machine cannot see, each with the reason; told where it was asked
     """
 
     key: str
@@ -61,13 +62,15 @@ class PlanNode:
     retry_count: int | None = None
     worker_timeout: float | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
+    invisible: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlanNode:
         """Read a node, also from a version that wrote more."""
         known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
         path = tuple((int(index), str(family)) for index, family in data.get("path", ()))
-        return cls(**{**known, "path": path, "requires": tuple(data.get("requires", ()))})
+        listed = {name: tuple(data.get(name, ())) for name in ("requires", "invisible")}
+        return cls(**{**known, "path": path, **listed})
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,7 @@ def make_plan(
     python: str | None = None,
     config: str | Path | None = None,
     env: Mapping[str, str | int | float] | None = None,
+    visible_below: str | Path | None = None,
     most_nodes: int = MOST_NODES,
     most_depth: int = MOST_DEPTH,
     most_seconds: float = MOST_SECONDS,
@@ -173,6 +177,8 @@ def make_plan(
     :param python: interpreter that has the pipeline's dependencies
     :param config: the ``luigi.cfg`` to use
     :param env: variables to add
+    :param visible_below: the folder whose files are those of the Domino project: each node then tells its targets that
+        no other machine can see (``output()`` is asked only then)
     :raises PlanError: the graph cannot be drawn
     """
     request = EngineRequest(
@@ -182,6 +188,7 @@ def make_plan(
         project_path=None if project_path is None else str(project_path),
         templated=templated,
         limits={"nodes": most_nodes, "depth": most_depth, "seconds": most_seconds},
+        visible_below=None if visible_below is None else str(visible_below),
     )
     engine_env = engine_environment(env, config=config)
     known = _cache_file(request, python, engine_env)

@@ -62,15 +62,17 @@ def outputs(task: luigi.Task) -> list[luigi.Target]:
 
 def describe_outputs(task: luigi.Task) -> list[dict[str, Any]]:
     """Each target: its path (or what it is), kind, whether it is a local file, and whether it exists."""
-    return [
-        {
-            "path": str(getattr(target, "path", target)),
-            "kind": type(target).__name__,
-            "local": isinstance(target, luigi.LocalTarget),
-            "exists": _exists(target),
-        }
-        for target in outputs(task)
-    ]
+    return [describe_target(target) for target in outputs(task)]
+
+
+def describe_target(target: luigi.Target) -> dict[str, Any]:
+    """One target, as :func:`describe_outputs` tells it."""
+    return {
+        "path": str(getattr(target, "path", target)),
+        "kind": type(target).__name__,
+        "local": isinstance(target, luigi.LocalTarget),
+        "exists": _exists(target),
+    }
 
 
 def _exists(target: Any) -> bool | None:

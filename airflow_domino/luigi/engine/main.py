@@ -52,15 +52,22 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:
-        from . import command, completion, loading, planned, planning, privacy, running
+        from . import command, completion, inputs, loading, planned, planning, privacy, project_files, running
     except ImportError as error:
         raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
 
     privacy.hide_private_values()
     params = request.get("params") or {}
     if request["action"] == "plan":
-        plan = planning.make_plan(request["task"], params, request["templated"], request["limits"])
+        plan = planning.make_plan(
+            request["task"],
+            params,
+            request["templated"],
+            request["limits"],
+            visible_below=request.get("visible_below"),
+        )
         return {"outcome": PLANNED, "message": f"{request['task']}: {len(plan['nodes'])} tasks", **plan}
+    project_files.count_as_existing(request.get("project_files") or [])
     if request["action"] == "survey":
         root = loading.load_task(request["task"], params)
         survey = planned.survey_plan(
@@ -81,6 +88,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
             facts["command"] = command.command_arguments(task)
         if request["action"] == "check":
             answer = _check(task, completion)
+            answer |= inputs.describe_if_asked(task, request, answer["already_complete"])
         else:
             answer = running.run(
                 task,

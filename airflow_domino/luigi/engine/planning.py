@@ -12,23 +12,32 @@ from luigi.task_register import Register
 from .completion import dependencies, is_external
 from .loading import DATES, TIMES, find_class, is_private, load_task, parse_values
 from .outcome import NODE_ABSENT, PARAMETER_WRONG, PLAN_IMPOSSIBLE, Problem
+from .visibility import invisible_targets
 
 _ONE_TASK = "Run such a pipeline as one task, with LuigiTaskOperator"
 # What stands for a date while the graph is drawn. A Monday and a month's first day, like many real ones.
 _SAMPLE_TIME = datetime.datetime(2001, 1, 1)
 
 
-def make_plan(reference: str, params: dict[str, Any], templated: list[str], limits: dict[str, float]) -> dict[str, Any]:
+def make_plan(
+    reference: str,
+    params: dict[str, Any],
+    templated: list[str],
+    limits: dict[str, float],
+    *,
+    visible_below: str | None = None,
+) -> dict[str, Any]:
     """Draw the graph of a root task.
 
     :param reference: ``module:Family`` of the root
     :param params: the root's parameters, without those in ``templated``
     :param templated: parameters whose values are known at run time only
     :param limits: the most ``nodes``, ``depth`` and ``seconds``
+    :param visible_below: also say which targets no other machine sees; local ones below this folder are seen
     :raises Problem: there is no such graph, it has no end in sight, or it is another one each time
     """
     values = {**params, **_samples(reference, params, templated)}
-    first = _walk(load_task(reference, values), limits)
+    first = _walk(load_task(reference, values), limits, visible_below)
     Register.clear_instance_cache()
     second = _walk(load_task(reference, values), limits)
     if [(node["key"], node["requires"]) for node in first] != [(node["key"], node["requires"]) for node in second]:
@@ -62,10 +71,10 @@ def _sample(family: str, name: str, parameter: Any) -> Any:
     )
 
 
-def _walk(root: luigi.Task, limits: dict[str, float]) -> list[dict[str, Any]]:
+def _walk(root: luigi.Task, limits: dict[str, float], visible_below: str | None = None) -> list[dict[str, Any]]:
     """All nodes, breadth first; each with the shortest path to it from the root."""
     end = time.monotonic() + limits["seconds"]
-    nodes = {root.task_id: _node(root, [])}
+    nodes = {root.task_id: _node(root, [], visible_below)}
     waiting = [root]
     for task in waiting:  # grows while it is walked
         node = nodes[task.task_id]
@@ -77,7 +86,7 @@ def _walk(root: luigi.Task, limits: dict[str, float]) -> list[dict[str, Any]]:
         for index, child in enumerate(required):
             node["requires"].append(child.task_id)
             if child.task_id not in nodes:
-                nodes[child.task_id] = _node(child, [*node["path"], [index, child.task_family]])
+                nodes[child.task_id] = _node(child, [*node["path"], [index, child.task_family]], visible_below)
                 waiting.append(child)
         _check_limits(task, nodes, end, limits)
     _refuse_cycles(nodes)
@@ -124,7 +133,7 @@ def _refuse_cycles(nodes: dict[str, Any]) -> None:
         raise Problem(PLAN_IMPOSSIBLE, f"These tasks require each other in a circle: {', '.join(circle[:10])}")
 
 
-def _node(task: Any, path: list[Any]) -> dict[str, Any]:
+def _node(task: Any, path: list[Any], visible_below: str | None) -> dict[str, Any]:
     domino_run = any(
         (cls.__module__, cls.__name__) == ("airflow_domino.luigi.run_task", "DominoRunTask") for cls in type(task).mro()
     )
@@ -144,6 +153,7 @@ def _node(task: Any, path: list[Any]) -> dict[str, Any]:
         "is_domino_run": domino_run,
         "tier": str(task.domino_run_tier) if domino_run else None,
         "priority": float(task.priority),
+        "invisible": [] if visible_below is None else invisible_targets(task, visible_below),
         "retry_count": task.retry_count,
         "worker_timeout": task.worker_timeout,
         "resources": dict(task.process_resources() or {}),
