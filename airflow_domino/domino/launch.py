@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -176,6 +176,7 @@ def launch_once(
     since: datetime | None = None,
     look_first: bool = True,
     pauses: Sequence[float] = PAUSES,
+    before_start: Callable[[], object] = lambda: None,
 ) -> Launch:
     """Start a run unless one with this mark exists.
 
@@ -186,6 +187,7 @@ def launch_once(
     :param since: when a run with this mark can have been launched at the earliest.
     :param look_first: whether to look before the first start; only a mark that was never used needs no look.
     :param pauses: seconds between attempts.
+    :param before_start: called right before each start; what it raises is raised, and nothing is started.
     :raises DominoUnavailableError: when nothing was started.
     :raises LaunchOutcomeUnknownError: when a run may have been started and cannot be found: look again later.
     :raises RequestError: when Domino refused the request.
@@ -195,6 +197,7 @@ def launch_once(
     if look_first and (found := find_run(client, request.project_id, mark, since=since)):
         return Launch(found, was_found=True)
     for pause in (*pauses, None):
+        before_start()
         try:
             return Launch(client.start_run(marked), was_found=False)
         except LaunchOutcomeUnknownError as error:

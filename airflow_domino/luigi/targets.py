@@ -13,7 +13,7 @@ import luigi
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError
 from airflow_domino.domino.paths import project_path
-from airflow_domino.luigi.run_task import current_project
+from airflow_domino.luigi.domino_project import current_project
 
 
 class DominoFileTarget(luigi.Target):

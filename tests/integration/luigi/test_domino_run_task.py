@@ -15,7 +15,7 @@ import pytest
 
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, RunFailedError, UnknownTierError
 from airflow_domino.luigi import DominoRunTask
-from airflow_domino.luigi.run_task import project_file
+from airflow_domino.luigi.domino_project import project_file
 
 
 @pytest.fixture

@@ -348,3 +348,16 @@ def test_a_refused_start_is_not_tried_again(client: DominoClient, runs: Runs) ->
         launch_once(client, REQUEST, MARK, pauses=NO_PAUSES)
 
     assert runs.starts == 1
+
+
+def test_who_gives_up_between_two_attempts_starts_nothing_more(client: DominoClient, runs: Runs) -> None:
+    runs.losses.append({"status": 503, "before": True})
+
+    def give_up_after_one() -> None:
+        if runs.starts:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        launch_once(client, REQUEST, MARK, pauses=NO_PAUSES, before_start=give_up_after_one)
+
+    assert (runs.starts, len(runs.jobs)) == (1, 0)

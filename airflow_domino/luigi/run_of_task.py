@@ -1,0 +1,176 @@
+"""The Domino run of one DominoRunTask: launched once, told of, judged at its end, its file brought here, or stopped.
+
+All of it blocks: a task that Luigi runs calls it in turn, :class:`~airflow_domino.luigi.remote_runs.RemoteRuns` from a
+few threads for many tasks. Neither waiting nor the number of processes is a matter of this module.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_domino.domino.client import DominoClient, RunRequest, command_line
+from airflow_domino.domino.errors import DominoError, NotFoundError, run_error
+from airflow_domino.domino.launch import RunMark, find_run, launch_once
+from airflow_domino.domino.watch import wait_for_run
+from airflow_domino.luigi.domino_project import current_project, project_file
+
+if TYPE_CHECKING:
+    from airflow_domino.domino.models import Project, Run
+    from airflow_domino.luigi.run_task import DominoRunTask
+
+STOP_PATIENCE_SECONDS = 20.0
+"""How long a stopped run may take to be over; shorter than what a task that is told to end is given."""
+LATE_SECONDS = 2.0
+_RUNS_LOOKED_AT = 1000
+
+logger = logging.getLogger("luigi-interface")
+
+
+class NotLaunchedError(DominoError):
+    """A run that was given up before it was launched."""
+
+
+class RunOfTask:
+    """The run of one attempt at a task.
+
+    :param task: the task; its ``set_tracking_url`` and ``set_status_message`` are told of the run
+    :param owner: what only this attempt, or this process, calls itself: the run's mark is made of it
+    :param attempt: tells attempts of one owner at one task apart
+    :raises ConfigurationError: the project is not named, or the output lies outside its files
+    """
+
+    def __init__(self, task: DominoRunTask, owner: str, attempt: int = 0) -> None:
+        self.task = task
+        self.mark = RunMark.for_task("luigi", owner, task.task_id, generation=attempt)
+        self.run: Run | None = None
+        self.url = ""
+        self._wanted_file = project_file(task.output_file_path)
+        self._project_name = task.project or current_project()
+        self._project: Project | None = None
+        self._began: datetime | None = None
+        self._given_up = threading.Event()
+
+    @property
+    def project(self) -> Project:
+        """The run's project, known once the launch has begun."""
+        if self._project is None:
+            raise RuntimeError("launch() comes first")
+        return self._project
+
+    def launch(self, client: DominoClient) -> Run:
+        """Launch the run, once, and tell the task where it is.
+
+        :raises DominoError: see :func:`~airflow_domino.domino.launch.launch_once`
+        :raises NotLaunchedError: it was given up before
+        """
+        self._project = project = client.project(self._project_name)
+        tier = client.resolve_tier(project, self.task.domino_run_tier)
+        command = command_line(list(self.task.domino_run_command))
+        request = RunRequest(
+            project_id=project.id,
+            command=command,
+            title=f"Luigi: {command}",
+            tier_id=tier.id,
+            commit_id=self.task.commit_id or _current_input_commit(client, project),
+        )
+        self._refuse_if_given_up()
+        self._began = datetime.now(UTC)
+        launched = launch_once(client, request, self.mark, look_first=False, before_start=self._refuse_if_given_up)
+        self.run, self.url = launched.run, client.run_url(project, launched.run.id)
+        self._report(f"Domino run #{self.run.number} of {project.full_name} on tier {tier.name}: {self.url}")
+        return self.run
+
+    def _refuse_if_given_up(self) -> None:
+        if self._given_up.is_set():
+            raise NotLaunchedError(f"No Domino run is launched for {self.task}: it was told to end before")
+
+    def _report(self, message: str) -> None:
+        logger.info(message)
+        # Luigi lends these two to a task only while it runs it.
+        if self.task.set_tracking_url is not None:
+            self.task.set_tracking_url(self.url)
+        if self.task.set_status_message is not None:
+            self.task.set_status_message(message)
+
+    def finish(self, client: DominoClient, ended: Run) -> None:
+        """Bring the file that the run made here.
+
+        :param ended: the run, over
+        :raises RunError: it ended badly; the message holds its last log lines
+        :raises NotFoundError: it succeeded without writing the file
+        """
+        if not ended.status.succeeded:
+            raise run_error(ended, self.url, _log_tail(client, ended.id))
+        commit, wanted = ended.results_commit, self._wanted_file
+        if commit is None:
+            raise NotFoundError(f"Domino run #{ended.number} succeeded but names no results commit: {self.url}")
+        try:
+            size = client.download_file(self.project, commit, wanted, Path(self.task.output().path).absolute())
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"Domino run #{ended.number} succeeded but its results have no file {wanted!r}"
+                f" (commit {commit}): {error}. See {self.url}"
+            ) from error
+        logger.info("Copied %s (%d bytes) from the results of Domino run #%s", wanted, size, ended.number)
+
+    # ---- ending it ---------------------------------------------------------------------------------------------------
+
+    def give_up(self) -> None:
+        """From now on nothing is started any more; a start that is under way is not taken back by this."""
+        self._given_up.set()
+
+    def ask_to_stop(self, client: DominoClient) -> Run | None:
+        """Ask for the run to be stopped, if there is one and it goes on; looks for it where its start was not answered.
+
+        :returns: the run that is to end, None when none was found that goes on
+        :raises DominoError: Domino could not be asked, or refused
+        """
+        if self._began is None:
+            return None
+        found = self.run or find_run(client, self.project.id, self.mark, since=self._began, limit=_RUNS_LOOKED_AT)
+        if found is None or found.status.is_completed:
+            return None
+        logger.warning("Ending: stopping Domino run #%s", found.number)
+        return client.stop_run(found.id, project_id=self.project.id)
+
+    def stop(self, client: DominoClient) -> None:
+        """Stop the run and see it end; trouble in that is told in the log."""
+        self.give_up()
+        try:
+            run = self.ask_to_stop(client)
+            if run is None and self.run is None and self._began is not None:
+                time.sleep(LATE_SECONDS)  # a start that was interrupted may still arrive
+                run = self.ask_to_stop(client)
+            if run is not None:
+                deadline = datetime.now(UTC) + timedelta(seconds=STOP_PATIENCE_SECONDS)
+                wait_for_run(
+                    client, run.id, interval=1.0, deadline=deadline, outage_budget=STOP_PATIENCE_SECONDS, url=self.url
+                )
+        except DominoError as error:
+            self.tell_not_stopped(error)
+
+    def tell_not_stopped(self, error: DominoError) -> None:
+        """Write down that the run may still be going."""
+        logger.error("The Domino run with the mark %s may still be going: %s", self.mark.text, error)
+
+
+def _current_input_commit(client: DominoClient, project: Project) -> str | None:
+    """Input commit of the Domino run that this process is part of; None outside one, or for another project."""
+    run_id = os.environ.get("DOMINO_RUN_ID")
+    if not run_id:
+        return None
+    current = client.run(run_id)
+    return current.input_commit if current.project_id in (None, project.id) else None
+
+
+def _log_tail(client: DominoClient, run_id: str) -> list[str]:
+    try:
+        return client.log_tail(run_id)
+    except DominoError as error:
+        return [f"(the run's log could not be read: {error})"]
