@@ -30,6 +30,15 @@ class Both(luigi.WrapperTask):
     def requires(self):
         return [Count(n=1), Count(n=2)]
 
+class Sum(luigi.Task):
+    def requires(self):
+        return [Count(n=1), Count(n=2)]
+    def output(self):
+        return luigi.LocalTarget("sum.txt")
+    def run(self):
+        with self.output().open("w") as target:
+            target.write(str(sum(int(open(one.path).read()) for one in self.input())))
+
 class Waiting(luigi.ExternalTask):
     def output(self):
         return luigi.LocalTarget("from_elsewhere.txt")
@@ -56,6 +65,13 @@ def test_a_complete_task_is_made_again_only_by_force(project: Path) -> None:
     assert (project / "count_3.txt").read_text() == "3"
 
 
+def test_force_with_downstream_makes_what_requires_a_family_again_too(project: Path) -> None:
+    for name in ("count_1.txt", "count_2.txt", "sum.txt"):
+        (project / name).write_text("from before")
+    assert cli.main(["luigi", "run", "counting:Sum", "--force", "Count", "--downstream"]) == 0
+    assert [(project / name).read_text() for name in ("count_1.txt", "count_2.txt", "sum.txt")] == ["1", "2", "3"]
+
+
 def test_another_folder_can_hold_the_module(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     elsewhere = project / "elsewhere"
     elsewhere.mkdir()
@@ -73,6 +89,7 @@ def test_another_folder_can_hold_the_module(project: Path, monkeypatch: pytest.M
         (["nowhere:Count"], 2, "nowhere"),
         (["counting:Count"], 2, "n"),
         (["counting:Count", "--param", "n=many"], 2, "many"),
+        (["counting:Count", "--param", "n=1", "--downstream"], 2, "--force FAMILY"),
     ],
 )
 def test_what_does_not_end_well_is_told_by_exit_code_and_message(
