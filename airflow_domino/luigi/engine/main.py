@@ -52,7 +52,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:
-        from . import command, completion, inputs, loading, planned, planning, privacy, project_files, running
+        from . import command, completion, inputs, lineage, loading, planned, planning, privacy, project_files, running
     except ImportError as error:
         raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
 
@@ -87,7 +87,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
         elif request.get("command"):
             facts["command"] = command.command_arguments(task)
         if request["action"] == "check":
-            answer = _check(task, completion)
+            answer = {**_check(task, completion), "lineage": lineage.describe(task)}
             answer |= inputs.describe_if_asked(task, request, answer["already_complete"])
         else:
             answer = running.run(

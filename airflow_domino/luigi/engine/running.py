@@ -13,6 +13,7 @@ from luigi.execution_summary import _partition_tasks
 
 from .completion import dependencies, is_complete, is_external, missing_outputs, outputs
 from .force import Aside, forced_tasks
+from .lineage import made
 from .outcome import (
     COMPLETE,
     DEPENDENCY_INCOMPLETE,
@@ -114,7 +115,13 @@ def _verdict(due: list[luigi.Task], result: Any, journal: Journal) -> dict[str, 
     groups = _partition_tasks(result.worker)
     entries = journal.read()
     ended_well = list(dict.fromkeys(entry["task_id"] for entry in entries if entry["ended"] == "well"))
-    facts = {"already_complete": False, "ran": ended_well, "summary": result.summary_text}
+    ran = {task.task_id: task for task in groups["completed"]}
+    facts = {
+        "already_complete": False,
+        "ran": ended_well,
+        "made": made([ran[key] for key in ended_well if key in ran]),
+        "summary": result.summary_text,
+    }
     incomplete = [task for task in due if not _is_done(task, groups["completed"])]
     if not incomplete:
         but = f" (although {len(groups['failed'])} Luigi task(s) failed; see the log)" if groups["failed"] else ""
