@@ -118,6 +118,7 @@ class RunError(DominoError):
     :param url: its page in Domino's UI.
     :param log_tail: last lines of its log, oldest first.
     :param next_tier: the tier that another attempt will use, where that is another one.
+    :param meaning: what its end means to those who know its command, as a sentence.
     :cvar is_curable_by_tier: whether a larger or a freer tier may do.
     """
 
@@ -125,18 +126,23 @@ class RunError(DominoError):
     remedy = ""
     is_curable_by_tier = False
 
-    def __init__(self, run: Run, url: str, log_tail: Sequence[str] = (), next_tier: str | None = None) -> None:
-        super().__init__(run, url, tuple(log_tail), next_tier)
+    def __init__(
+        self, run: Run, url: str, log_tail: Sequence[str] = (), next_tier: str | None = None, meaning: str = ""
+    ) -> None:
+        super().__init__(run, url, tuple(log_tail), next_tier, meaning)
         self.run = run
         self.url = url
         self.log_tail = tuple(log_tail)
         self.next_tier = next_tier
+        self.meaning = meaning
 
     def __str__(self) -> str:
         reason = ": ".join(part for part in (self.run.failure_reason, self.run.failure_message) if part)
         lines = [f"Domino run {self.run.number} {self.headline} (status {self.run.status})."]
         if reason:
             lines.append(f"Reason: {reason}")
+        if self.meaning:
+            lines.append(self.meaning)
         if self.next_tier:
             lines.append(f"Another attempt uses tier {self.next_tier!r}.")
         elif self.remedy:
@@ -218,6 +224,7 @@ def run_error(
     *,
     queue_timeout: float | None = None,
     next_tier: str | None = None,
+    meaning: str = "",
 ) -> RunError:
     """Choose the exception for a run that is over and did not succeed.
 
@@ -226,9 +233,10 @@ def run_error(
     :param log_tail: last lines of its log, oldest first.
     :param queue_timeout: seconds after which it was stopped if it had not started.
     :param next_tier: the tier to climb to; told where the run died of what a larger or freer tier may cure.
+    :param meaning: what its end means to those who know its command, as a sentence.
     """
     if died_of_memory(run, log_tail):
-        return RunOutOfMemoryError(run, url, log_tail, next_tier)
+        return RunOutOfMemoryError(run, url, log_tail, next_tier, meaning)
     if stayed_queued(run, queue_timeout):
-        return RunQueueTimeoutError(run, url, log_tail, next_tier)
-    return _RUN_ERRORS.get(run.status.word, RunPlatformError)(run, url, log_tail)
+        return RunQueueTimeoutError(run, url, log_tail, next_tier, meaning)
+    return _RUN_ERRORS.get(run.status.word, RunPlatformError)(run, url, log_tail, meaning=meaning)

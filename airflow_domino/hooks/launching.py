@@ -170,10 +170,11 @@ class RunLaunch:
 
     # ---- launching ---------------------------------------------------------------------------------------------------
 
-    def prepare(self, stage: Callable[[], str | None] | None = None) -> None:
+    def prepare(self, stage: Callable[[str | None], str | None] | None = None) -> None:
         """Settle what is to be launched.
 
-        :param stage: puts files into the project; returns the commit that holds them, None when there are none.
+        :param stage: puts files into the project, given the commit that is asked for (None for the latest); returns the
+            commit that holds them, None when there are none.
         :raises RequestError: when Domino has no such tier, commit, environment …
         :raises ConfigurationError: when the values cannot be meant.
         """
@@ -186,7 +187,7 @@ class RunLaunch:
         commit_id = given(wanted.commit_id)
         git_ref = git_reference(project, commit_id, given(wanted.branch), given(wanted.git_ref))
         commit = wanted.staged_commit or input_commit(client, project, commit_id, self.identity, self._read_marked)
-        staged = stage() if stage else None
+        staged = stage(commit) if stage else None
         self._request = RunRequest(
             project_id=project.id,
             command=command,

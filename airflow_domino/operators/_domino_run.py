@@ -147,8 +147,11 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         :raises DominoError: saying what to change.
         """
 
-    def stage_inputs(self, client: DominoClient, project: Project) -> str | None:
-        """Put files into the project before the run; return the commit that holds them, None when there are none."""
+    def stage_inputs(self, client: DominoClient, project: Project, commit: str | None) -> str | None:
+        """Put files into the project before the run; return the commit that holds them, None when there are none.
+
+        :param commit: the commit that the task asks for; None for the latest.
+        """
         return None
 
     # ---- the story ---------------------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         is_first = identity.try_number <= 1 and record is None
         launched = None if is_first else launch.look(launch.scan())
         if launched is None:
-            launch.prepare(lambda: self.stage_inputs(client, project))
+            launch.prepare(lambda commit: self.stage_inputs(client, project, commit))
             self._await_place(context, launch)
             self._refuse_if_killed()
             launched = launch.start()

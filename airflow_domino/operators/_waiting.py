@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -77,6 +77,16 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
     def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
         """Do what is left after the run has succeeded, on a worker; return the XCom `return_value`."""
         return result
+
+    def deliver_failure(
+        self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the XCom `return_value` where what was wanted is there although the run failed; None to fail."""
+        return None
+
+    def explain_failure(self, run: Run, log_tail: Sequence[str]) -> str:
+        """Return a sentence on what the end of this run means, for the error; empty where there is none to add."""
+        return ""
 
     # ---- waiting -----------------------------------------------------------------------------------------------------
 
@@ -280,10 +290,14 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
     def _finish(self, context: Context, run: Run) -> Any:
         handle, client = self._handle(), self.hook.client
         if not run.status.succeeded:
-            context["ti"].xcom_push(key=RUN_KEY, value=run_result(run, handle))
+            result = run_result(run, handle)
+            context["ti"].xcom_push(key=RUN_KEY, value=result)
+            if (made := self.deliver_failure(context, client, run, result)) is not None:
+                return made
             tier = next_tier(parse_tiers(self.tier), handle)
             tail = log_tail(client, handle)
-            raise run_error(run, handle.url, tail, queue_timeout=self.queue_timeout, next_tier=tier)
+            meaning = self.explain_failure(run, tail)
+            raise run_error(run, handle.url, tail, queue_timeout=self.queue_timeout, next_tier=tier, meaning=meaning)
         self.log.info("%s", sentence(run, handle))
         with refusing_wrong_requests(passing=RENEWABLE):
             return self.deliver(context, client, run, run_result(run, handle))

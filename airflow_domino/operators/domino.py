@@ -112,7 +112,7 @@ class DominoRunOperator(StartsInTriggerer, BaseDominoRunOperator):
                 f"({self.commit_id!r}); stage files of upstream runs as inputs too"
             )
 
-    def stage_inputs(self, client: DominoClient, project: Project) -> str | None:
+    def stage_inputs(self, client: DominoClient, project: Project, commit: str | None) -> str | None:
         """Put the inputs into the project."""
         planned = plan_inputs(self.inputs, self.output_dir)
         if not planned:

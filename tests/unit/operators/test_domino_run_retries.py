@@ -310,7 +310,7 @@ def test_a_kill_before_the_launch_has_answered_stops_the_run_right_after_it(
 def test_a_kill_before_the_launch_prevents_it(make, fake_domino, task_context, monkeypatch):
     monkeypatch.setattr(compat, "task_state_of", lambda task_instance: "failed")
     operator = make(on_kill="leave")
-    monkeypatch.setattr(operator, "stage_inputs", lambda client, project: operator.on_kill())
+    monkeypatch.setattr(operator, "stage_inputs", lambda client, project, commit: operator.on_kill())
     with pytest.raises(AirflowException, match="No Domino run is launched: the task is failed"):
         operator.execute(task_context())
     assert fake_domino.starts == []
