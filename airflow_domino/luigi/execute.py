@@ -69,6 +69,10 @@ class EngineRequest:
         though they are not on this machine; not for ``run``, which would open them
     :param visible_below: for ``plan``: also answer which targets no other machine can see; those below this folder are
         files of the Domino project
+    :param dag_run: names the DAG run that this is for, such as ``dag_id/run_id``: its processes share what
+        ``RunAnywayTarget`` remembers
+    :param scheduler: for ``run`` and ``survey``: the central Luigi scheduler to tell, as ``url`` and ``worker`` (how
+        this DAG run is called there), and perhaps ``tracking_url`` (where to follow tasks that do not say so)
     """
 
     action: Literal["check", "run", "plan", "survey"]
@@ -90,6 +94,8 @@ class EngineRequest:
     inputs: bool = False
     project_files: Sequence[str] = ()
     visible_below: str | None = None
+    dag_run: str | None = None
+    scheduler: Mapping[str, str] | None = field(default=None, repr=False)  # its URL may hold a password
 
 
 @dataclass(frozen=True)

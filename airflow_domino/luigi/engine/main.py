@@ -52,11 +52,24 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:
-        from . import command, completion, inputs, lineage, loading, planned, planning, privacy, project_files, running
+        from . import (
+            command,
+            completion,
+            inputs,
+            lineage,
+            loading,
+            planned,
+            planning,
+            privacy,
+            project_files,
+            run_anyway,
+            running,
+        )
     except ImportError as error:
         raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
 
     privacy.hide_private_values()
+    run_anyway.share(request.get("dag_run"))
     params = request.get("params") or {}
     if request["action"] == "plan":
         plan = planning.make_plan(
