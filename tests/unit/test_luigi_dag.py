@@ -6,13 +6,16 @@ import datetime
 import tempfile
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_domino.compat import DownstreamTasksSkipped
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.luigi.plan import PlanError
 from airflow_domino.luigi_dag import LuigiDag, LuigiTaskGroup
+from airflow_domino.luigi_drawing import FORM
 from airflow_domino.operators.luigi import LuigiTaskOperator
 from airflow_domino.sensors.luigi import LuigiTargetSensor
 
@@ -90,30 +93,39 @@ def edges(dag: DAG) -> dict[str, list[str]]:
 
 
 def run_all(dag: DAG, task_context, **variables) -> dict[str, object]:
-    """Run the tasks of a DAG in the order of their edges, as Airflow would; gives what each returned."""
-    results = {}
+    """Run the tasks of a DAG in the order of their edges, as Airflow would; gives what each returned, or "skipped"."""
+    results: dict[str, object] = {}
+    variables.setdefault("params", dag.params.dump())
     for task in dag.topological_sort():
+        if task.task_id in results or isinstance(task, EmptyOperator):
+            continue
         assert isinstance(task, BaseOperator)
         copy = task.prepare_for_execution()
         copy.render_template_fields(variables)
         if isinstance(copy, LuigiTargetSensor):
             copy.mode = "poke"  # to wait by rescheduling takes a scheduler
-        results[task.task_id] = copy.execute(task_context())
+        try:
+            results[task.task_id] = copy.execute(task_context())
+        except DownstreamTasksSkipped as skip:
+            results |= dict.fromkeys(skip.tasks, "skipped")
     return results
 
 
 def test_tasks_and_edges_are_those_of_the_pipeline(make):
     dag = make(params={"day": "2026-01-02"})
     assert edges(dag) == {
+        "done": ["Report"],
         "Report": ["Parts"],
         "Parts": ["Part__1", "Part__2"],
         "Part__1": ["Delivered"],
         "Part__2": ["Delivered"],
-        "Delivered": [],
+        "Delivered": ["plan"],
+        "plan": [],
     }
     assert isinstance(dag.get_task("Delivered"), LuigiTargetSensor)
-    assert {type(task) for task in dag.tasks if task.task_id != "Delivered"} == {LuigiTaskOperator}
-    assert dag.tasks_by_luigi_id[dag.plan.root.key] is dag.get_task("Report")
+    made = {type(dag.get_task(name)) for name in ("Report", "Parts", "Part__1", "Part__2")}
+    assert made == {LuigiTaskOperator}
+    assert dag.tasks_by_luigi_id[dag.plan.root.key] is dag.luigi_tasks["Report"] is dag.get_task("Report")
 
 
 def test_drawing_a_dag_asks_nobody_what_is_complete(make, work):
@@ -129,7 +141,7 @@ def test_all_tasks_together_make_the_root_complete(make, work, task_context):
     assert (work / "2026-03-04" / "report.txt").read_text() == "0+1"
     assert [len(results[name]["ran"]) for name in ("Part__1", "Part__2", "Parts", "Report")] == [1, 1, 0, 1]
     again = run_all(dag, task_context, ds="2026-03-04")
-    assert all(result["already_complete"] for name, result in again.items() if name != "Delivered")
+    assert again == dict.fromkeys(("Delivered", "Part__1", "Part__2", "Parts", "Report"), "skipped")
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -137,11 +149,13 @@ def test_a_root_that_differs_from_the_plan_is_complete_all_the_same(make, work, 
     work.mkdir()
     (work / "delivered.csv").touch()
     dag = make(params={"day": "{{ ds }}", "n": "{{ params.n }}"}, dag_params={"n": Param(2)}, plan_params={"n": 2})
-    results = run_all(dag, task_context, ds="2026-03-04", params={"n": n})
+    results = run_all(dag, task_context, ds="2026-03-04", params={"n": n, **dict.fromkeys(FORM.values())})
     assert (work / "2026-03-04" / "report.txt").read_text() == "+".join(map(str, range(n)))
-    ran = [task_id for result in results.values() for task_id in result.get("ran", ())]
+    ran = [task_id for result in results.values() if result != "skipped" for task_id in result.get("ran", ())]
     assert len([task_id for task_id in ran if task_id.startswith("Part_")]) == n
-    assert [name for name, result in results.items() if result.get("absent")] == (["Part__2"] if n == 1 else [])
+    assert [name for name, result in results.items() if result == "skipped"] == (
+        ["Delivered", "Part__2"] if n == 1 else ["Delivered"]
+    )
 
 
 def test_tiers_overrides_and_places_reach_the_tasks(make):
@@ -181,23 +195,27 @@ def test_the_dag_can_be_stored_by_airflow(make):
     dag = make(params={"day": "{{ ds }}"}, dag_params={"n": Param(2)})
     stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert {task.task_id for task in stored.tasks} == {task.task_id for task in dag.tasks}
-    assert set(stored.params) == {"n"}
+    assert set(stored.params) == {"n", *FORM.values()}
 
 
 def test_a_group_is_drawn_within_a_dag_and_wired_from_outside(project, work):
     with DAG("outer", schedule=None) as dag:
         first = LuigiTaskOperator(task_id="first", task="reports:Delivered", project_path=project)
         group = LuigiTaskGroup("daily", task="reports:Report", params={"day": "2026-01-02"}, project_path=project)
-        first >> group
+        first >> group >> EmptyOperator(task_id="last")
     assert sorted(task.task_id for task in dag.tasks) == [
         "daily.Delivered",
         "daily.Part__1",
         "daily.Part__2",
         "daily.Parts",
         "daily.Report",
+        "daily.done",
+        "daily.plan",
         "first",
+        "last",
     ]
-    assert dag.get_task("daily.Delivered").upstream_task_ids == {"first"}
+    assert dag.get_task("daily.plan").upstream_task_ids == {"first"}
+    assert dag.get_task("last").upstream_task_ids == {"daily.done"}
     assert group.tasks_by_luigi_id[group.plan.root.key].task_id == "daily.Report"
 
 

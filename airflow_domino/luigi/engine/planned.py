@@ -8,6 +8,7 @@ import luigi
 
 from . import survey
 from .completion import dependencies, describe_outputs, is_external
+from .force import move_aside
 from .outcome import NODE_ABSENT, SURVEYED, Problem
 
 ABSENT = "absent"
@@ -37,7 +38,7 @@ def survey_plan(
     if targets and not wanted:
         raise Problem(NODE_ABSENT, f"{root} has none of the tasks that are wanted with these parameters")
     again = [real[key] for key in forced if key in real]
-    aside = _move_aside(again) if again else []
+    aside = move_aside(again) if again else []
     graph = survey.Survey(threads=threads)
     graph.add([*wanted, *again])
     found = {key: _describe(graph, real.get(key)) for key, _ in nodes}
@@ -51,12 +52,6 @@ def survey_plan(
         "unplanned": unplanned[:_MOST_UNPLANNED],
         "unplanned_count": len(unplanned),
     }
-
-
-def _move_aside(tasks: list[luigi.Task]) -> list[dict[str, Any]]:
-    from .force import move_aside
-
-    return list(move_aside(tasks))
 
 
 def _find_all(root: luigi.Task, nodes: list[list[Any]]) -> dict[str, luigi.Task]:

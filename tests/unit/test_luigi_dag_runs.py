@@ -1,0 +1,212 @@
+"""What one run of a LuigiDag does: its first task decides with today's targets and the form, the others follow."""
+
+from __future__ import annotations
+
+import tempfile
+
+import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+
+from airflow_domino.compat import AirflowFailException, DownstreamTasksSkipped
+from airflow_domino.luigi_dag import LuigiDag
+from airflow_domino.luigi_drawing import FORM
+from airflow_domino.operators._luigi_engine import LuigiTaskError
+from airflow_domino.operators.luigi_plan import PLAN_XCOM
+from airflow_domino.sensors.luigi import LuigiTargetSensor
+
+PIPELINE = """
+import luigi
+
+class Made(luigi.Task):
+    day = luigi.Parameter(default="today")
+    def output(self):
+        return luigi.LocalTarget(f"{self.day}/{type(self).__name__}.txt")
+    def complete(self):
+        print(f"asked {type(self).__name__}", flush=True)
+        return super().complete()
+    def run(self):
+        with open(f"runs.txt", "a") as runs:
+            print(type(self).__name__, file=runs)
+        with self.output().open("w") as file:
+            file.write("made")
+
+class Delivered(luigi.ExternalTask):
+    def output(self):
+        return luigi.LocalTarget("delivered.csv")
+
+class Features(Made):
+    def requires(self):
+        return Delivered()
+
+class Forest(Made):
+    def requires(self):
+        return Features(self.day)
+
+class Net(Made):
+    def requires(self):
+        return Features(self.day)
+
+class Report(Made):
+    def requires(self):
+        return [Forest(self.day), Net(self.day)]
+
+class Limited(Made):
+    retry_count = 3
+    worker_timeout = 90
+    resources = {"database": 2}
+"""
+ALL = ["Delivered", "Features", "Forest", "Net", "Report"]
+
+
+class Run:
+    """One run of a DAG, task by task as Airflow would run them."""
+
+    def __init__(self, dag, context, form):
+        self.context = context()
+        self.results = {}
+        params = {**dag.params.dump(), **{FORM[name]: value for name, value in form.items()}}
+        for task in dag.topological_sort():
+            if task.task_id in self.results or isinstance(task, EmptyOperator):
+                continue
+            copy = task.prepare_for_execution()
+            copy.render_template_fields({"params": params})
+            if isinstance(copy, LuigiTargetSensor):
+                copy.mode = "poke"
+            try:
+                self.results[task.task_id] = copy.execute(self.context)
+            except DownstreamTasksSkipped as skip:
+                self.results |= dict.fromkeys(skip.tasks, "skipped")
+
+    @property
+    def skipped(self):
+        return sorted(name for name, result in self.results.items() if result == "skipped")
+
+    @property
+    def reasons(self):
+        return self.context["ti"].xcoms[PLAN_XCOM]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    (tmp_path / "delivered.csv").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def make(project):
+    def build(**arguments):
+        return LuigiDag("daily", task="pipeline:Report", project_path=project, schedule=None, **arguments)
+
+    return build
+
+
+@pytest.fixture
+def run(make, task_context, project):
+    def start(dag=None, **form):
+        (project / "runs.txt").write_text("")
+        return Run(dag or make(), task_context, form)
+
+    return start
+
+
+@pytest.fixture
+def ran(project):
+    return lambda: (project / "runs.txt").read_text().split()
+
+
+def test_below_a_complete_task_nothing_is_asked_and_nothing_is_made(run, ran, project):
+    run()
+    (project / "today" / "Features.txt").unlink()
+    (project / "today" / "Forest.txt").unlink()
+    again = run()
+    assert (again.skipped, ran()) == (ALL, [])
+    assert again.reasons == {"complete": ["Report"], "not_needed": ["Forest", "Net", "Features", "Delivered"]}
+
+
+def test_only_what_is_missing_is_made(run, ran, project):
+    run()
+    for name in ("Report", "Forest"):
+        (project / "today" / f"{name}.txt").unlink()
+    again = run()
+    assert (again.skipped, ran()) == (["Delivered", "Features", "Net"], ["Forest", "Report"])
+
+
+def test_the_form_makes_one_task_and_what_it_requires(run, ran):
+    chosen = run(select=["Forest"])
+    assert ran() == ["Features", "Forest"]
+    assert chosen.reasons["left_out"] == ["Report", "Net"]
+    assert "done" in chosen.skipped
+
+
+def test_the_form_leaves_a_task_out_with_what_requires_it(run, ran):
+    run(exclude=["Net"])
+    assert ran() == ["Features", "Forest"]
+
+
+def test_a_wish_for_a_task_that_there_is_not_fails_with_the_names_there_are(run):
+    with pytest.raises(AirflowFailException, match="named 'Forset'; there are Delivered, Features, Forest"):
+        run(select=["Forset"])
+
+
+def test_a_task_is_made_again_and_its_old_output_is_kept(run, ran, project):
+    run()
+    (project / "today" / "Forest.txt").write_text("old")
+    again = run(force=["Forest"])
+    assert ran() == ["Forest"]
+    (aside,) = (project / "today").glob("Forest.txt.before-force-*")
+    assert aside.read_text() == "old"
+    assert again.reasons["due"] == ["Forest"]
+
+
+def test_a_task_is_made_again_with_all_that_requires_it(run, ran):
+    run()
+    run(force="Forest", force_downstream=True)
+    assert ran() == ["Forest", "Report"]
+
+
+@pytest.mark.parametrize(("policy", "skipped"), [("skip", [*ALL, "done"]), ("wait", [])])
+def test_missing_external_data_skips_what_requires_it_where_that_is_wanted(
+    make, task_context, project, policy, skipped
+):
+    (project / "delivered.csv").unlink()
+    dag = make(missing_external=policy)
+    plan = dag.get_task("plan").prepare_for_execution()
+    plan.render_template_fields({"params": dag.params.dump()})
+    context = task_context()
+    if not skipped:
+        assert plan.execute(context) == {"due": 5}
+        return
+    with pytest.raises(DownstreamTasksSkipped) as skip:
+        plan.execute(context)
+    assert sorted(skip.value.tasks) == sorted(skipped)
+    assert sorted(context["ti"].xcoms[PLAN_XCOM]["missing"]) == ALL
+
+
+def test_missing_external_data_fails_its_task_where_that_is_wanted(make, task_context, project):
+    (project / "delivered.csv").unlink()
+    task = make(missing_external="fail").get_task("Delivered")
+    with pytest.raises(LuigiTaskError, match=r"External data is missing: Delivered\(\) \(delivered.csv\)"):
+        task.prepare_for_execution().execute(task_context())
+
+
+def test_what_an_author_says_of_retries_time_and_resources_reaches_airflow(project):
+    dag = LuigiDag(
+        "limited", task="pipeline:Limited", project_path=project, schedule=None, pools={"database": "warehouse"}
+    )
+    task = dag.get_task("Limited")
+    assert (task.retries, task.execution_timeout.total_seconds(), task.pool, task.pool_slots) == (2, 90, "warehouse", 2)
+
+
+def test_a_part_of_the_pipeline_is_drawn_where_that_is_wanted(make):
+    dag = make(select="Net")
+    assert sorted(dag.task_ids) == ["Delivered", "Features", "Net", "done", "plan"]
+    assert dag.get_task("done").upstream_task_ids == {"Net"}
+
+
+def test_a_plan_file_is_drawn_without_the_pipelines_code(make, project, tmp_path):
+    file = tmp_path / "plan.json"
+    file.write_text(make().plan.to_json())
+    (project / "pipeline.py").rename(project / "gone.py")
+    assert sorted(make(plan_file=file).task_ids) == sorted([*ALL, "plan", "done"])
