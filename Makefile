@@ -14,17 +14,19 @@ ARGS ?=
 demo: $(INSTALLED)
 	@$(BIN)/airflow-domino demo $(ARGS)
 
-# Tests with servers of their own run beside all others: most of the time they wait.
+# Three processes side by side, since most tests of whole systems wait: those with servers of their own, the unit tests
+# (which give way to the others), and the rest.
 APART := $(wildcard tests/e2e/test_life_cycle*.py) tests/integration/test_life_cycle_state_machine.py \
 	tests/integration/test_benchmarks_run.py \
 	tests/integration/local/test_dominos_own_client_works_with_the_local_domino.py
 
 test: $(INSTALLED)
 ifeq ($(ARGS),)
-	@mkdir -p out; $(BIN)/pytest $(APART) >out/tests-apart.log 2>&1 & apart=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(APART)); others=$$?; \
-	wait $$apart; apart=$$?; cat out/tests-apart.log; \
-	test $$others = 0 -a $$apart = 0
+	@mkdir -p out; $(BIN)/pytest --durations=15 $(APART) >out/tests-apart.log 2>&1 & apart=$$!; \
+	nice -n 10 $(BIN)/pytest --durations=15 tests/unit >out/tests-unit.log 2>&1 & unit=$$!; \
+	$(BIN)/pytest --durations=15 --ignore=tests/unit $(addprefix --ignore=,$(APART)); others=$$?; \
+	wait $$apart; apart=$$?; wait $$unit; unit=$$?; cat out/tests-apart.log out/tests-unit.log; \
+	test $$others = 0 -a $$apart = 0 -a $$unit = 0
 else
 	$(BIN)/pytest $(ARGS)
 endif

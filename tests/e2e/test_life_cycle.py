@@ -218,6 +218,12 @@ def stopped(airflow, domino):
         for kill in ("failed", "success", "clear"):
             runs[f"{way}_{kill}"] = run_id_of(airflow, "life_stopped", run_id, f"{way}_{kill}")
     runs["luigi_failed"] = run_id_of(airflow, "life_stopped", run_id, "luigi_failed")
+    # Until a triggerer has begun to wait, it is the api-server that stops the run, and no task's log says so.
+    until(
+        lambda: airflow.api.task_instance("life_stopped", run_id, "deferred_failed").get("triggerer_job"),
+        "deferred_failed is not waited for",
+    )
+    time.sleep(2)
     for task_id in runs:
         kill = task_id.partition("_")[2]
         domino.wait_for_status(runs[task_id], "Running")
