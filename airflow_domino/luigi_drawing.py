@@ -15,6 +15,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseOperator, Param
 
 from airflow_domino.domino.errors import ConfigurationError
+from airflow_domino.luigi.domino_project import TIER_VARIABLE
 from airflow_domino.luigi.plan import Plan, PlanError, PlanNode, make_plan
 from airflow_domino.luigi.selection import wanted
 from airflow_domino.operators._luigi_arguments import freeze
@@ -56,7 +57,8 @@ class Drawing:
     :param working_dir: where relative targets are; by default ``project_path``
     :param run_on: "worker" or "domino"
     :param tier: hardware tier of tasks that run on Domino
-    :param tiers: the same by family
+    :param tiers: the same by family; also of Domino runs that the pipeline starts itself: ``{"TrainRForest": "GPU"}``
+        is about the DominoRunTask whose command is ``example_ensemble.py TrainRForest``, and wins over its own tier
     :param pools: the Airflow pool for each of Luigi's resources; a task takes as many slots as it names
     :param overrides: by family, any arguments of the operator (``retries``, ``pool``, ``queue``, ``run_on``, ``tier``…)
     :param select: draw only these tasks and what they require (:func:`airflow_domino.luigi.selection.wanted`)
@@ -177,7 +179,7 @@ class Drawing:
         return Drawn(tasks, {names[key]: task for key, task in tasks.items()}, plan_task, gateway)
 
     def _check_names(self, plan: Plan) -> None:
-        families = {node.family for node in plan.nodes}
+        families = {name for node in plan.nodes for name in (node.family, node.label)}
         unknown = sorted({*self.tiers, *self.overrides} - families)
         if unknown:
             raise ValueError(
@@ -205,8 +207,8 @@ class Drawing:
     def _task(self, node: PlanNode, name: str, more: Mapping[str, Any]) -> BaseOperator:
         is_awaited = node.is_external and self.missing_external == "wait"
         operator = LuigiTargetSensor if is_awaited else LuigiTaskOperator
-        known, own = arguments_of(operator), self.overrides.get(node.family, {})
-        _refuse_unknown(f"overrides of {node.family}", own, known)
+        known, own = arguments_of(operator), _for(node, self.overrides, {})
+        _refuse_unknown(f"overrides of {node.label}", own, known)
         arguments: dict[str, Any] = {
             "task_id": name,
             "node": node.path,
@@ -222,10 +224,13 @@ class Drawing:
         is_here = node.is_wrapper or node.is_external or node.is_domino_run
         arguments |= {
             "run_on": "worker" if is_here else self.run_on,
-            "tier": self.tiers.get(node.family, self.tier),
+            "tier": _for(node, self.tiers, self.tier),
         }
         if node.is_domino_run:
-            arguments |= {"domino_conn_id": self.domino_conn_id or "domino_default", "tier": node.tier}
+            tier = _for(node, self.tiers, node.tier)
+            arguments |= {"domino_conn_id": self.domino_conn_id or "domino_default", "tier": tier}
+            if tier != node.tier:
+                arguments["env"] = {**(self.env or {}), TIER_VARIABLE: tier}
         return LuigiTaskOperator(**{**arguments, **own})
 
     def _limits_of(self, node: PlanNode) -> dict[str, Any]:
@@ -258,7 +263,7 @@ FORM = {
 
 def form_of(plan: Plan) -> dict[str, Param]:
     """The fields of the trigger form by which one DAG run makes a part of the pipeline, or makes something again."""
-    names = list(dict.fromkeys([*sorted({node.family for node in plan.nodes}), *sorted(plan.names().values())]))
+    names = list(dict.fromkeys([*sorted({node.label for node in plan.nodes}), *sorted(plan.names().values())]))
 
     def names_of_tasks(title: str, description: str) -> Param:
         items = {"type": "string"}
@@ -278,6 +283,11 @@ def form_of(plan: Plan) -> dict[str, Param]:
             type="boolean",
         ),
     }
+
+
+def _for(node: PlanNode, said: Mapping[str, Any], otherwise: Any) -> Any:
+    """What is said of a node by its label, or else by its family."""
+    return said.get(node.label, said.get(node.family, otherwise))
 
 
 def _names(given: str | Sequence[str]) -> Sequence[str]:

@@ -7,6 +7,9 @@ from pathlib import Path, PurePath
 
 from airflow_domino.domino.errors import ConfigurationError
 
+TIER_VARIABLE = "AIRFLOW_DOMINO_RUN_TIER"
+"""Names the tier of the one run that a process is for, in place of the one that its DominoRunTask names."""
+
 
 def current_project() -> str:
     """Full name of the project that this process works for, from Domino's own environment variables.

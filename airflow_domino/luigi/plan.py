@@ -21,6 +21,7 @@ MOST_NODES = 1000
 MOST_DEPTH = 200
 MOST_SECONDS = 20.0
 _LONGEST_NAME = 150
+_FAMILY = re.compile(r"(\w+\.)*[A-Z]\w*")
 _SOURCES = frozenset({".py", ".cfg", ".toml", ".json", ".yaml", ".yml"})
 _MOST_SOURCES = 2000
 # What a shell or a service manager says of each process: no pipeline's shape depends on it.
@@ -63,6 +64,16 @@ class PlanNode:
     worker_timeout: float | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     invisible: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The family; of a DominoRunTask whose command is a script with a Luigi task's family, such as
+        ``example_ensemble.py TrainRForest``, that family.
+        """
+        if not self.is_domino_run:
+            return self.family
+        words = json.loads(self.params.get("domino_run_command", "[]"))
+        return str(words[1]) if len(words) > 1 and _FAMILY.fullmatch(str(words[1])) else self.family
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PlanNode:
@@ -150,7 +161,9 @@ class Plan:
 
 
 def _readable(node: PlanNode) -> str:
-    name = f"{node.family}_{PurePath(node.params['output_file_path']).stem}" if node.is_domino_run else node.family
+    name = node.label
+    if node.is_domino_run and name == node.family:
+        name = f"{name}_{PurePath(node.params['output_file_path']).stem}"
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_LONGEST_NAME]
 
 

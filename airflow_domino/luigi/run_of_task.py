@@ -18,7 +18,7 @@ from airflow_domino.domino.client import DominoClient, RunRequest, command_line
 from airflow_domino.domino.errors import DominoError, NotFoundError, run_error
 from airflow_domino.domino.launch import RunMark, find_run, launch_once
 from airflow_domino.domino.watch import wait_for_run
-from airflow_domino.luigi.domino_project import current_project, project_file
+from airflow_domino.luigi.domino_project import TIER_VARIABLE, current_project, project_file
 
 if TYPE_CHECKING:
     from airflow_domino.domino.models import Project, Run
@@ -70,7 +70,9 @@ class RunOfTask:
         :raises NotLaunchedError: it was given up before
         """
         self._project = project = client.project(self._project_name)
-        tier = client.resolve_tier(project, self.task.domino_run_tier)
+        tier = client.resolve_tier(project, os.environ.get(TIER_VARIABLE) or self.task.domino_run_tier)
+        named = self.task.environment
+        environment = client.resolve_environment(project, named) if named else None
         command = command_line(list(self.task.domino_run_command))
         request = RunRequest(
             project_id=project.id,
@@ -78,6 +80,7 @@ class RunOfTask:
             title=f"Luigi: {command}",
             tier_id=tier.id,
             commit_id=self.task.commit_id or _current_input_commit(client, project),
+            environment_id=environment.id if environment else None,
         )
         self._refuse_if_given_up()
         self._began = datetime.now(UTC)

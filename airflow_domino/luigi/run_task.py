@@ -29,6 +29,8 @@ class DominoRunTask(luigi.Task):
         outside a Domino run the project's latest commit
     :param project: ``owner/name``; by default the project of the current Domino run, from the environment
     :param poll_interval: seconds between two looks at the run
+    :param environment: name or id of the Domino environment, by default the project's; the same run in another one is
+        the same task
     """
 
     domino_run_command = luigi.ListParameter()
@@ -37,6 +39,7 @@ class DominoRunTask(luigi.Task):
     commit_id = luigi.OptionalParameter(default=None)
     project = luigi.OptionalParameter(default=None)
     poll_interval = luigi.FloatParameter(default=5.0, significant=False, visibility=ParameterVisibility.HIDDEN)
+    environment = luigi.OptionalParameter(default=None, significant=False)
 
     def output(self) -> luigi.LocalTarget:
         """The local copy of the run's file: its presence is what makes this task complete."""

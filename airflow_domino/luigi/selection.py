@@ -94,4 +94,4 @@ def _reached(keys: Iterable[str], edges: Mapping[str, Sequence[str]]) -> frozens
 
 
 def _matches(node: PlanNode, name: str, pattern: str) -> bool:
-    return any(fnmatchcase(one, pattern) for one in (name, node.family, node.key))
+    return any(fnmatchcase(one, pattern) for one in (name, node.label, node.family, node.key))

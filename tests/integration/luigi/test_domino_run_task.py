@@ -15,7 +15,7 @@ import pytest
 
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, RunFailedError, UnknownTierError
 from airflow_domino.luigi import DominoRunTask
-from airflow_domino.luigi.domino_project import project_file
+from airflow_domino.luigi.domino_project import TIER_VARIABLE, project_file
 
 
 @pytest.fixture
@@ -91,6 +91,29 @@ def test_a_run_without_the_file_fails_the_task_and_says_which(here):
 def test_an_unknown_tier_starts_nothing(here, local_domino):
     with pytest.raises(UnknownTierError, match="X-Large"):
         task("hello.py", output="x.txt", tier="Huge").run()
+
+
+def test_a_tier_named_for_the_process_wins_over_that_of_the_task(here, local_domino, monkeypatch):
+    monkeypatch.setenv(TIER_VARIABLE, "Large")
+    task("write.py", "larger.txt=x", output="larger.txt", tier="Small").run()
+    details = local_domino.get(f"/v4/jobs/{last_run(local_domino)['id']}/runtimeExecutionDetails")
+    assert details["hardwareTier"]["name"] == "Large"
+
+
+def test_the_run_is_in_the_environment_that_the_task_names(start_local_domino, here, monkeypatch):
+    domino = start_local_domino(arguments=[f"--environment=Newer={sys.executable}"])
+    monkeypatch.setenv("DOMINO_API_HOST", domino.url)
+    monkeypatch.setenv("DOMINO_USER_API_KEY", domino.token)
+    task("write.py", "a.txt=x", output="a.txt", project=domino.project, environment="Newer").run()
+    lines = domino.log(last_run(domino)["id"], "prepareoutput")
+    assert any("environment Newer" in line for line in lines), lines
+
+
+def test_an_unknown_environment_starts_nothing(here, local_domino):
+    before = local_domino.ledger()
+    with pytest.raises(NotFoundError, match="Nowhere"):
+        task("hello.py", output="x.txt", environment="Nowhere").run()
+    assert local_domino.ledger() == before
 
 
 def test_without_a_project_the_task_says_how_to_name_one(here, monkeypatch):
