@@ -41,9 +41,12 @@ class LuigiDag(DAG):
         self.plan = drawing.plan()
         # Two runs of one DAG may name the same Luigi tasks, on machines that share no folder for locks.
         rest.setdefault("max_active_runs", 1)
-        super().__init__(dag_id, params={**form_of(self.plan), **(dag_params or {})}, **rest)
+        super().__init__(dag_id, params=dict(dag_params or {}), **rest)
         with self:  # also makes a DAG known to Airflow that nobody assigns to a name
             self.drawn = drawing.draw(self.plan)
+        # Only now: each task gets a copy of what its DAG has when it is made, and this names all tasks of the pipeline.
+        for name, field in form_of(self.plan).items():
+            self.params.setdefault(name, field)
 
     @property
     def luigi_tasks(self) -> Mapping[str, BaseOperator]:
