@@ -32,6 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.set_defaults(execute_action=_run)
     plan = actions.add_parser("plan", help="print the graph of a task as JSON, without asking what is complete")
     _add_task_arguments(plan)
+    plan.add_argument("--output", type=Path, metavar="FILE", help="write it there, for LuigiDag(plan_file=FILE)")
+    plan.add_argument(
+        "--templated",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a parameter whose value is known at run time only: a sample date stands for it; may be repeated",
+    )
+    plan.add_argument("--python", metavar="PYTHON", help="interpreter that has the pipeline's dependencies")
+    plan.add_argument("--config", type=Path, metavar="FILE", help="the luigi.cfg to use")
+    plan.add_argument(
+        "--most-tasks", type=int, default=1000, metavar="N", help="refuse a larger graph (default: %(default)s)"
+    )
+    plan.add_argument(
+        "--most-depth", type=int, default=200, metavar="N", help="refuse a deeper graph (default: %(default)s)"
+    )
     plan.set_defaults(execute_action=_plan)
 
 
@@ -75,10 +91,26 @@ def _plan(options: argparse.Namespace) -> int:
     from airflow_domino.luigi.plan import PlanError, make_plan
 
     try:
-        plan = make_plan(options.task, parameters(options.param), project_path=_project_path(options))
+        plan = make_plan(
+            options.task,
+            parameters(options.param),
+            templated=tuple(options.templated),
+            project_path=_project_path(options),
+            python=options.python,
+            config=options.config,
+            most_nodes=options.most_tasks,
+            most_depth=options.most_depth,
+        )
     except PlanError as error:
         raise CommandError(str(error)) from error
-    say(plan.to_json())
+    if options.output is None:
+        say(plan.to_json())
+        return 0
+    try:
+        options.output.write_text(plan.to_json() + "\n", "utf-8")
+    except OSError as error:
+        raise CommandError(f"The plan cannot be written to {options.output}: {error.strerror}") from error
+    remark(f"{len(plan.nodes)} tasks in {options.output}")
     return 0
 
 

@@ -153,12 +153,14 @@ def test_a_task_on_domino_is_one_run_whose_target_comes_back_and_no_second_one(
 def test_a_pipeline_is_drawn_with_its_edges(airflow, dag_runs):
     tasks = airflow.api.call("GET", "/dags/e2e_luigi_pipeline/tasks")["tasks"]
     assert {task["task_id"]: sorted(task["downstream_task_ids"]) for task in tasks} == {
+        "plan": ["Delivered"],
         "Delivered": ["Clean"],
         "Clean": ["Left", "Right"],
         "Left": ["Both"],
         "Right": ["Both"],
         "Both": ["Report"],
-        "Report": [],
+        "Report": ["done"],
+        "done": [],
     }
 
 
@@ -166,12 +168,21 @@ def test_a_pipeline_makes_each_task_once_and_nothing_at_the_second_dag_run(airfl
     dag_id, names = "e2e_luigi_pipeline", ("Clean", "Left", "Right", "Both", "Report")
     assert airflow.api.wait_for_dag_run(dag_id, second_runs[dag_id], timeout=200) == "success"
     assert airflow.api.dag_run(dag_id, dag_runs[dag_id])["state"] == "success"
-    first, again = (
-        {name: airflow.api.xcom(dag_id, runs[dag_id], name) for name in names} for runs in (dag_runs, second_runs)
-    )
+    first = {name: airflow.api.xcom(dag_id, dag_runs[dag_id], name) for name in names}
     assert {name: len(result["ran"]) for name, result in first.items()} == dict.fromkeys(names, 1) | {"Both": 0}
-    assert all(result["already_complete"] and not result["ran"] for result in again.values())
     assert (work / "written" / "Report-diamond.txt").is_file()
+    tasks = airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{second_runs[dag_id]}/taskInstances")["task_instances"]
+    states = {task["task_id"]: (task["state"], task["pid"]) for task in tasks}
+    assert states.pop("plan")[0] == "success"
+    assert states == {**dict.fromkeys(("Delivered", *names), ("skipped", None)), "done": ("success", None)}
+
+
+def test_the_first_task_of_a_pipeline_says_why_each_other_is_not_run(airflow, second_runs, ended):
+    dag_id = "e2e_luigi_pipeline"
+    _, log = ended(dag_id, second_runs[dag_id], "plan")
+    assert "Already complete: Report" in log
+    assert "Not needed, since what requires them is complete: Both, Left, Right, Clean, Delivered" in log
+    assert airflow.api.xcom(dag_id, second_runs[dag_id], "plan", key="luigi_plan")["complete"] == ["Report"]
 
 
 def is_alive(pid: int) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_domino import cli
+from airflow_domino.luigi.plan import Plan
 
 PIPELINE = """
 import luigi
@@ -109,6 +110,22 @@ def test_a_plan_is_the_graph_as_json_and_makes_nothing(project: Path, capfd: pyt
         ("Count", {"n": "2"}),
     ]
     assert [path.name for path in project.glob("*.txt")] == []
+
+
+def test_a_plan_is_written_to_a_file_that_can_be_drawn(project: Path) -> None:
+    assert cli.main(["luigi", "plan", "counting:Sum", "--output", "plan.json"]) == 0
+    assert [node.family for node in Plan.from_file("plan.json").nodes] == ["Sum", "Count", "Count"]
+
+
+def test_a_plan_of_a_templated_parameter_needs_no_value_for_a_date(project: Path) -> None:
+    (project / "daily.py").write_text("import luigi\nclass Day(luigi.Task):\n    day = luigi.DateParameter()\n")
+    assert cli.main(["luigi", "plan", "daily:Day", "--templated", "day", "--output", "plan.json"]) == 0
+    assert Plan.from_file("plan.json").root.params == {"day": "2001-01-01"}
+
+
+def test_a_graph_that_is_larger_than_allowed_is_refused(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["luigi", "plan", "counting:Sum", "--most-tasks", "2"]) == 2
+    assert "more than 2 tasks" in capfd.readouterr().err
 
 
 def test_a_task_that_cannot_be_planned_says_why(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
