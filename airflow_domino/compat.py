@@ -58,6 +58,8 @@ __all__ = [
     "TriggerEvent",
     "can_start_from_trigger",
     "default_deferrable",
+    "default_emit_assets",
+    "default_luigi_scheduler_url",
     "default_outage_budget",
     "default_output_dir",
     "default_poll_interval",
@@ -65,6 +67,7 @@ __all__ = [
     "determine_kwargs",
     "forget_xcoms",
     "kill_is_only_for_users",
+    "log_url",
     "task_state_of",
     "task_state_seen_by_trigger",
     "task_state_store",
@@ -123,6 +126,11 @@ def default_start_from_trigger() -> bool:
     return conf.getboolean("domino", "start_from_trigger", fallback=True)
 
 
+def default_emit_assets() -> bool:
+    """Return ``[domino] emit_assets``: whether Luigi tasks tell Airflow of what they made when they do not say."""
+    return conf.getboolean("domino", "emit_assets", fallback=True)
+
+
 def can_start_from_trigger() -> bool:
     """Say whether a task that the scheduler starts in the triggerer gets its templates rendered (Airflow 3.3)."""
     return _release() >= (3, 3)
@@ -146,6 +154,19 @@ def triggerer_takeover_seconds() -> float:
 def default_output_dir() -> str | None:
     """Return ``[domino] output_dir``, the base of relative local paths, or None when it is not set."""
     return conf.get("domino", "output_dir", fallback="") or None
+
+
+def default_luigi_scheduler_url() -> str:
+    """Return ``[domino] luigi_scheduler_url``, the central Luigi scheduler to tell of Luigi tasks; empty for none."""
+    return conf.get("domino", "luigi_scheduler_url", fallback="").strip()
+
+
+def log_url(task_instance: Any) -> str | None:
+    """Return the page of a task instance's log, where Airflow knows its own address (``[api] base_url``).
+
+    :param task_instance: the worker's own task instance.
+    """
+    return getattr(task_instance, "log_url", None) if conf.get("api", "base_url", fallback=None) else None
 
 
 def _states_request(task_instance: Any) -> Any:

@@ -92,7 +92,7 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": LUIGI, "python-modules": ["airflow_domino.sensors.luigi"]},
         ],
         "triggers": [{"integration-name": DOMINO, "python-modules": TRIGGERS}],
-        "extra-links": ["airflow_domino.links.domino.DominoRunLink"],
+        "extra-links": ["airflow_domino.links.domino.DominoRunLink", "airflow_domino.links.luigi.LuigiTrackingLink"],
         "task-decorators": [{"name": "domino", "class-name": "airflow_domino.decorators.domino.domino_task"}],
         "connection-types": [
             {
@@ -117,12 +117,21 @@ def get_provider_info() -> dict[str, Any]:
                         "boolean",
                         "True",
                     ),
+                    "emit_assets": _option(
+                        "Tell Airflow of what Luigi tasks made, as asset events.", "boolean", "True"
+                    ),
                     "poll_interval": _option("Seconds between two looks at the runs that are awaited.", "float", "10"),
                     "outage_budget": _option(
                         "Seconds that Domino may stay out of reach before a waiting task fails.", "float", "3600"
                     ),
                     "output_dir": _option(
                         "Base of relative local paths (inputs, outputs) of tasks that give no output_dir.", "string", ""
+                    ),
+                    "luigi_scheduler_url": _option(
+                        "Address of a central Luigi scheduler (luigid), such as http://luigid:8082, that is told of"
+                        " all Luigi tasks, for its graph page; empty for none.",
+                        "string",
+                        "",
                     ),
                 },
             }

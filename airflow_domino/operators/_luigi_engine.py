@@ -19,6 +19,7 @@ from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.operators._domino_run import given
 from airflow_domino.operators._luigi_arguments import as_text, as_values, freeze, parse_workers
+from airflow_domino.operators._luigi_telling import of_dag_run, show_tasks
 
 ENGINE_FIELDS: Sequence[str] = ("task", "luigi_params", "project_path", "working_dir", "python", "env", "config")
 ENGINE_RENDERERS = {"luigi_params": "json", "env": "json"}
@@ -71,6 +72,12 @@ class AsksLuigi(BaseOperator):
     domino_conn_id: Any  # text, or None for no connection
     project: str | None
     workers: int | str = 1
+    luigi_scheduler_url: str | None = None
+    #: Where the Luigi task that has just run can be followed; for the link to it.
+    luigi_tracking_url: str = ""
+
+    #: What the engine said last, good or not.
+    last_answer: EngineAnswer | None = None
 
     _engine: EngineProcess | None = None
 
@@ -107,7 +114,7 @@ class AsksLuigi(BaseOperator):
             workers=parse_workers(self.workers),
             project_path=given(self.project_path),
             node=self.node,
-            **more,
+            **{**of_dag_run(self.luigi_scheduler_url), **more},
         )
         secrets = Path(tempfile.mkdtemp(prefix="airflow-domino-"))
         try:
@@ -122,6 +129,8 @@ class AsksLuigi(BaseOperator):
                 answer = self._engine.run(log.write)
         finally:
             shutil.rmtree(secrets, ignore_errors=True)
+        self.last_answer = answer
+        self.luigi_tracking_url = show_tasks(answer.facts)
         if answer.is_good:
             self.log.info("%s", answer.message)
             return answer

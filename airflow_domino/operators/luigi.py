@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.hooks.domino import DominoHook
+from airflow_domino.links.luigi import LuigiTrackingLink
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import parse_force
+from airflow_domino.operators._luigi_assets import TellsWhatWasMade
 from airflow_domino.operators._luigi_engine import ENGINE_FIELDS, ENGINE_RENDERERS, LuigiTaskError, luigi_result
 from airflow_domino.operators._luigi_on_domino import RunsLuigiOnDomino
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import luigi
     from airflow.sdk import Context
 
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import Run
     from airflow_domino.luigi.execute import EngineAnswer
 
 __all__ = ["LuigiTaskError", "LuigiTaskOperator"]
@@ -25,7 +29,7 @@ __all__ = ["LuigiTaskError", "LuigiTaskOperator"]
 RUN_ON = ("worker", "domino")
 
 
-class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
+class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
     """Make a Luigi task complete: ask its ``complete()``, and run it and what it requires if the answer is no.
 
     The task runs by Luigi's own engine in a fresh process, on this worker or as a Domino run; Luigi itself is not
@@ -44,8 +48,10 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
         (templated)
     :param python: interpreter that has the pipeline's dependencies; by default Airflow's (templated)
     :param workers: how many processes Luigi may use (templated)
-    :param run_on: "worker", or "domino" for a Domino run of the project that holds the module; the task's local
-        targets below ``working_dir`` are then files of the project, and are brought back
+    :param run_on: "worker", or "domino" for a Domino run of the project that holds the module. The local targets below
+        ``working_dir`` are then files of the project: those that the task rests on are put there before, and the run
+        begins with the commit that has them; its own are brought back, also from the project's latest commit where they
+        are there already, and no run is needed then
     :param force: True makes the task again although it is complete; a list of families (or their names separated by
         commas) makes those of its graph again. On a worker their old outputs are moved aside, to
         ``<name>.before-force-<time>``: they come back if it fails, and stay there if it does not. A Domino run needs
@@ -57,6 +63,13 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
     :param domino_conn_id: the connection. On a worker: if given, the process gets its host and credentials, so that
         ``DominoRunTask`` works in it
     :param node: be the task that this path leads to from ``task`` (:class:`airflow_domino.luigi.plan.PlanNode`)
+    :param emit_assets: tell Airflow of each output that was made, as an event of the asset with its URI; by default
+        ``[domino] emit_assets``, which is true. Another DAG can be scheduled on ``Asset("file:///data/report.csv")``,
+        ``Asset("s3://bucket/report.csv")``, or on all outputs of a family: ``AssetAlias("luigi:reports:DailyReport")``
+    :param asset_alias: another name for the alias of this task's own outputs
+    :param luigi_scheduler_url: address of a central Luigi scheduler (``luigid``) to tell, for its graph page; by
+        default ``[domino] luigi_scheduler_url``, and none if it is empty; Airflow shows it among the rendered
+        templates (templated; worker only)
     :param kwargs: see :class:`~airflow_domino.operators._domino_run.BaseDominoRunOperator` for ``project``, ``tier``,
         ``commit_id`` and the other choices of a Domino run
     """
@@ -66,6 +79,7 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
         "workers",
         "force",
         "force_downstream",
+        "luigi_scheduler_url",
         *BaseDominoRunOperator.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -92,6 +106,9 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
         config: str | Path | None = None,
         domino_conn_id: str | None = None,
         node: Sequence[tuple[int, str]] = (),
+        emit_assets: bool | None = None,
+        asset_alias: str | None = None,
+        luigi_scheduler_url: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(domino_conn_id=domino_conn_id or DominoHook.default_conn_name, **kwargs)
@@ -101,9 +118,11 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
         self.force = force
         self.force_downstream = force_downstream
         self.only_self = only_self
+        self.luigi_scheduler_url = luigi_scheduler_url
+        self.declare_outputs(self.task, emit_assets, asset_alias)
         if run_on == "worker":
             self.domino_conn_id = domino_conn_id
-            self.has_no_run()
+            self.operator_extra_links = (LuigiTrackingLink(),)  # type: ignore[assignment]  # there is no Domino run
 
     def execute(self, context: Context) -> Any:
         """Check, run if due, check again.
@@ -116,17 +135,45 @@ class LuigiTaskOperator(RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
             if self.run_on not in RUN_ON:
                 raise ConfigurationError(f"run_on={self.run_on!r}: choose one of {', '.join(RUN_ON)}")
             if self.run_on == "worker":
-                return luigi_result(self._run_here())
-            finished = self.prepare_domino_run()
-        return finished or self.execute_run(context)
+                self.bring_needed_files(context)
+                return luigi_result(self._run_here(context))
+        return self.execute_run(context)
 
-    def _run_here(self) -> EngineAnswer:
-        return self.ask_engine(
-            "run",
-            force=parse_force(self.force),
-            force_downstream=parse_force(self.force_downstream) is True,
-            only_self=self.only_self,
-        )
+    def _run_here(self, context: Context) -> EngineAnswer:
+        try:
+            answer = self.ask_engine(
+                "run",
+                force=parse_force(self.force),
+                force_downstream=parse_force(self.force_downstream) is True,
+                only_self=self.only_self,
+            )
+        except LuigiTaskError:
+            self.keep_what_was_made(context, self._facts().get("made", ()))
+            raise
+        self.tell_what_was_made(context, answer.facts.get("made", ()), answer.facts.get("task_id"))
+        return answer
+
+    def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
+        """Bring the targets of a good Domino run here, and tell of them."""
+        delivered = super().deliver(context, client, run, result)
+        self._tell_of_own_outputs(context)
+        return delivered
+
+    def deliver_failure(
+        self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Be content where the task is complete although its run failed, and tell of its outputs."""
+        delivered = super().deliver_failure(context, client, run, result)
+        if delivered is not None:
+            self._tell_of_own_outputs(context)
+        return delivered
+
+    def _tell_of_own_outputs(self, context: Context) -> None:
+        own = self._facts()["lineage"]
+        self.tell_what_was_made(context, [own], own["task_id"])
+
+    def _facts(self) -> Mapping[str, Any]:
+        return self.last_answer.facts if self.last_answer is not None else {}
 
     def on_kill(self) -> None:
         """End the engine's whole process group; stop the Domino run as its operator would."""

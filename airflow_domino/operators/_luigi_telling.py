@@ -1,0 +1,59 @@
+"""What an engine is told of the DAG run that it works for, and what Airflow shows of the Luigi tasks that it ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import get_current_context
+
+from airflow_domino.compat import default_luigi_scheduler_url, log_url
+
+TASKS_KEY = "luigi_tasks"
+
+
+def of_dag_run(scheduler_url: str | None) -> dict[str, Any]:
+    """The fields of an engine's request that say for which DAG run it is; none outside Airflow's tasks.
+
+    :param scheduler_url: of the central Luigi scheduler; None for the setting, empty for none
+    """
+    task_instance = _context().get("ti")
+    if task_instance is None:
+        return {}
+    url = default_luigi_scheduler_url() if scheduler_url is None else scheduler_url.strip()
+    return {
+        "dag_run": f"{task_instance.dag_id}/{task_instance.run_id}",
+        "scheduler": _scheduler(task_instance, url) if url else None,
+    }
+
+
+def show_tasks(facts: Mapping[str, Any]) -> str:
+    """Push what became of each Luigi task as the XCom :data:`TASKS_KEY`.
+
+    :param facts: the engine's answer
+    :returns: where to follow the Luigi task that was asked for, or else one that it requires; empty if none said it
+    """
+    tasks: Sequence[Mapping[str, Any]] = facts.get("tasks") or ()
+    task_instance = _context().get("ti")
+    if task_instance is not None and tasks:
+        task_instance.xcom_push(key=TASKS_KEY, value=list(tasks))
+    return _tracking_url(tasks, facts.get("task_id"))
+
+
+def _context() -> Mapping[str, Any]:
+    try:
+        return get_current_context()
+    except RuntimeError:
+        return {}
+
+
+def _scheduler(task_instance: Any, url: str) -> dict[str, str]:
+    # luigid takes the end of a task from nobody but the worker that began it, and retries are other processes.
+    worker = f"Airflow(dag_id={task_instance.dag_id}, run_id={task_instance.run_id})"
+    followed = log_url(task_instance)
+    return {"url": url, "worker": worker, **({"tracking_url": followed} if followed else {})}
+
+
+def _tracking_url(tasks: Sequence[Mapping[str, Any]], root: Any) -> str:
+    urls = {task.get("task_id"): str(task["url"]) for task in tasks if task.get("url")}
+    return urls.get(root) or next(iter(urls.values()), "")
