@@ -20,6 +20,8 @@ MOST_TASKS = 1_000
 _LONGEST_VALUE = 500
 # What RFC 3986 lets a path hold as it is.
 _PATH_CHARACTERS = "/:@!$&'()*+,;="
+# Azure's addresses have the container before the @, not a user.
+_CONTAINER_SCHEMES = ("abfs", "wasb")
 
 
 def made(tasks: Sequence[luigi.Task]) -> list[dict[str, Any]]:
@@ -97,7 +99,9 @@ def _without_credentials(path: str) -> str:
     if scheme.lower().startswith("http"):
         below = below.partition("?")[0]  # where signatures and tokens are; elsewhere it is part of a name
     escaped = quote(below, safe=_PATH_CHARACTERS + "%").rstrip("/")
-    return f"{scheme.lower()}://{host.rpartition('@')[2]}{slash}{escaped}"
+    if not scheme.lower().startswith(_CONTAINER_SCHEMES):
+        host = host.rpartition("@")[2]
+    return f"{scheme.lower()}://{host}{slash}{escaped}"
 
 
 def _tell(line: str) -> None:

@@ -51,6 +51,7 @@ def test_a_relative_path_is_below_the_working_folder(tmp_path, monkeypatch):
         ("ftp://ada:secret@host/file", "ftp://host/file"),
         ("https://host/file.csv?signature=secret", "https://host/file.csv"),
         ("hdfs://namenode:8020/data", "hdfs://namenode:8020/data"),
+        ("abfs://container@account.dfs.core.windows.net/a", "abfs://container@account.dfs.core.windows.net/a"),
     ],
 )
 def test_a_path_with_a_scheme_is_itself_without_its_secrets(path, expected):
