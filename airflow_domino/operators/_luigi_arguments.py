@@ -150,12 +150,26 @@ def project_files(outputs: Sequence[Mapping[str, Any]], working_dir: Path) -> di
     for output in outputs:
         if not output["local"]:
             continue
-        destination = working_dir / output["path"]
-        normal = Path(*[part for part in destination.parts if part != "."])
-        if ".." in normal.parts or not normal.is_relative_to(working_dir):
+        name = project_name(output["path"], working_dir)
+        if name is None:
             raise ConfigurationError(
                 f"The target {output['path']!r} lies outside the working directory {working_dir}, so a Domino run"
                 " cannot leave it among its project's files: give a path below it, or run_on='worker'"
             )
-        found[normal.relative_to(working_dir).as_posix()] = normal
+        found[name] = working_dir / name
     return found
+
+
+def project_name(path: str, working_dir: Path) -> str | None:
+    """The name that a local path has among the files of the Domino project; None where it lies outside.
+
+    :param path: relative to the working directory, or absolute
+    :param working_dir: whose files are those of the project; links on the way to it make no difference
+    """
+    place = working_dir / path
+    if ".." in place.parts:
+        return None
+    for root in (working_dir, working_dir.resolve()):
+        if place.is_relative_to(root) and place != root:
+            return place.relative_to(root).as_posix()
+    return None

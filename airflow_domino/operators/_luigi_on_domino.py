@@ -1,14 +1,16 @@
-"""A Luigi task as a Domino run: its command, its inputs before, and its local targets brought back after."""
+"""A Luigi task as a Domino run: its inputs by commit before, its targets brought here after, asked from both sides."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_domino.domino.errors import NotFoundError
+from airflow_domino.compat import AirflowException
+from airflow_domino.domino.errors import ConfigurationError, DominoError, NotFoundError
+from airflow_domino.hooks.arguments import given
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
-from airflow_domino.operators._domino_run import BaseDominoRunOperator
+from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
     forced_command,
     luigi_command,
@@ -16,45 +18,113 @@ from airflow_domino.operators._luigi_arguments import (
     parse_workers,
     project_files,
 )
-from airflow_domino.operators._luigi_engine import AsksLuigi, LuigiTaskError, luigi_result
+from airflow_domino.operators._luigi_engine import LuigiTaskError, luigi_result
+from airflow_domino.operators._luigi_exit_codes import meaning
+from airflow_domino.operators._luigi_known_files import KnownFiles
+from airflow_domino.operators._luigi_needs import KnowsItsFiles
+from airflow_domino.operators._luigi_project import ProjectCommit, stage_targets
+from airflow_domino.operators._rules import RENEWABLE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_domino.domino.client import DominoClient
     from airflow_domino.domino.models import Project, Run
+    from airflow_domino.luigi.execute import EngineAnswer
 
 
-class RunsLuigiOnDomino(AsksLuigi, BaseDominoRunOperator):
+class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
     """The part of an operator that makes a Luigi task in a Domino run instead of on this worker.
 
     Domino runs Luigi's own command line at a commit of the project, so the task's local targets below the working
-    folder are files of the project there.
+    folder are files of the project there: such a target exists if it is here or in the project's latest commit.
     """
 
     force: Any
     force_downstream: Any
 
     _command: Sequence[str] = ()
+    _needed: Mapping[str, Path] = {}
+    _known: KnownFiles | None = None
 
-    def prepare_domino_run(self) -> dict[str, Any] | None:
-        """Ask complete() here; return the task's result if that is all, else settle the command of the run."""
-        force, workers = parse_force(self.force), parse_workers(self.workers)
-        answer = self.ask_engine("check", command=True, force=force)
+    def execute_run(self, context: Context) -> Any:
+        """Be the run, unless the task is complete: here, or in the project, from where its targets are brought then.
+
+        :raises AirflowFailException: when the request is wrong, or Domino cannot see what the task needs.
+        :raises LuigiTaskError: when the task is not complete after all.
+        """
+        try:
+            with refusing_wrong_requests(passing=() if context["ti"].try_number <= 1 else RENEWABLE):
+                finished = self._prepare(context)
+        except BaseException:
+            self.hook.close()
+            raise
+        if finished is None:
+            return super().execute_run(context)
+        self.has_no_run()
+        self.hook.close()
+        return finished
+
+    # ---- before the run ----------------------------------------------------------------------------------------------
+
+    def _prepare(self, context: Context) -> dict[str, Any] | None:
+        """Return the result of a task that is complete; else settle the command and the inputs of its run."""
+        force = parse_force(self.force)
+        asked: dict[str, Any] = {"command": True, "inputs": True, "force": force}
+        answer = self.ask_engine("check", **asked)
         if answer.outcome == NODE_ABSENT:
             return luigi_result(answer)
         if answer.is_complete and not force:
-            self.log.info("Already complete: no Domino run is needed")
-            self.has_no_run()
+            self.log.info("Already complete on this worker: no Domino run is needed")
             return luigi_result(answer)
-        project_files(answer.facts["outputs"], self.working_folder())
-        if force:
-            task = f"{answer.facts['module']}:{answer.facts['family']}"
-            downstream = parse_force(self.force_downstream) is True
-            self._command = forced_command(task, answer.facts["params"], force, workers, downstream=downstream)
-        else:
-            self._command = luigi_command(answer.facts["command"], workers)
+        project_files(answer.facts["outputs"], self.working_folder())  # refuses those that a run cannot leave
+        client = self.hook.client
+        project = client.project(self.hook.project_name(given(self.project)))
+        answer, self._known = self.ask_with_known_files(context, client, project, answer, **asked)
+        if answer.is_complete and not force:
+            return self._take_from_project(answer, self._known)
+        self._refuse_invisible(answer)
+        self._needed = project_files(_complete_inputs(answer), self.working_folder())
+        self._command = self._luigi_command(answer, force)
         return None
+
+    def _luigi_command(self, answer: EngineAnswer, force: bool | list[str]) -> Sequence[str]:
+        workers = parse_workers(self.workers)
+        if not force:
+            return luigi_command(answer.facts["command"], workers)
+        task = f"{answer.facts['module']}:{answer.facts['family']}"
+        downstream = parse_force(self.force_downstream) is True
+        return forced_command(task, answer.facts["params"], force, workers, downstream=downstream)
+
+    def _take_from_project(self, answer: EngineAnswer, known: KnownFiles) -> dict[str, Any]:
+        """Bring the targets of a task that is complete in the project; no run is needed."""
+        latest = known.latest
+        self.log.info("Already complete in the project at commit %s: no Domino run is needed", latest.commit)
+        for name, destination in project_files(answer.facts["outputs"], self.working_folder()).items():
+            if not destination.exists() and latest.holds(name):
+                latest.bring(name, destination)
+                self.log.info("Brought %s here from the project's commit %s", name, latest.commit)
+        where = {"project": latest.project.full_name, "output_commit": latest.commit}
+        return {**luigi_result(answer), **where}
+
+    def _refuse_invisible(self, answer: EngineAnswer) -> None:
+        """Refuse what the run could not find, or could not leave for anybody.
+
+        :raises ConfigurationError: naming the target, its task and the way out.
+        """
+        task = answer.facts["task"]
+        way_out = (
+            "give it a path below the working directory or a target that both see, such as S3 or DominoFileTarget,"
+            " or give run_on='worker'"
+        )
+        for target in answer.facts["invisible"]:
+            raise ConfigurationError(f"{task} cannot run on Domino: its target {target}; {way_out}")
+        for target in _complete_inputs(answer):
+            if target["invisible"]:
+                raise ConfigurationError(
+                    f"{task} cannot run on Domino: it rests on {target['task']}, whose target {target['path']!r}"
+                    f" ({target['kind']}) {target['invisible']}, so that no Domino run can read it; {way_out}"
+                )
 
     def has_no_run(self) -> None:
         """Show no link to a Domino run: this task has none."""
@@ -64,51 +134,111 @@ class RunsLuigiOnDomino(AsksLuigi, BaseDominoRunOperator):
         """Return the command that makes the task in the Domino run."""
         return self._command
 
+    def stage_inputs(self, client: DominoClient, project: Project, commit: str | None) -> str | None:
+        """Put the targets that the task rests on into the project, as far as they are here and not there yet.
+
+        :raises ConfigurationError: when the run is to begin with another commit, which lacks them.
+        """
+        here, known = self.working_folder(), self._known
+        if not self._needed or known is None:
+            return None
+        latest = known.latest
+        base = latest if commit in (None, latest.commit) else ProjectCommit(client, project, commit, here)
+        for name, destination in self._needed.items():
+            if not destination.exists() and not base.holds(name) and (origin := known.bring(name, destination)):
+                self.log.info("Brought %s here from %s", name, origin)
+        if commit is not None:
+            self._refuse_lacking(base)
+            return commit
+        staged_commit, staged = stage_targets(base, self._needed)
+        for name in staged:
+            self.log.info("Put %s, which the task rests on, into the project", name)
+        self.log.info("The run begins with commit %s", staged_commit)
+        return staged_commit
+
+    def _refuse_lacking(self, base: ProjectCommit) -> None:
+        if lacking := base.lacking(self._needed):
+            raise ConfigurationError(
+                f"The run is to begin with commit {base.commit} (commit_id={self.commit_id!r}), which does not have"
+                f" {', '.join(one.path for one in lacking)} as it is here, and the task rests on it: leave commit_id"
+                " out, and the run begins with a commit that has it"
+            )
+
+    # ---- after the run -----------------------------------------------------------------------------------------------
+
     def needs_worker_at_end(self) -> bool:
         """Say that targets are brought back and completion is asked again, both by a worker."""
         return True
 
     def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
-        """Bring the task's local targets back from the run's results commit, and ask complete() again here."""
+        """Bring the task's local targets back from the run's results, and ask complete() again with them in mind."""
         answer = self.ask_engine("check")
-        force = parse_force(self.force)
-        if not answer.is_complete or force:
-            self._bring_back(client, run, result, project_files(answer.facts["outputs"], self.working_folder()))
-            answer = self.ask_engine("check")
-        if not answer.is_complete:
-            missing = [output["path"] for output in answer.facts["outputs"] if not output["exists"]]
+        if answer.is_complete and not parse_force(self.force):
+            return {**result, **luigi_result(answer), "already_complete": False}
+        if run.results_commit is None:
+            raise LuigiTaskError(f"Domino run {run.number} names no commit that holds its results: {result['url']}")
+        project = client.project(result["project"])
+        results = ProjectCommit(client, project, run.results_commit, self.working_folder())
+        self._bring_back(results, run, result, project_files(answer.facts["outputs"], self.working_folder()))
+        answer = self.ask_engine("check", project_files=list(results.files))
+        if not answer.is_complete and not answer.facts["runs_each_time"]:
+            missing = ", ".join(output["path"] for output in answer.facts["outputs"] if not output["exists"])
             raise LuigiTaskError(
-                f"Domino run {run.number} succeeded, so the task was complete there, but it is not complete on this"
-                f" worker (missing here: {', '.join(missing) or 'nothing; its complete() says False'}). See"
-                f" {result['url']}"
+                f"Domino run {run.number} succeeded, so {answer.facts['task']} was complete there, but it is not"
+                f" complete on this worker, even with the files of the run's results: "
+                f"{f'this worker does not see {missing}' if missing else 'its complete() says False here'}."
+                f" What complete() asks must be the same from both sides. See {result['url']}"
             )
         return {**result, **luigi_result(answer), "already_complete": False}
 
-    def _bring_back(self, client: DominoClient, run: Run, result: dict[str, Any], files: dict[str, Path]) -> None:
-        project, commit, here = client.project(result["project"]), run.results_commit, self.working_folder()
-        if commit is None:
-            raise LuigiTaskError(f"Domino run {run.number} names no commit that holds its results: {result['url']}")
+    def _bring_back(self, results: ProjectCommit, run: Run, result: dict[str, Any], files: Mapping[str, Path]) -> None:
         for name, destination in files.items():
             try:
-                bring(client, project, commit, name, destination, here)
+                results.bring(name, destination)
             except NotFoundError as error:
                 raise LuigiTaskError(
-                    f"Domino run {run.number} succeeded, but its results lack the target {name!r}: {error}."
-                    f" See {result['url']}"
+                    f"Domino run {run.number} succeeded, so the task was complete there, but its results lack the"
+                    f" target {name!r}, and so does this worker: {error}. See {result['url']}"
                 ) from error
             self.log.info("Brought %s back from Domino run %s", name, run.number)
 
+    def deliver_failure(
+        self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Be content where the task is complete although its run failed, as Luigi would be when it is asked next."""
+        if run.status.word == "Stopped" or parse_force(self.force):
+            return None
+        try:
+            answer = self._ask_after_failure(client, run, result)
+        except (AirflowException, DominoError) as error:
+            self.log.info("Whether the task is complete although its run failed cannot be told: %s", error)
+            return None
+        if not answer.is_complete:
+            return None
+        self.log.warning(
+            "Domino run %s failed, so the task was not complete there, but it is complete on this side: %s",
+            run.number,
+            ", ".join(output["path"] for output in answer.facts["outputs"]) or answer.facts["task"],
+        )
+        return {**result, **luigi_result(answer), "already_complete": False}
 
-def bring(client: DominoClient, project: Project, commit: str, name: str, destination: Path, within: Path) -> None:
-    """Bring one target here: a file, or a folder with all that is below it.
+    def _ask_after_failure(self, client: DominoClient, run: Run, result: dict[str, Any]) -> EngineAnswer:
+        answer = self.ask_engine("check")
+        if answer.is_complete or run.output_commit is None:
+            return answer
+        project, here = client.project(result["project"]), self.working_folder()
+        results = ProjectCommit(client, project, run.output_commit, here)
+        answer = self.ask_engine("check", project_files=list(results.files))
+        if answer.is_complete:
+            for name, destination in project_files(answer.facts["outputs"], here).items():
+                if not destination.exists() and results.holds(name):
+                    results.bring(name, destination)
+        return answer
 
-    :raises NotFoundError: the commit has neither
-    """
-    try:
-        client.download_file(project, commit, name, destination, within=within)
-    except NotFoundError:
-        below = [file.path for file in client.files(project, commit, name) if file.path.startswith(f"{name}/")]
-        if not below:
-            raise
-        for path in below:
-            client.download_file(project, commit, path, destination / path[len(name) + 1 :], within=within)
+    def explain_failure(self, run: Run, log_tail: Sequence[str]) -> str:
+        """Say what Luigi meant by the exit code of the run's command."""
+        return "" if parse_force(self.force) else meaning(run, log_tail)
+
+
+def _complete_inputs(answer: EngineAnswer) -> list[Mapping[str, Any]]:
+    return [target for target in answer.facts.get("inputs", ()) if target["complete"]]

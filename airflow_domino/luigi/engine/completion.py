@@ -48,6 +48,14 @@ def is_external(task: luigi.Task) -> bool:
     return task.run is None or task.run == NotImplemented
 
 
+def runs_each_time(task: luigi.Task) -> bool:
+    """Whether a task has nothing to look at, so that Luigi runs it each time, and its success is all there is.
+
+    :raises Problem: ``output()`` raised
+    """
+    return type(task).complete is luigi.Task.complete and not outputs(task)
+
+
 def outputs(task: luigi.Task) -> list[luigi.Target]:
     """The task's targets, flat.
 

@@ -80,7 +80,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
             visible_below=request.get("visible_below"),
         )
         return {"outcome": PLANNED, "message": f"{request['task']}: {len(plan['nodes'])} tasks", **plan}
-    project_files.count_as_existing(request.get("project_files") or [])
+    project_files.count_as_existing(request)
     if request["action"] == "survey":
         root = loading.load_task(request["task"], params)
         survey = planned.survey_plan(
@@ -124,6 +124,7 @@ def _check(task: Any, completion: Any) -> dict[str, Any]:
         "message": f"{task} is {'complete' if complete else 'not complete'}",
         "already_complete": complete,
         "external": completion.is_external(task),
+        "runs_each_time": completion.runs_each_time(task),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,16 @@ class ProjectFiles:
         return False
 
 
-def count_as_existing(names: Iterable[str]) -> None:
+def count_as_existing(request: Mapping[str, Any]) -> None:
     """Let ``LocalTarget.exists()`` of this process say yes also for a project's files.
 
-    Meant for a process that asks and makes nothing: what is listed cannot be opened here.
+    Only where a process asks and makes nothing: what is listed cannot be opened here.
 
-    :param names: from the project's root; none leaves everything as it is
+    :param request: names the files by ``project_files``, and says by ``action`` what the process is for
     """
-    files = ProjectFiles(names)
-    if not files.names:
+    if not request.get("project_files") or request["action"] == "run":
         return
+    files = ProjectFiles(request["project_files"])
     on_disk: Callable[[Any, Any], bool] = LocalFileSystem.exists
 
     def exists(file_system: Any, path: Any) -> bool:
