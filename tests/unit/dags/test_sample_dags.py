@@ -2,16 +2,91 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.exceptions import ParamValidationError
+from airflow.sdk.execution_time import macros
+
+from airflow_domino.sensors.luigi import LuigiTargetSensor
 
 DAGS = Path(__file__).parents[3] / "dags"
-IDS = {"hello_world", "ensemble", "ensemble_one_run", "numbers"}
+IDS = {
+    "ensemble",
+    "ensemble_luigi",
+    "ensemble_one_run",
+    "hello_world",
+    "hello_world_luigi",
+    "numbers",
+    "pivot",
+    "run_anyway",
+    "time_gate",
+}
+DRAWN = {
+    "hello_world_luigi": {"Hello": set(), "DominoHelloWorld": {"Hello"}},
+    "ensemble_luigi": {
+        "CleanDigits": set(),
+        "ExtractFeatures": {"CleanDigits"},
+        "TrainRForest": set(),
+        "TrainNNet": set(),
+        "PredictRForest": {"ExtractFeatures", "TrainRForest"},
+        "PredictNNet": {"ExtractFeatures", "TrainNNet"},
+        "CombinePredictions": {"PredictRForest", "PredictNNet"},
+        "ScoreReport": {
+            "ExtractFeatures",
+            "PredictRForest",
+            "PredictNNet",
+            "CombinePredictions",
+            "TrainRForest",
+            "TrainNNet",
+        },
+    },
+    "run_anyway": {
+        "EmptyCaches": set(),
+        "WarmSearch": {"EmptyCaches"},
+        "WarmImages": {"EmptyCaches"},
+        "AnnounceNews": {"WarmSearch", "WarmImages"},
+    },
+    "time_gate": {"Orders": set(), "ClosingTime": set(), "OrderReport": {"Orders", "ClosingTime"}},
+}
+# Run at every start of Python: nothing of a pipeline is asked what is complete, and nobody is called.
+WATCH = """\
+import socket
+def refuse(*arguments):
+    raise AssertionError("a DAG file uses the network")
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.getaddrinfo = refuse
+try:
+    import luigi
+except ImportError:
+    pass
+else:
+    def complete(task):
+        raise AssertionError(f"a DAG file asks {task} whether it is complete")
+    def exists(target):
+        raise AssertionError(f"a DAG file asks whether {target} exists")
+    luigi.Task.complete = complete
+    luigi.LocalTarget.exists = luigi.target.FileSystemTarget.exists = exists
+"""
+READ = """\
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+graphs = {
+    dag_id: {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks} for dag_id, dag in bag.dags.items()
+}
+print(json.dumps({"errors": bag.import_errors, "graphs": graphs}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +98,7 @@ def dags() -> dict[str, Any]:
     return dict(bag.dags)
 
 
-def test_all_four_import_and_nothing_of_the_project_is_taken_for_a_dag(dags: dict[str, Any]) -> None:
+def test_all_import_and_nothing_of_the_project_is_taken_for_a_dag(dags: dict[str, Any]) -> None:
     assert set(dags) == IDS
 
 
@@ -31,6 +106,84 @@ def test_all_four_import_and_nothing_of_the_project_is_taken_for_a_dag(dags: dic
 def test_each_is_documented_and_tagged(dags: dict[str, Any], dag_id: str) -> None:
     assert dags[dag_id].doc_md.startswith("### ")
     assert {"airflow-domino", "sample"} <= dags[dag_id].tags
+
+
+def test_reading_them_touches_no_network_and_no_target_and_gives_the_same_graphs(
+    dags: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WATCH)
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "TMPDIR": str(tmp_path),  # so that each plan is drawn anew
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+    }
+    read = subprocess.run(
+        [sys.executable, "-c", READ, str(DAGS)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert read.returncode == 0, read.stderr
+    found = json.loads(read.stdout.splitlines()[-1])
+    assert found["errors"] == {}
+    assert found["graphs"] == {dag_id: edges(dag) for dag_id, dag in dags.items()}
+
+
+def edges(dag: Any) -> dict[str, list[str]]:
+    return {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks}
+
+
+@pytest.mark.parametrize(("dag_id", "graph"), DRAWN.items())
+def test_pipelines_are_drawn_as_they_require(dags: dict[str, Any], dag_id: str, graph: dict[str, set[str]]) -> None:
+    tasks = dags[dag_id].task_dict
+    drawn = {name: task.upstream_task_ids & graph.keys() for name, task in tasks.items() if name in graph}
+    assert drawn == graph
+
+
+def test_the_domino_runs_of_the_drawn_ensemble_are_on_the_tiers_of_the_form(dags: dict[str, Any]) -> None:
+    dag = dags["ensemble_luigi"]
+    for name, tier in (("TrainRForest", "Large"), ("TrainNNet", "X-Large")):
+        task = dag.task_dict[name].prepare_for_execution()
+        task.render_template_fields({"params": {"forest_tier": "Large", "nnet_tier": "X-Large"}})
+        assert (task.tier, task.env) == (tier, {"AIRFLOW_DOMINO_RUN_TIER": tier})
+    assert dag.params.validate()["nnet_tier"] == "GPU"
+
+
+def test_the_form_of_the_drawn_ensemble_offers_its_parts_by_name(dags: dict[str, Any]) -> None:
+    offered = dags["ensemble_luigi"].params.get_param("luigi_select").schema["examples"]
+    assert {"TrainRForest", "TrainNNet", "ScoreReport"} <= set(offered)
+
+
+def test_the_time_gate_is_a_sensor_that_waits_for_the_moment_of_the_form(dags: dict[str, Any]) -> None:
+    assert isinstance(dags["time_gate"].task_dict["ClosingTime"], LuigiTargetSensor)
+    day = datetime(2026, 11, 21, 8, tzinfo=UTC)
+    for chosen, moment in ((None, "2026-11-21 08:01:00+00:00"), ("2026-11-21T18:00:00Z", "2026-11-21T18:00:00Z")):
+        gate = dags["time_gate"].task_dict["ClosingTime"].prepare_for_execution()
+        gate.render_template_fields(
+            {"params": {"closing_time": chosen}, "dag_run": SimpleNamespace(run_after=day), "macros": macros}
+        )
+        assert gate.luigi_params == {"day": "2026-11-21", "closing_time": moment}
+
+
+@pytest.mark.parametrize("storage", ["s3://sales/here", None])
+def test_the_form_of_the_pivot_reaches_luigi(dags: dict[str, Any], storage: str | None) -> None:
+    dag = dags["pivot"]
+    form = dag.params.validate() | {"storage": storage, "rows": 500, "merge_tier": "GPU", "workers": 3}
+    task = dag.task_dict["pivot_table"].prepare_for_execution()
+    task.render_template_fields({"params": form})
+    assert task.workers == "3"
+    assert task.luigi_params == {
+        "rows": "500",
+        "shard_kib": "64",
+        "storage": storage or "pivot",
+        "run_on": "here",
+        "environment": "",
+        "tiers": '{"MergeSums": "GPU", "SumShard": "Small"}',
+        "max_retries": "2",
+    }
+
+
+@pytest.mark.parametrize("storage", ["sales", "s3://", "s3://sales", "s3://sales/", "/tmp"])
+def test_the_form_of_the_pivot_refuses_a_storage_that_is_no_address(dags: dict[str, Any], storage: str) -> None:
+    with pytest.raises(ParamValidationError):
+        dags["pivot"].params["storage"] = storage
 
 
 @pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")))

@@ -1,0 +1,35 @@
+"""### Ensemble, drawn by Luigi
+
+The Luigi pipeline of `ensemble` as it is, one Airflow task for each of its tasks: the trainings are Domino runs on the
+tiers of the form, all else is made on the worker. What is complete is skipped; the form makes a part, or a part again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from airflow.sdk import Param
+
+from airflow_domino.luigi_dag import LuigiDag
+
+PROJECT = Path(__file__).parent / "projects" / "luigi-multi-run"
+DATA = Path(os.environ.get("AIRFLOW_DOMINO_DATA", "~/airflow-domino-data")).expanduser()
+TIERS = ["Small", "Medium", "Large", "X-Large", "GPU"]
+FORM = {
+    "forest_tier": Param("X-Large", enum=TIERS, description="Where the random forest is trained"),
+    "nnet_tier": Param("GPU", enum=TIERS, description="Where the neural network is trained"),
+}
+
+LuigiDag(
+    "ensemble_luigi",
+    task="example_ensemble:ScoreReport",
+    tiers={"TrainRForest": "{{ params.forest_tier }}", "TrainNNet": "{{ params.nnet_tier }}"},
+    project_path=PROJECT,
+    working_dir=DATA / "ensemble_luigi",
+    domino_conn_id="domino_default",
+    dag_params=FORM,
+    schedule=None,
+    doc_md=__doc__,
+    tags=["airflow-domino", "sample"],
+)
