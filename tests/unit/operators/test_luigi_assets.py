@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from airflow.sdk import DAG, Asset, AssetAlias
+from airflow.providers.openlineage.extractors.manager import ExtractorManager
+from airflow.sdk import DAG, Asset, AssetAlias, TaskInstanceState
 
 from airflow_domino.operators._luigi_assets import MOST_EVENTS, STORE_KEY, alias_of, dataset_name
 from airflow_domino.operators.luigi import LuigiTaskError, LuigiTaskOperator
@@ -219,3 +220,24 @@ def test_an_address_that_airflow_refuses_is_left_out_and_named(make, work, task_
 )
 def test_datasets_are_named_as_openlineage_names_them(uri, named):
     assert dataset_name(uri) == named
+
+
+@pytest.mark.parametrize("emit_assets", [True, False])
+def test_openlineages_provider_is_told_the_same(make, work, task_context, emit_assets):
+    context = task_context()
+    with DAG("lineage"):
+        operator = make(emit_assets=emit_assets)
+    operator.execute(context)
+    lineage = ExtractorManager().extract_metadata(
+        context["dag_run"], operator, TaskInstanceState.SUCCESS, context["ti"]
+    )
+    assert [(dataset.namespace, dataset.name) for dataset in lineage.outputs] == [
+        ("file", f"{work}/{name}") for name in ("part-0.txt", "part-1.txt", "whole.txt")
+    ]
+
+
+def test_openlineages_provider_is_told_of_nothing_when_nothing_was_made(make, task_context):
+    make().execute(task_context())
+    operator = make()
+    operator.execute(task_context())
+    assert operator.get_openlineage_facets_on_complete(None).outputs == []
