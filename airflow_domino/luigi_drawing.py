@@ -14,11 +14,14 @@ from typing import Any, Literal
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseOperator, Param
 
+from airflow_domino import compat
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.luigi.domino_project import TIER_VARIABLE
 from airflow_domino.luigi.plan import Plan, PlanError, PlanNode, make_plan
 from airflow_domino.luigi.selection import wanted
+from airflow_domino.luigi.visibility import refuse_invisible
 from airflow_domino.operators._luigi_arguments import freeze
+from airflow_domino.operators._luigi_assets import alias_of
 from airflow_domino.operators.luigi import LuigiTaskOperator
 from airflow_domino.operators.luigi_plan import LuigiPlanOperator
 from airflow_domino.sensors.luigi import LuigiTargetSensor
@@ -135,6 +138,7 @@ class Drawing:
             env=self.env,
             most_nodes=self.most_tasks,
             most_depth=self.most_depth,
+            visible_below=self._files_of_domino(),
         )
         if private := sorted(known.keys() - plan.root.params.keys()):
             raise ConfigurationError(
@@ -150,6 +154,7 @@ class Drawing:
         :raises ValueError: ``tiers`` or ``overrides`` name a family that the plan lacks
         """
         self._check_names(plan)
+        refuse_invisible(plan, {node.key for node in plan.nodes if self._place(node) == "domino"})
         names, priorities = plan.names(), plan.priorities()
         is_ranked = any(priorities.values())
         shared = self._shared()
@@ -192,7 +197,14 @@ class Drawing:
 
     def _shared(self) -> dict[str, Any]:
         reference, params = freeze(self.task, self.params)
+        poll_interval = compat.default_poll_interval()
         return {
+            # The configuration is asked once for all tasks: to ask it is half the price of a task.
+            "deferrable": compat.default_deferrable(),
+            "start_from_trigger": compat.default_start_from_trigger(),
+            "emit_assets": compat.default_emit_assets(),
+            "poll_interval": poll_interval,
+            "poke_interval": poll_interval,
             "task": reference,
             "luigi_params": params,
             "project_path": self.project_path,
@@ -214,17 +226,16 @@ class Drawing:
             "node": node.path,
             "doc_md": _describe(node),
             "trigger_rule": "none_failed",
-            **more,
+            **_known_to(operator, more),
             **self._limits_of(node),
             **{name: value for name, value in self.operator_args.items() if name in known},
         }
         if is_awaited:
             return LuigiTargetSensor(**{**arguments, **own})
-        # A wrapper has nothing to run, external data nobody runs, and a DominoRunTask starts its run from anywhere.
-        is_here = node.is_wrapper or node.is_external or node.is_domino_run
         arguments |= {
-            "run_on": "worker" if is_here else self.run_on,
+            "run_on": self._place(node),
             "tier": _for(node, self.tiers, self.tier),
+            "asset_alias": alias_of(f"{node.module}:{node.family}"),
         }
         if node.is_domino_run:
             tier = _for(node, self.tiers, node.tier)
@@ -232,6 +243,17 @@ class Drawing:
             if tier != node.tier:
                 arguments["env"] = {**(self.env or {}), TIER_VARIABLE: tier}
         return LuigiTaskOperator(**{**arguments, **own})
+
+    def _files_of_domino(self) -> str | None:
+        """The folder whose files are those of the Domino project; None where no task runs there, or a template says."""
+        folder = str(self.working_dir or self.project_path or Path.cwd())
+        places = {self.run_on, *(own.get("run_on") for own in self.overrides.values())}
+        return folder if "domino" in places and not _is_templated(folder) else None
+
+    def _place(self, node: PlanNode) -> str:
+        # A wrapper has nothing to run, external data nobody runs, and a DominoRunTask starts its run from anywhere.
+        is_here = node.is_wrapper or node.is_external or node.is_domino_run
+        return str(_for(node, self.overrides, {}).get("run_on", "worker" if is_here else self.run_on))
 
     def _limits_of(self, node: PlanNode) -> dict[str, Any]:
         """What the task's author says of retries, time and resources, in Airflow's words."""

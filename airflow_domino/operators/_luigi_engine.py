@@ -101,7 +101,7 @@ class AsksLuigi(BaseOperator):
         self.config = as_text(config)
         self.node = node
 
-    def ask_engine(self, action: Literal["check", "run"], **more: Any) -> EngineAnswer:
+    def ask_engine(self, action: Literal["check", "run", "survey"], **more: Any) -> EngineAnswer:
         """Ask, with the output in the task's log as it is written.
 
         :raises AirflowFailException: the request is wrong, so that no retry can help

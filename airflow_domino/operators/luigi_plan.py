@@ -139,7 +139,7 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
             skipped.append(self.gateway)
         if skipped:
             context["ti"].xcom_push("return_value", summary)
-            raise DownstreamTasksSkipped(tasks=skipped)
+            raise DownstreamTasksSkipped(tasks=skipped)  # type: ignore[no-untyped-call]
         return summary
 
     def _chosen(self) -> frozenset[str]:
