@@ -50,7 +50,7 @@ class EngineRequest:
         graph without asking complete(); ``survey`` asks what is to be done for the tasks of a plan
     :param task: ``module:Family``
     :param params: parameter values; strings are parsed by Luigi's own parameter types
-    :param workers: how many processes Luigi may use
+    :param workers: how many tasks may run at once, each in a process of its own if it is more than one
     :param force: True to make the task again although complete, or the families to make again
     :param force_downstream: with families: make all that requires them again too
     :param only_self: never make what the task requires: fail when that is not complete
@@ -64,6 +64,11 @@ class EngineRequest:
     :param targets: for ``survey``: keys of the tasks that are wanted
     :param forced: for ``survey``: keys of the tasks to make again
     :param threads: how many ``complete()`` may be asked at once where they take long
+    :param check: for ``run``: "strict" asks complete() right before and right after each run; "luigi" does what Luigi
+        does by default
+    :param locks: for ``run``: folder of the locks by which engines on this machine leave a running task to each other;
+        by default that of ``$AIRFLOW_DOMINO_LUIGI_LOCKS``, or this user's own
+    :param domino_runs: for ``run``: how many Domino runs of ``DominoRunTask`` may be under way at once
     :param inputs: for ``check``: also answer which targets the task is going to read, unless it is complete
     :param project_files: names of files of the Domino project that count as existing below the working directory,
         though they are not on this machine; not for ``run``, which would open them
@@ -91,6 +96,9 @@ class EngineRequest:
     targets: Sequence[str] = ()
     forced: Sequence[str] = ()
     threads: int = 8
+    check: Literal["strict", "luigi"] = "strict"
+    locks: str | None = None
+    domino_runs: int | None = None
     inputs: bool = False
     project_files: Sequence[str] = ()
     visible_below: str | None = None
@@ -104,7 +112,8 @@ class EngineAnswer:
 
     :param outcome: one of the words of ``engine.outcome``
     :param message: the same for people
-    :param facts: everything else: task_id, family, already_complete, ran, failed, outputs, summary, command, params
+    :param facts: everything else: task_id, family, already_complete, ran, failed, tasks, counts, outputs, summary,
+        command, params
     """
 
     outcome: str

@@ -52,11 +52,6 @@ class Journal:
         """
         self._callbacks.append(callback)
 
-    @property
-    def has_readers(self) -> bool:
-        """Whether anybody subscribed."""
-        return bool(self._callbacks)
-
     def note(self, entry: Entry) -> None:
         """Tell one thing, from the engine's process or one forked from it."""
         if os.getpid() == self._owner:

@@ -110,6 +110,10 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
                 force=request.get("force") or False,
                 force_downstream=bool(request.get("force_downstream")),
                 only_self=bool(request.get("only_self")),
+                check=request.get("check") or "strict",
+                threads=request.get("threads"),
+                locks=request.get("locks"),
+                domino_runs=request.get("domino_runs"),
             )
         return {"outputs": completion.describe_outputs(task), **facts, **answer}
     except Problem as problem:

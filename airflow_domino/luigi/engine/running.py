@@ -1,19 +1,22 @@
-"""Running one task, with what it requires, by Luigi's own worker, and telling the truth about how it went."""
+"""Running one task, with what it requires, and telling the truth about how it went."""
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
+import logging
+from collections import Counter
 from typing import Any
 
 import luigi
-from luigi.configuration import get_config
-from luigi.execution_summary import _partition_tasks
 
-from .completion import dependencies, is_complete, is_external, missing_outputs, outputs
+from . import graph as graph_words
+from . import survey as survey_words
+from .completion import dependencies, is_complete, is_external, missing_outputs
+from .dispatch import Dispatch
 from .force import Aside, forced_tasks
+from .graph import Node
+from .journal import Journal
 from .lineage import made
+from .locks import Locks
 from .outcome import (
     COMPLETE,
     DEPENDENCY_INCOMPLETE,
@@ -25,43 +28,16 @@ from .outcome import (
     TARGET_MISSING,
     Problem,
 )
+from .settings import MOST_DOMINO_RUNS, STRICT, configure_logging, read_settings
+from .summary import summarize
+from .survey import THREADS, Survey, Surveyed
+
+__all__ = ["Journal", "run"]
 
 _MOST_NAMED = 10
-# How Luigi says it where [worker] check_complete_on_run is set (luigi.worker.TaskProcess.run).
-_STILL_FALSE = "complete() is still returning false"
+_MOST_LISTED = 1_000
 
-
-class Journal:
-    """Notes which tasks ended well or badly. Luigi's forked workers write into the same file.
-
-    :param path: the file, one JSON object per line
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def listen(self) -> None:
-        """Note every task's end from now on."""
-        luigi.Task.event_handler(luigi.Event.SUCCESS)(self._succeeded)
-        luigi.Task.event_handler(luigi.Event.FAILURE)(self._failed)
-
-    def _succeeded(self, task: luigi.Task) -> None:
-        self._note({"task_id": task.task_id, "ended": "well"})
-
-    def _failed(self, task: luigi.Task, error: BaseException) -> None:
-        self._note({"task_id": task.task_id, "ended": "badly", "error": f"{type(error).__name__}: {error}"})
-
-    def _note(self, entry: dict[str, str]) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, (json.dumps(entry) + "\n").encode())
-        finally:
-            os.close(descriptor)
-
-    def read(self) -> list[dict[str, str]]:
-        """What was noted, oldest first."""
-        noted = Path(self._path)
-        return [json.loads(line) for line in noted.read_text("utf-8").splitlines()] if noted.exists() else []
+logger = logging.getLogger("luigi-interface")
 
 
 def run(
@@ -72,32 +48,70 @@ def run(
     force: Any = False,
     force_downstream: bool = False,
     only_self: bool = False,
+    check: str = STRICT,
+    threads: int | None = None,
+    locks: str | None = None,
+    domino_runs: int | None = None,
 ) -> dict[str, Any]:
     """Make the task unless it is complete, and answer how it went.
 
     :param root: the task
-    :param journal: where the ends of tasks are noted
-    :param workers: how many processes Luigi may use
+    :param journal: is told what happens to each task
+    :param workers: how many tasks may run at once, each in a process of its own if it is more than one
     :param force: True to make the task again although complete; a list of families to make those again
     :param force_downstream: with families: also all that requires them
     :param only_self: fail when a requirement is incomplete, instead of making it
+    :param check: "strict" asks complete() right before and right after each run; "luigi" does what Luigi does
+    :param threads: how many complete() may be asked at once while planning
+    :param locks: folder of the locks by which engines on this machine leave a running task to each other
+    :param domino_runs: how many Domino runs may be under way at once
     :raises Problem: whatever kept the task from being complete afterwards
     """
+    configure_logging()
+    settings = read_settings(check=check, workers=workers)
+    survey = Survey(threads=threads or THREADS)
+    runs = domino_runs or MOST_DOMINO_RUNS
+
+    def make(due: list[luigi.Task], surveyed: list[Surveyed]) -> dict[str, Any]:
+        dispatch = Dispatch(survey, settings, journal, Locks(locks), domino_runs=runs)
+        dispatch.make(surveyed)
+        return _answer(due, dispatch)
+
     forced = forced_tasks(root, force, downstream=force_downstream)
-    root_is_due = root in forced or not is_complete(root)
-    if not root_is_due and not forced:
-        return {"outcome": COMPLETE, "message": f"{root} is already complete: nothing run", "already_complete": True}
-    if root_is_due and only_self:
-        _check_requirements(root)
-    due = [*forced, root] if root_is_due and root not in forced else forced
-    journal.listen()
+    if not forced:
+        surveyed = _only(survey, root) if only_self else _all_below(survey, root)
+        if survey.nodes[root.task_id].state == survey_words.COMPLETE:
+            message = f"{root} is already complete: nothing run"
+            return {"outcome": COMPLETE, "message": message, "already_complete": True}
+        return make([root], surveyed)
+    due = forced if root in forced or is_complete(root) else [*forced, root]
     with Aside(forced):
-        result = luigi.build(due, local_scheduler=True, detailed_summary=True, workers=workers, log_level=_log_level())
-        return _verdict(due, result, journal)
+        return make(due, _only(survey, root) if only_self and due == [root] else survey.add(due))
 
 
-def _log_level() -> str:
-    return str(get_config().get("core", "log_level", "INFO"))
+def _all_below(survey: Survey, root: luigi.Task) -> list[Surveyed]:
+    """Ask the root and what is below it.
+
+    :raises Problem: the root's ``complete()`` gave no answer
+    """
+    surveyed = survey.add([root])
+    first = survey.nodes[root.task_id]
+    if first.state == survey_words.COMPLETE_FAILED and first.problem is not None:
+        raise first.problem
+    return surveyed
+
+
+def _only(survey: Survey, root: luigi.Task) -> list[Surveyed]:
+    """Ask the root alone; what it requires has to be complete.
+
+    :raises Problem: it is not
+    """
+    state = survey_words.COMPLETE if is_complete(root) else survey_words.DUE
+    if state == survey_words.DUE:
+        _check_requirements(root)
+        state = survey_words.DISABLED if root.disabled else state
+    survey.nodes[root.task_id] = Surveyed(root, state)
+    return [survey.nodes[root.task_id]]
 
 
 def _check_requirements(root: luigi.Task) -> None:
@@ -111,75 +125,72 @@ def _check_requirements(root: luigi.Task) -> None:
         )
 
 
-def _verdict(due: list[luigi.Task], result: Any, journal: Journal) -> dict[str, Any]:
-    groups = _partition_tasks(result.worker)
-    entries = journal.read()
-    ended_well = list(dict.fromkeys(entry["task_id"] for entry in entries if entry["ended"] == "well"))
-    ran = {task.task_id: task for task in groups["completed"]}
-    facts = {
+def _answer(due: list[luigi.Task], dispatch: Dispatch) -> dict[str, Any]:
+    nodes = list(dispatch.graph)
+    summary = summarize(nodes)
+    logger.info(summary)
+    failed = sorted(node.task.task_id for node in nodes if node.state == graph_words.FAILED)
+    facts: dict[str, Any] = {
         "already_complete": False,
-        "ran": ended_well,
-        "made": made([ran[key] for key in ended_well if key in ran]),
-        "summary": result.summary_text,
+        "ran": dispatch.ran,
+        "made": made([dispatch.graph.nodes[task_id].task for task_id in dispatch.ran]),
+        "summary": summary,
+        "tasks": _listed(nodes),
+        "counts": dict(Counter(node.state for node in nodes)),
     }
-    incomplete = [task for task in due if not _is_done(task, groups["completed"])]
+    incomplete = [task for task in due if not dispatch.graph.nodes[task.task_id].is_good]
     if not incomplete:
-        but = f" (although {len(groups['failed'])} Luigi task(s) failed; see the log)" if groups["failed"] else ""
+        but = f" (although {len(failed)} Luigi task(s) failed; see the log)" if failed else ""
         return {"outcome": DONE, "message": f"Made, and complete now: {_names(due)}{but}", **facts}
-    outcome, message = _explain(incomplete, groups, {e["task_id"]: e["error"] for e in entries if "error" in e})
-    raise Problem(outcome, message, failed=sorted(task.task_id for task in groups["failed"]), **facts)
+    raise Problem(*_explain(nodes, incomplete), failed=failed, **facts)
 
 
-def _is_done(task: luigi.Task, completed: set[luigi.Task]) -> bool:
-    if task in completed and type(task).complete is luigi.Task.complete and not outputs(task):
-        return True  # nothing to look at: Luigi runs such a task each time, and its success is all there is
-    return is_complete(task)
+def _listed(nodes: list[Node]) -> list[dict[str, Any]]:
+    """The tasks one by one, up to a limit: first those that are not complete."""
+    ordered = sorted(nodes, key=lambda node: (node.is_good, node.state == graph_words.COMPLETE))
+    return [
+        {
+            "task_id": node.task.task_id,
+            "family": node.task.task_family,
+            "state": node.state,
+            "seconds": round(node.seconds, 3),
+            "tier": getattr(node.task, "domino_run_tier", None),
+            "url": node.url,
+            "message": node.message,
+        }
+        for node in ordered[:_MOST_LISTED]
+    ]
 
 
-def _explain(
-    incomplete: list[luigi.Task], groups: dict[str, set[luigi.Task]], errors: dict[str, str]
-) -> tuple[str, str]:
-    ran = groups["completed"] | {task for task in groups["failed"] if _STILL_FALSE in errors.get(task.task_id, "")}
-    without_target = _sorted(task for task in ran if not _is_done(task, groups["completed"]))
+def _explain(nodes: list[Node], incomplete: list[luigi.Task]) -> tuple[str, str]:
+    """The outcome word and the message for tasks that are not complete after all."""
+    by_state: dict[str, list[Node]] = {}
+    for node in nodes:
+        by_state.setdefault(node.state, []).append(node)
+    failed = sorted(by_state.get(graph_words.FAILED, []), key=lambda node: str(node.task.task_id))
+    without_target = [node.message for node in failed if node.is_target_missing]
     if without_target:
-        return TARGET_MISSING, " ".join(map(_without_target, without_target[:_MOST_NAMED]))
-    if groups["failed"]:
-        named = [
-            f"{task}: {errors.get(task.task_id, 'its process ended before it could tell why; see the log')}"
-            for task in _sorted(groups["failed"])[:_MOST_NAMED]
-        ]
-        return RUN_FAILED, f"{len(groups['failed'])} Luigi task(s) failed: " + "; ".join(named)
-    if groups["scheduling_error"]:
-        return (
-            SCHEDULING_FAILED,
-            "complete() or requires() raised, or complete() did not answer True or False (traceback in the log): "
-            + _names(groups["scheduling_error"]),
-        )
-    external = [task for task in groups["still_pending_ext"] if is_external(task)]
-    if external:
-        return EXTERNAL_MISSING, _missing_externals(external)
-    return NOT_RUN, f"Luigi's scheduler did not get to run {_names(incomplete)}; its summary in the log says why"
-
-
-def _without_target(task: luigi.Task) -> str:
-    missing = missing_outputs(task)
-    if missing:
-        return f"{task} ran without an error, but its target is missing: {', '.join(missing)}."
-    if outputs(task):
-        return f"{task} ran without an error and its targets exist, but its complete() still says False."
-    return f"{task} ran without an error, but it has no target, so what requires it can never run."
+        return TARGET_MISSING, " ".join(without_target[:_MOST_NAMED])
+    if failed:
+        named = "; ".join(f"{node.task}: {node.message}" for node in failed[:_MOST_NAMED])
+        return RUN_FAILED, f"{len(failed)} Luigi task(s) failed: {named}"
+    if unscheduled := by_state.get(graph_words.SCHEDULING_FAILED):
+        reasons = "; ".join(f"{node.task}: {node.message}" for node in unscheduled[:_MOST_NAMED])
+        return SCHEDULING_FAILED, f"{len(unscheduled)} Luigi task(s) could not be scheduled: {reasons}"
+    if external := by_state.get(graph_words.EXTERNAL_MISSING):
+        return EXTERNAL_MISSING, _missing_externals([node.task for node in external])
+    reasons = "; ".join(
+        f"{node.task}: {node.message or node.state}" for node in nodes if node.task in incomplete[:_MOST_NAMED]
+    )
+    return NOT_RUN, f"{len(incomplete)} Luigi task(s) could not be run: {reasons}"
 
 
 def _missing_externals(tasks: Any) -> str:
     return f"External data is missing: {_names(tasks, with_outputs=True)}"
 
 
-def _sorted(tasks: Any) -> list[luigi.Task]:
-    return sorted(tasks, key=lambda task: str(task.task_id))
-
-
 def _names(tasks: Any, *, with_outputs: bool = False) -> str:
-    ordered = _sorted(tasks)
+    ordered = sorted(tasks, key=lambda task: str(task.task_id))
     names = [
         f"{task} ({', '.join(missing_outputs(task)) or 'no target missing'})" if with_outputs else str(task)
         for task in ordered[:_MOST_NAMED]
