@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import luigi
 
@@ -43,6 +44,13 @@ class DominoFileTarget(luigi.Target):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_client": None}
+
+    @property
+    def asset_uri(self) -> str:
+        """The file's address for programs that follow data: ``domino://<Domino's host>/<owner>/<project>/<path>``."""
+        with _Client(self._client) as client:
+            host = client.ui_host.partition("://")[2]
+        return f"domino://{host}/{quote(f'{self.project or current_project()}/{self.path}')}"
 
     def exists(self) -> bool:
         """Whether the commit's listing has the file."""

@@ -7,6 +7,7 @@ import pickle
 
 import luigi
 import pytest
+from airflow.sdk import Asset
 
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, UnsafePathError
@@ -118,3 +119,10 @@ def test_a_luigi_task_with_such_a_target_runs_once(target):
     assert luigi.build([Makes()], local_scheduler=True)
     assert luigi.build([Makes()], local_scheduler=True)
     assert len(runs) == 1
+
+
+def test_its_address_is_one_that_airflow_takes_for_an_asset(target, local_domino):
+    address = target("targets/a note.txt").asset_uri
+    host = local_domino.url.removeprefix("http://")
+    assert address == f"domino://{host}/{local_domino.project}/targets/a%20note.txt"
+    assert Asset(address).uri == address
