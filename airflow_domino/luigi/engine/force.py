@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from luigi.target import FileSystem, FileSystemTarget
 
 from .completion import dependencies, is_complete, is_external, outputs
 from .loading import describe_error
+from .naming import aside_name, time_stamp
 from .outcome import FORCE_IMPOSSIBLE, Problem
 
-_MARK = ".before-force-"
 _MOST_TASKS = 100_000
 
 
@@ -129,7 +128,7 @@ class Aside:
 
         :raises Problem: one of the tasks cannot be made again
         """
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        stamp = time_stamp()
         try:
             for one in _find_outputs(self._tasks, stamp):
                 self._move(one)
@@ -238,7 +237,7 @@ def _output(task: luigi.Task, target: luigi.Target, stamp: str) -> _Output | Non
         raise _refusal(task, f"its output {path} is in a {type(fs).__name__}, which cannot move anything")
     if _ask(task, lambda: _is_file_and_folder(fs, path)):
         raise _refusal(task, f"its output {path} is the name of an object and of a folder, which do not move together")
-    return _Output(task, target, path, _free_name(target, path + _MARK + stamp))
+    return _Output(task, target, path, aside_name(path, stamp, lambda name: _is_there(target, name)))
 
 
 def _place(task: luigi.Task, target: FileSystemTarget) -> str:
@@ -276,14 +275,6 @@ def _is_file_and_folder(fs: Any, path: str) -> bool:
     if hasattr(fs, "_obj_exists"):
         return bool(fs._obj_exists(*fs._path_to_bucket_and_key(path)) and fs.isdir(path))
     return False
-
-
-def _free_name(target: FileSystemTarget, name: str) -> str:
-    free, number = name, 1
-    while _is_there(target, free):
-        number += 1
-        free = f"{name}-{number}"
-    return free
 
 
 def _refusal(task: luigi.Task, reason: str) -> Problem:
