@@ -246,6 +246,7 @@ class Dispatch:
         if result.needs:
             result = self._reconsider(node, result)
         if result.ending == NEEDS:
+            self._note(node, news.PENDING, task=task, requires=node.requires, priority=node.priority)
             self._progress.ended(node, result)
             return
         node.message = result.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -63,7 +65,6 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
             privacy,
             project_files,
             run_anyway,
-            running,
         )
     except ImportError as error:
         raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
@@ -83,9 +84,15 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     project_files.count_as_existing(request)
     if request["action"] == "survey":
         root = loading.load_task(request["task"], params)
-        survey = planned.survey_plan(
-            root, request["nodes"], request["targets"], forced=request["forced"], threads=request["threads"]
-        )
+        with _telling(request, root, journal_path) as journal:
+            survey = planned.survey_plan(
+                root,
+                request["nodes"],
+                request["targets"],
+                forced=request["forced"],
+                threads=request["threads"],
+                journal=journal,
+            )
         return {"task_id": root.task_id, "task": str(root), **survey}
     task = planning.find_node(loading.load_task(request["task"], params), request.get("node") or [])
     facts: dict[str, Any] = {
@@ -101,24 +108,43 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
             facts["command"] = command.command_arguments(task)
         if request["action"] == "check":
             answer = {**_check(task, completion), "lineage": lineage.describe(task)}
+            answer["private"] = loading.private_among(request)
             answer |= inputs.describe_if_asked(task, request, answer["already_complete"])
         else:
-            answer = running.run(
-                task,
-                running.Journal(journal_path),
-                workers=int(request.get("workers") or 1),
-                force=request.get("force") or False,
-                force_downstream=bool(request.get("force_downstream")),
-                only_self=bool(request.get("only_self")),
-                check=request.get("check") or "strict",
-                threads=request.get("threads"),
-                locks=request.get("locks"),
-                domino_runs=request.get("domino_runs"),
-            )
+            answer = _run(request, task, journal_path)
         return {"outputs": completion.describe_outputs(task), **facts, **answer}
     except Problem as problem:
         problem.details = {**facts, **problem.details}
         raise
+
+
+def _run(request: dict[str, Any], task: Any, journal_path: str) -> dict[str, Any]:
+    from . import running
+
+    with _telling(request, task, journal_path) as journal:
+        return running.run(
+            task,
+            journal,
+            workers=int(request.get("workers") or 1),
+            force=request.get("force") or False,
+            force_downstream=bool(request.get("force_downstream")),
+            only_self=bool(request.get("only_self")),
+            check=request.get("check") or "strict",
+            threads=request.get("threads"),
+            locks=request.get("locks"),
+            domino_runs=request.get("domino_runs"),
+        )
+
+
+@contextlib.contextmanager
+def _telling(request: dict[str, Any], task: Any, journal_path: str) -> Iterator[Any]:
+    """A journal whose news are in the log, and on luigid's page where there is one."""
+    from . import journal, reporter, said
+
+    news = journal.Journal(journal_path)
+    news.subscribe(said.Said().note)
+    with reporter.reporting(request.get("scheduler"), news, task, int(request.get("workers") or 1)):
+        yield news
 
 
 def _check(task: Any, completion: Any) -> dict[str, Any]:

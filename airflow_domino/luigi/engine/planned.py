@@ -9,11 +9,20 @@ import luigi
 from . import survey
 from .completion import dependencies, describe_outputs, is_external
 from .force import move_aside
+from .journal import PENDING, Journal
 from .outcome import NODE_ABSENT, SURVEYED, Problem
 
 ABSENT = "absent"
 NOT_NEEDED = "not_needed"
 _MOST_UNPLANNED = 50
+_EVENTS = {
+    survey.COMPLETE: "complete",
+    survey.DUE: PENDING,
+    survey.EXTERNAL_MISSING: "external_missing",
+    survey.COMPLETE_FAILED: "scheduling_failed",
+    survey.REQUIRES_FAILED: "scheduling_failed",
+    survey.DISABLED: "disabled",
+}
 
 
 def survey_plan(
@@ -23,6 +32,7 @@ def survey_plan(
     *,
     forced: list[str],
     threads: int,
+    journal: Journal,
 ) -> dict[str, Any]:
     """Find each planned task in the real graph, and ask what is complete, from the targets down.
 
@@ -31,6 +41,7 @@ def survey_plan(
     :param targets: keys of the tasks that are wanted; what they require is wanted with them
     :param forced: keys of the tasks to make again: their outputs are moved aside first
     :param threads: how many ``complete()`` may be asked at once
+    :param journal: is told what was found
     :raises Problem: none of the targets is in the real graph, or a forced task's outputs cannot be moved
     """
     real = _find_all(root, nodes)
@@ -40,7 +51,9 @@ def survey_plan(
     again = [real[key] for key in forced if key in real]
     aside = move_aside(again) if again else []
     graph = survey.Survey(threads=threads)
-    graph.add([*wanted, *again])
+    for one in graph.add([*wanted, *again]):
+        news = {"task_id": one.task.task_id, "event": _EVENTS[one.state], "task": one.task, "requires": one.requires}
+        journal.note({**news, "message": one.problem.message if one.problem else ""})
     found = {key: _describe(graph, real.get(key)) for key, _ in nodes}
     known = {task.task_id for task in real.values()}
     unplanned = [str(one.task) for key, one in graph.nodes.items() if key not in known and one.state != survey.COMPLETE]

@@ -179,7 +179,8 @@ class Reporter:
         status = _STATUSES.get(event, now.status)
         if status == _RUNNING:
             return _Shown(status, self._tracking_url, requires=now.requires)  # nothing is left of a former attempt
-        explanation = _cut(entry.get("message") or event) if status in (_FAILED, _UNKNOWN) else ""
+        why = entry.get("explanation") or entry.get("message") or event
+        explanation = _cut(why) if status in (_FAILED, _UNKNOWN) else ""
         requires = tuple(entry.get("requires") or now.requires)
         return replace(now, status=status, explanation=explanation, requires=requires)
 
@@ -260,7 +261,7 @@ class Reporter:
         wanted, told = known.wanted, known.told
         known.told = wanted
         if replace(wanted, message=told.message, progress=told.progress) != told:
-            self._call("add_task", task_id=task_id, **self._description(known, wanted))
+            self._call("add_task", task_id=task_id, **self._description(known, wanted, told))
         if wanted.status == _DONE and known.has_run and told.status != _DONE:
             # luigid ignores the end of a task that it saw another worker begin, such as that of an earlier DAG run.
             self._luigid.call("mark_as_done", task_id=task_id)
@@ -269,10 +270,12 @@ class Reporter:
         if wanted.progress != told.progress:
             self._luigid.call("set_task_progress_percentage", task_id=task_id, progress_percentage=wanted.progress)
 
-    def _description(self, known: _Known, wanted: _Shown) -> dict[str, Any]:
+    def _description(self, known: _Known, wanted: _Shown, told: _Shown) -> dict[str, Any]:
         described = {**known.facts, "status": wanted.status, "tracking_url": wanted.tracking_url}
         if wanted.requires:
             described["deps"] = [task_id for task_id in wanted.requires if task_id in self._known]
+            if told.status == _RUNNING and wanted.status == _PENDING:  # it waits for what its run() yielded
+                described["new_deps"] = described["deps"]
         if wanted.explanation is not None:
             described["expl"] = json.dumps(wanted.explanation)
         return described

@@ -81,6 +81,7 @@ def run(
     if not forced:
         surveyed = _only(survey, root) if only_self else _all_below(survey, root)
         if survey.nodes[root.task_id].state == survey_words.COMPLETE:
+            journal.note({"task_id": root.task_id, "event": graph_words.COMPLETE, "task": root, "requires": ()})
             message = f"{root} is already complete: nothing run"
             return {"outcome": COMPLETE, "message": message, "already_complete": True}
         return make([root], surveyed)
