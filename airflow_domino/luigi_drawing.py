@@ -231,6 +231,8 @@ class Drawing:
             **{name: value for name, value in self.operator_args.items() if name in known},
         }
         if is_awaited:
+            # A sensor waits in the triggerer only where somebody says that it sees the targets from there.
+            arguments["deferrable"] = bool(self.operator_args.get("deferrable", False))
             return LuigiTargetSensor(**{**arguments, **own})
         arguments |= {
             "run_on": self._place(node),

@@ -10,6 +10,7 @@ from typing import Any
 DOMINO = "Domino Data Lab"
 LUIGI = "Luigi"
 TRIGGERS = ["airflow_domino.triggers.domino", "airflow_domino.triggers.domino_sensor"]
+LUIGI_TRIGGERS = ["airflow_domino.triggers.luigi"]
 
 
 def _optional_text(label: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -91,7 +92,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": DOMINO, "python-modules": ["airflow_domino.sensors.domino"]},
             {"integration-name": LUIGI, "python-modules": ["airflow_domino.sensors.luigi"]},
         ],
-        "triggers": [{"integration-name": DOMINO, "python-modules": TRIGGERS}],
+        "triggers": [
+            {"integration-name": DOMINO, "python-modules": TRIGGERS},
+            {"integration-name": LUIGI, "python-modules": LUIGI_TRIGGERS},
+        ],
         "extra-links": ["airflow_domino.links.domino.DominoRunLink", "airflow_domino.links.luigi.LuigiTrackingLink"],
         "task-decorators": [{"name": "domino", "class-name": "airflow_domino.decorators.domino.domino_task"}],
         "connection-types": [

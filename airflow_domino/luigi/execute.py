@@ -135,6 +135,17 @@ class EngineAnswer:
         """Whether the task is complete."""
         return self.outcome in (words.COMPLETE, words.DONE)
 
+    @property
+    def result(self) -> dict[str, Any]:
+        """What a scheduler keeps of it: the part of the XCom ``return_value`` that is about the Luigi task."""
+        result = {
+            "task_id": self.facts.get("task_id"),
+            "already_complete": bool(self.facts.get("already_complete")),
+            "ran": list(self.facts.get("ran", ())),
+            "outputs": [output["path"] for output in self.facts.get("outputs", ())],
+        }
+        return {**result, "absent": True} if self.outcome == words.NODE_ABSENT else result
+
 
 class EngineProcess:
     """One engine in a process group of its own.

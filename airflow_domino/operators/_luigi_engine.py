@@ -15,7 +15,6 @@ from airflow_domino.compat import AirflowException, AirflowFailException
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.runs import LOG_LIMIT_BYTES, Logger
-from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.operators._domino_run import given
 from airflow_domino.operators._luigi_arguments import as_text, as_values, freeze, parse_workers
@@ -155,14 +154,3 @@ class AsksLuigi(BaseOperator):
         if not isinstance(more, Mapping):
             raise ConfigurationError(f"The environment variables (env) are a {type(more).__name__}: give a mapping")
         return engine_environment({**domino, **more}, config=given(self.config))
-
-
-def luigi_result(answer: EngineAnswer) -> dict[str, Any]:
-    """The part of the XCom ``return_value`` that is about the Luigi task."""
-    result = {
-        "task_id": answer.facts.get("task_id"),
-        "already_complete": bool(answer.facts.get("already_complete")),
-        "ran": list(answer.facts.get("ran", ())),
-        "outputs": [output["path"] for output in answer.facts.get("outputs", ())],
-    }
-    return {**result, "absent": True} if answer.outcome == NODE_ABSENT else result

@@ -12,7 +12,7 @@ from airflow_domino.links.luigi import LuigiTrackingLink
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import parse_force
 from airflow_domino.operators._luigi_assets import TellsWhatWasMade
-from airflow_domino.operators._luigi_engine import ENGINE_FIELDS, ENGINE_RENDERERS, LuigiTaskError, luigi_result
+from airflow_domino.operators._luigi_engine import ENGINE_FIELDS, ENGINE_RENDERERS, LuigiTaskError
 from airflow_domino.operators._luigi_on_domino import RunsLuigiOnDomino
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
 
@@ -136,7 +136,7 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
                 raise ConfigurationError(f"run_on={self.run_on!r}: choose one of {', '.join(RUN_ON)}")
             if self.run_on == "worker":
                 self.bring_needed_files(context)
-                return luigi_result(self._run_here(context))
+                return self._run_here(context).result
         return self.execute_run(context)
 
     def _run_here(self, context: Context) -> EngineAnswer:

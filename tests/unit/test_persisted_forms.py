@@ -37,7 +37,9 @@ def test_a_kept_trigger_is_made_again_with_all_that_it_knew(name):
         assert RunHandle.from_dict(arguments["run"]).run_id == RUN_ID
 
 
-@pytest.mark.parametrize("name", ["trigger-run.json", "trigger-launch.json", "trigger-sensor.json"])
+@pytest.mark.parametrize(
+    "name", ["trigger-run.json", "trigger-launch.json", "trigger-sensor.json", "trigger-luigi-target.json"]
+)
 def test_the_newest_file_of_a_trigger_has_all_its_arguments(name):
     trigger = kept(name)
     made = import_string(trigger["classpath"])(**trigger["kwargs"])

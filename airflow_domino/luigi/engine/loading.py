@@ -206,6 +206,12 @@ def _as_text(parameter: Any, value: Any) -> str:
     return str(value)
 
 
+def private_among(request: dict[str, Any]) -> list[str]:
+    """Names of the parameters in a request that are private."""
+    known = dict(find_class(request["task"]).get_params())
+    return sorted(name for name in request.get("params") or {} if name in known and is_private(known[name]))
+
+
 def is_private(parameter: Any) -> bool:
     """Whether the value must not be shown: Luigi's ParameterVisibility.PRIVATE."""
     return bool(parameter.visibility == luigi.parameter.ParameterVisibility.PRIVATE)
