@@ -12,15 +12,16 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from airflow_domino.domino.client import DominoClient
-from airflow_domino.domino.errors import DominoError, DominoUnavailableError
+from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunError
 from airflow_domino.domino.models import Run
 from airflow_domino.domino.shared_client import MOST_THREADS, SharedClient, shared_client_for
 from airflow_domino.domino.watch import RunWatcher, watcher_for
-from airflow_domino.luigi.run_of_task import STOP_PATIENCE_SECONDS, RunOfTask
+from airflow_domino.luigi.run_of_task import STOP_PATIENCE_SECONDS, RunOfTask, is_tried_again
 from airflow_domino.luigi.run_task import DominoRunTask
 
 __all__ = ["RemoteRuns", "can_take"]
@@ -52,6 +53,7 @@ def can_take(task: Any) -> bool:
 class _Flight:
     """One submitted task.
 
+    :param run: the one that is under way, or the last one
     :param timeout: seconds that it may take from its launch on; None for no limit
     :param launching: the launch as soon as it is under way in a thread
     :param is_stopping: its run is being stopped, which must not be interrupted
@@ -150,9 +152,8 @@ class RemoteRuns:
             await self._closing.wait()
 
     def _accept(self, task: DominoRunTask, on_end: OnEnd, timeout: float | None) -> None:
-        self._attempts[task.task_id] += 1
         try:
-            run = RunOfTask(task, self._owner, self._attempts[task.task_id])
+            run = self._next_run(task)
         except Exception as error:
             _tell(on_end, error)
             return
@@ -161,6 +162,10 @@ class RemoteRuns:
             return
         flight = _Flight(run, on_end, timeout)
         self._flights[flight] = asyncio.get_running_loop().create_task(self._carry_out(flight))
+
+    def _next_run(self, task: DominoRunTask) -> RunOfTask:
+        self._attempts[task.task_id] += 1
+        return RunOfTask(task, self._owner, self._attempts[task.task_id])
 
     async def _carry_out(self, flight: _Flight) -> None:
         error: BaseException | None
@@ -187,6 +192,17 @@ class RemoteRuns:
         return None
 
     async def _make(self, flight: _Flight) -> None:
+        task = flight.run.task
+        for tries in count(1):
+            try:
+                await self._try(flight)
+                return
+            except RunError as error:
+                if not is_tried_again(task, tries, error):
+                    raise
+            flight.run, flight.launching = self._next_run(task), None
+
+    async def _try(self, flight: _Flight) -> None:
         run, task = flight.run, flight.run.task
         # What is sent cannot be taken back, so a launch that is under way goes on when nobody waits for it any more.
         async with self._long_calls:

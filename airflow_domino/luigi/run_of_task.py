@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_domino.domino.client import DominoClient, RunRequest, command_line
-from airflow_domino.domino.errors import DominoError, NotFoundError, run_error
+from airflow_domino.domino.errors import DominoError, NotFoundError, RunError, RunStoppedError, run_error
 from airflow_domino.domino.launch import RunMark, find_run, launch_once
 from airflow_domino.domino.watch import wait_for_run
 from airflow_domino.luigi.domino_project import TIER_VARIABLE, current_project, project_file
@@ -161,6 +161,18 @@ class RunOfTask:
     def tell_not_stopped(self, error: DominoError) -> None:
         """Write down that the run may still be going."""
         logger.error("The Domino run with the mark %s may still be going: %s", self.mark.text, error)
+
+
+def is_tried_again(task: DominoRunTask, tries: int, error: RunError) -> bool:
+    """Whether another run follows one that ended badly; then the log says so.
+
+    :param tries: how many runs there were
+    :param error: what became of the last one
+    """
+    if isinstance(error, RunStoppedError) or tries > task.max_retries:
+        return False
+    logger.warning("%s: try %d of %d failed, the next one follows. %s", task, tries, task.max_retries + 1, error)
+    return True
 
 
 def _current_input_commit(client: DominoClient, project: Project) -> str | None:

@@ -9,14 +9,16 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from multiprocessing.connection import wait as wait_for_any
 
 import luigi
 from luigi.parameter import ParameterVisibility
 
 from airflow_domino.domino.client import DominoClient
+from airflow_domino.domino.errors import RunError
 from airflow_domino.domino.watch import wait_for_run
-from airflow_domino.luigi.run_of_task import RunOfTask
+from airflow_domino.luigi.run_of_task import RunOfTask, is_tried_again
 
 
 class DominoRunTask(luigi.Task):
@@ -31,6 +33,8 @@ class DominoRunTask(luigi.Task):
     :param poll_interval: seconds between two looks at the run
     :param environment: name or id of the Domino environment, by default the project's; the same run in another one is
         the same task
+    :param max_retries: how often another run follows one that failed, or that Domino could not carry out; none follows
+        one that somebody stopped
     """
 
     domino_run_command = luigi.ListParameter()
@@ -40,6 +44,7 @@ class DominoRunTask(luigi.Task):
     project = luigi.OptionalParameter(default=None)
     poll_interval = luigi.FloatParameter(default=5.0, significant=False, visibility=ParameterVisibility.HIDDEN)
     environment = luigi.OptionalParameter(default=None, significant=False)
+    max_retries = luigi.IntParameter(default=0, significant=False)
 
     def output(self) -> luigi.LocalTarget:
         """The local copy of the run's file: its presence is what makes this task complete."""
@@ -52,17 +57,26 @@ class DominoRunTask(luigi.Task):
         :raises RunError: the run ended badly; the message holds its last log lines
         :raises NotFoundError: the run succeeded without writing the file
         """
-        # Of this attempt alone: by it the run is found when it was started and the answer got lost.
-        run = RunOfTask(self, owner=uuid.uuid4().hex)
+        # Of this process alone: by it a run is found when it was started and the answer got lost.
+        owner = uuid.uuid4().hex
         # The client is made here, not in __init__: Luigi forks one process per task.
         with _interruptible(), DominoClient.from_environment() as client:
-            try:
-                launched = run.launch(client)
-                ended = wait_for_run(client, launched.id, interval=self.poll_interval, url=run.url).run
-            except (KeyboardInterrupt, SystemExit):
-                run.stop(client)
-                raise
-            run.finish(client, ended)
+            for attempt in count(1):
+                try:
+                    self._attempt(client, RunOfTask(self, owner, attempt))
+                    return
+                except RunError as error:
+                    if not is_tried_again(self, attempt, error):
+                        raise
+
+    def _attempt(self, client: DominoClient, run: RunOfTask) -> None:
+        try:
+            launched = run.launch(client)
+            ended = wait_for_run(client, launched.id, interval=self.poll_interval, url=run.url).run
+        except (KeyboardInterrupt, SystemExit):
+            run.stop(client)
+            raise
+        run.finish(client, ended)
 
 
 @contextmanager

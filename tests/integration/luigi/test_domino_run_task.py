@@ -8,12 +8,19 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import luigi
 import pytest
 
-from airflow_domino.domino.errors import ConfigurationError, NotFoundError, RunFailedError, UnknownTierError
+from airflow_domino.domino.errors import (
+    ConfigurationError,
+    NotFoundError,
+    RunFailedError,
+    RunStoppedError,
+    UnknownTierError,
+)
 from airflow_domino.luigi import DominoRunTask
 from airflow_domino.luigi.domino_project import TIER_VARIABLE, project_file
 
@@ -79,6 +86,30 @@ def test_a_failed_run_fails_the_task_with_its_last_log_lines_and_leaves_no_file(
     with pytest.raises(RunFailedError, match="about to fail"):
         task("fail.py", output="fail.txt").run()
     assert list(here.iterdir()) == []
+
+
+def test_a_failed_run_is_followed_by_others_as_often_as_the_task_says(here, local_domino):
+    before = len(local_domino.ledger())
+    with pytest.raises(RunFailedError):
+        task("fail.py", output="fail.txt", max_retries=2).run()
+    started = [entry for entry in local_domino.ledger()[before:] if entry["event"] == "start"]
+    assert len(started) == 3
+
+
+def test_a_run_that_somebody_stopped_is_not_followed_by_another(here, local_domino):
+    before = len(local_domino.ledger())
+
+    def stop() -> None:
+        while not (begun := [entry for entry in local_domino.ledger()[before:] if entry["event"] == "start"]):
+            time.sleep(0.05)
+        local_domino.post("/v4/jobs/stop", jobId=begun[0]["runId"], commitResults=False)
+
+    with ThreadPoolExecutor() as others:
+        stopping = others.submit(stop)
+        with pytest.raises(RunStoppedError):
+            task("sleep.py", "60", output="never.txt", max_retries=2).run()
+        stopping.result()
+    assert [entry["event"] for entry in local_domino.ledger()[before:]].count("start") == 1
 
 
 def test_a_run_without_the_file_fails_the_task_and_says_which(here):

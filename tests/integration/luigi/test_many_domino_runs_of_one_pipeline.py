@@ -180,6 +180,16 @@ def test_a_failed_run_is_told_with_its_last_log_lines_and_hurts_no_other(submitt
     assert [path.name for path in here.iterdir()] == ["good.txt"]
 
 
+def test_failed_runs_are_followed_by_others_as_often_as_the_task_says_within_its_time(submitted, new_entries):
+    twice = DominoRunTask(["fail.py"], "Narrow", "twice.txt", poll_interval=0.5, max_retries=1)
+    late = DominoRunTask(["fail.py"], "Narrow", "late.txt", poll_interval=0.5, max_retries=1000)
+    submitted.submit(twice)
+    assert isinstance(submitted.ends()[twice], RunFailedError)
+    assert len(new_entries("start")) == 2
+    submitted.submit(late, timeout=5.0)
+    assert isinstance(submitted.ends()[late], TimeoutError)
+
+
 def test_a_run_is_launched_once_though_the_answer_to_its_start_is_lost(submitted, narrow_domino, new_entries):
     narrow_domino.order_fault("drop", method="POST", path="/v4/jobs/start", moment="after")
     submitted.submit(run_task("write.py", "once.txt", "x", output="once.txt"))
