@@ -60,6 +60,7 @@ __all__ = [
     "default_deferrable",
     "default_emit_assets",
     "default_luigi_scheduler_url",
+    "default_luigi_shared_folder",
     "default_outage_budget",
     "default_output_dir",
     "default_poll_interval",
@@ -159,6 +160,11 @@ def default_output_dir() -> str | None:
 def default_luigi_scheduler_url() -> str:
     """Return ``[domino] luigi_scheduler_url``, the central Luigi scheduler to tell of Luigi tasks; empty for none."""
     return conf.get("domino", "luigi_scheduler_url", fallback="").strip()
+
+
+def default_luigi_shared_folder() -> str:
+    """Return ``[domino] luigi_shared_folder``, what the engines of all workers share; empty for nothing."""
+    return conf.get("domino", "luigi_shared_folder", fallback="").strip()
 
 
 def log_url(task_instance: Any) -> str | None:

@@ -131,6 +131,12 @@ def get_provider_info() -> dict[str, Any]:
                     "output_dir": _option(
                         "Base of relative local paths (inputs, outputs) of tasks that give no output_dir.", "string", ""
                     ),
+                    "luigi_shared_folder": _option(
+                        "Folder that all workers see: there they lock the Luigi task that they run, so that no two run"
+                        " one at once, and keep what RunAnywayTarget remembers. Empty where each machine is for itself.",
+                        "string",
+                        "",
+                    ),
                     "luigi_scheduler_url": _option(
                         "Address of a central Luigi scheduler (luigid), such as http://luigid:8082, that is told of"
                         " all Luigi tasks, for its graph page; empty for none.",

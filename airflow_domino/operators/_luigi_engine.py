@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_domino.compat import AirflowException, AirflowFailException
+from airflow_domino.compat import AirflowException, AirflowFailException, default_luigi_shared_folder
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.runs import LOG_LIMIT_BYTES, Logger
@@ -153,4 +153,15 @@ class AsksLuigi(BaseOperator):
         more = self.env or {}
         if not isinstance(more, Mapping):
             raise ConfigurationError(f"The environment variables (env) are a {type(more).__name__}: give a mapping")
-        return engine_environment({**domino, **more}, config=given(self.config))
+        return engine_environment({**_shared_folders(), **domino, **more}, config=given(self.config))
+
+
+def _shared_folders() -> dict[str, str]:
+    """The variables by which engines on several machines share their locks, and what ``RunAnywayTarget`` remembers."""
+    folder = default_luigi_shared_folder()
+    if not folder:
+        return {}
+    return {
+        "AIRFLOW_DOMINO_LUIGI_LOCKS": str(Path(folder, "locks")),
+        "AIRFLOW_DOMINO_LUIGI_SHARED": folder,
+    }

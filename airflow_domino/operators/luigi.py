@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_domino.domino.errors import ConfigurationError
+from airflow_domino.hooks.arguments import one_of
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.links.luigi import LuigiTrackingLink
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
@@ -58,6 +59,11 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         airflow_domino in its environment for it (templated)
     :param force_downstream: with families: make all that requires them again too, up to the task (templated)
     :param only_self: fail when a requirement is not complete, instead of making it (worker only)
+    :param check: "strict" asks ``complete()`` right before and right after each run, so that a task which made nothing
+        fails; "luigi" asks as Luigi does by default, which leaves that to what requires it (worker only)
+    :param check_threads: how many ``complete()`` may be asked at once where they take long; 1 where they must not
+        meet (worker only)
+    :param domino_runs: how many runs of ``DominoRunTask`` may be under way at once (worker only)
     :param env: environment variables to add, for Luigi on this worker (templated)
     :param config: path of the ``luigi.cfg`` to use, for Luigi on this worker (templated)
     :param domino_conn_id: the connection. On a worker: if given, the process gets its host and credentials, so that
@@ -102,6 +108,9 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         force: bool | str | Sequence[str] = False,
         force_downstream: bool | str = False,
         only_self: bool = False,
+        check: Literal["strict", "luigi"] = "strict",
+        check_threads: int = 8,
+        domino_runs: int = 100,
         env: Mapping[str, str | int | float] | None = None,
         config: str | Path | None = None,
         domino_conn_id: str | None = None,
@@ -118,6 +127,9 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         self.force = force
         self.force_downstream = force_downstream
         self.only_self = only_self
+        self.check = one_of("check", check, ("strict", "luigi"))
+        self.check_threads = check_threads
+        self.domino_runs = domino_runs
         self.luigi_scheduler_url = luigi_scheduler_url
         self.declare_outputs(self.task, emit_assets, asset_alias)
         if run_on == "worker":
@@ -146,6 +158,9 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
                 force=parse_force(self.force),
                 force_downstream=parse_force(self.force_downstream) is True,
                 only_self=self.only_self,
+                check=self.check,
+                threads=self.check_threads,
+                domino_runs=self.domino_runs,
             )
         except LuigiTaskError:
             self.keep_what_was_made(context, self._facts().get("made", ()))

@@ -57,6 +57,17 @@ class ShowsEnvironment(luigi.Task):
             file.write("\\n".join([
                 os.environ.get("DOMINO_API_HOST", ""), os.environ.get("DOMINO_PROJECT_NAME", ""),
                 os.environ.get("COLOUR", ""), token, token_file or ""]))
+
+class Idle(luigi.Task):
+    def output(self):
+        return luigi.LocalTarget("idle.txt")
+
+class Locked(luigi.Task):
+    def output(self):
+        return luigi.LocalTarget("locks.txt")
+    def run(self):
+        with self.output().open("w") as file:
+            file.write(str(len(os.listdir(os.environ["AIRFLOW_DOMINO_LUIGI_LOCKS"]))))
 """
 
 
@@ -297,3 +308,20 @@ def test_of_a_long_output_the_beginning_and_the_end_are_in_the_log():
 def test_a_short_output_is_in_the_log_as_it_is(make, work, task_context, capsys):
     make(params={"name": "ada"}).execute(task_context())
     assert "left out" not in capsys.readouterr().out
+
+
+def test_a_task_that_makes_nothing_fails_unless_luigis_own_way_of_checking_is_asked_for(make, task_context):
+    with pytest.raises(LuigiTaskError, match=r"its target is missing: idle\.txt"):
+        make("Idle").execute(task_context())
+    assert "Idle" in make("Idle", check="luigi").execute(task_context())["task_id"]
+
+
+def test_an_unknown_way_of_checking_is_refused_with_those_there_are(make):
+    with pytest.raises(ValueError, match=r"check='sloppy'.*strict"):
+        make("Idle", check="sloppy")
+
+
+def test_workers_share_locks_in_the_folder_of_the_setting(make, task_context, tmp_path, monkeypatch, work):
+    monkeypatch.setenv("AIRFLOW__DOMINO__LUIGI_SHARED_FOLDER", str(tmp_path / "shared"))
+    make("Locked").execute(task_context())
+    assert (work / "locks.txt").read_text() == "1"
