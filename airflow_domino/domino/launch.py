@@ -27,6 +27,7 @@ CLOCK_MARGIN = timedelta(minutes=10)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 _MARK = re.compile(r"\[airflow ([0-9a-f]{12})-([0-9a-f]{16})(?:-([0-9a-f]{8}))?(-pin)?\]")
+_WORK = re.compile(r"\[makes ([0-9a-f]{16})\]")
 _log = logging.getLogger(__name__)
 
 
@@ -87,14 +88,42 @@ def _digest(length: int, *parts: str | int) -> str:
 def mark_title(title: str | None, mark: RunMark, limit: int = LONGEST_TITLE) -> str:
     """Put a mark at the end of a title that people can still read.
 
-    :param title: the people's part; an older mark in it is replaced.
+    :param title: the people's part; an older mark in it is replaced, and what :func:`work_title` adds is kept whole.
     :param limit: characters in all; the people's part is cut to fit, the mark never.
     """
-    words = " ".join(_MARK.sub(" ", title or "").split())
-    room = limit - len(mark.text) - 1
+    words = " ".join(_WORK.sub(" ", _MARK.sub(" ", title or "")).split())
+    key = work_of(title)
+    end = f"{_work_text(key)} {mark.text}" if key else mark.text
+    room = limit - len(end) - 1
     if len(words) > room:
         words = f"{words[: room - 1].rstrip()}…" if room > 1 else ""
-    return f"{words} {mark.text}" if words else mark.text
+    return f"{words} {end}" if words else end
+
+
+def work_key(*parts: str) -> str:
+    """Derive the key of what a run makes, for :func:`work_title`.
+
+    :param parts: what tells it from all else that runs make, whoever launches them.
+    """
+    return _digest(16, *parts)
+
+
+def work_title(title: str, key: str) -> str:
+    """Add to a title what the run makes, so that two runs that make the same are known as such.
+
+    :param key: of :func:`work_key`.
+    """
+    return f"{title} {_work_text(key)}"
+
+
+def work_of(title: str | None) -> str | None:
+    """Read from a title what its run makes, as a key; None where that is not told."""
+    found = _WORK.findall(title or "")
+    return found[-1] if found else None
+
+
+def _work_text(key: str) -> str:
+    return f"[makes {key}]"
 
 
 class MarkedRuns:

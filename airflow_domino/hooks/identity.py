@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_domino.compat import task_state_store
 from airflow_domino.domino.errors import NotFoundError
-from airflow_domino.domino.launch import MarkedRuns, RunMark
+from airflow_domino.domino.launch import MarkedRuns, RunMark, work_of
 from airflow_domino.hooks.runs import RunHandle
 
 if TYPE_CHECKING:
@@ -201,6 +201,17 @@ def active_of_this_generation(marked: MarkedRuns, identity: TaskIdentity) -> lis
     """Find runs that this task instance has launched since it was cleared last, and that still go on, newest first."""
     own = {identity.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES)}
     return [run for run, mark in marked.active() if mark.task_key in own]
+
+
+def find_twin(marked: MarkedRuns, identity: TaskIdentity, work: str) -> Run | None:
+    """Find the oldest active run of another task instance that makes the same.
+
+    :param marked: the project's runs; all active ones are among them.
+    :param work: key of what is made (:func:`~airflow_domino.domino.launch.work_key`).
+    """
+    own = identity.other_keys() | {identity.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES)}
+    same = [run for run, mark in marked.active() if work_of(run.title) == work and mark.task_key not in own]
+    return min(same, key=lambda run: run.number, default=None)
 
 
 def remembered(client: DominoClient, record: LaunchRecord) -> list[Run]:

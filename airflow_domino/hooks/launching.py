@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.climbing import parse_tiers, tier_index
 from airflow_domino.domino.errors import DominoError
-from airflow_domino.domino.launch import MarkedRuns, RunMark, launch_once, scan_marked
+from airflow_domino.domino.launch import MarkedRuns, RunMark, launch_once, scan_marked, work_title
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
 from airflow_domino.hooks.arguments import cluster_properties, given, volume_ids
 from airflow_domino.hooks.commits import DAG_RUN, git_reference, input_commit
@@ -18,6 +18,7 @@ from airflow_domino.hooks.identity import (
     TaskIdentity,
     active_of_other_generations,
     find_earlier,
+    find_twin,
 )
 from airflow_domino.hooks.places import Claim, Limits, check_limits
 from airflow_domino.hooks.runs import Logger, RunHandle, stop_quietly
@@ -37,6 +38,8 @@ class WantedRun:
     See :class:`~airflow_domino.operators._domino_run.BaseDominoRunOperator` for most of them.
 
     :param staged_commit: commit into which files were put for this run; it comes before `commit_id`.
+    :param work: key of what the run makes (:func:`~airflow_domino.domino.launch.work_key`), where no two runs may make
+        the same at the same time; None for a run that goes its own way.
     """
 
     command: str | Sequence[str]
@@ -51,6 +54,7 @@ class WantedRun:
     compute_cluster: Any = None
     external_volumes: Any = None
     staged_commit: str | None = None
+    work: str | None = None
 
     @classmethod
     def of(cls, source: Any, **values: Any) -> WantedRun:
@@ -188,10 +192,11 @@ class RunLaunch:
         git_ref = git_reference(project, commit_id, given(wanted.branch), given(wanted.git_ref))
         commit = wanted.staged_commit or input_commit(client, project, commit_id, self.identity, self._read_marked)
         staged = stage(commit) if stage else None
+        title = given(wanted.title) or f"{self.identity.dag_id}.{self.identity.task_id}"
         self._request = RunRequest(
             project_id=project.id,
             command=command,
-            title=given(wanted.title) or f"{self.identity.dag_id}.{self.identity.task_id}",
+            title=work_title(title, wanted.work) if wanted.work else title,
             tier_id=self._tier.id,
             commit_id=staged or commit,
             git_ref=git_ref,
@@ -258,6 +263,24 @@ class RunLaunch:
         if run.id != launch.run.id:
             return self._was_there(run)
         return Launched(run, RunHandle.of(self._client, self.project, run, self._tier), self._number, was_there=False)
+
+    # ---- runs of others that make the same ---------------------------------------------------------------------------
+
+    def twin(self, marked: MarkedRuns, launched: Launched | None = None) -> Run | None:
+        """Find the run of another task that makes the same at this moment; None where nobody does.
+
+        :param marked: read after `launched` was launched.
+        :param launched: the run of this task; only those that were there before it count then, so that of two tasks
+            that look at each other one goes on.
+        """
+        if self.wanted.work is None:
+            return None
+        found = find_twin(marked, self.identity, self.wanted.work)
+        return found if found is not None and (launched is None or found.number < launched.run.number) else None
+
+    def give_way(self, launched: Launched, twin: Run) -> None:
+        """Stop the run of this task, since another one makes the same."""
+        self._stop(launched.run, f"run {twin.number} makes the same already")
 
     def _is_stale(self) -> bool:
         return time.monotonic() - self._looked_at > STALE_SECONDS

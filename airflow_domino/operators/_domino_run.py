@@ -18,6 +18,7 @@ from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
 from airflow_domino.hooks.places import wait_for_place
+from airflow_domino.hooks.runs import RunHandle
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._rules import RENEWABLE, refusing_wrong_requests
 from airflow_domino.operators._waiting import LOST_SIGHT, AwaitsItsRun
@@ -30,6 +31,17 @@ if TYPE_CHECKING:
     from airflow_domino.domino.models import Project, Run
 
 __all__ = ["BaseDominoRunOperator", "given", "refusing_wrong_requests"]
+
+
+class MadeByAnotherRun(Exception):  # noqa: N818  (no accident: somebody else is at it)
+    """A run that another task has launched makes the same as the one that was to be launched.
+
+    :param handle: that run.
+    """
+
+    def __init__(self, handle: RunHandle) -> None:
+        super().__init__(f"Domino run {handle.number} makes the same already: {handle.url}")
+        self.handle = handle
 
 
 class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
@@ -64,6 +76,9 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
     :param max_active_runs: how many runs of this task may be in flight, over all DAG runs and mapped instances; others
         wait their turn before they are launched. Limits for all tasks are the connection's.
     """
+
+    #: Whether this attempt may have launched a run, and stopped it in favour of another task's.
+    has_given_way = False
 
     template_fields: Sequence[str] = (
         "project",
@@ -192,15 +207,33 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         project = client.project(self.hook.project_name(given(self.project)))
         wanted = WantedRun.of(self, command=self.run_command(context))
         launch = RunLaunch(client, project, wanted, identity, self._rules(), self.log, record)
-        is_first = identity.try_number <= 1 and record is None
+        is_first = identity.try_number <= 1 and record is None and not self.has_given_way
         launched = None if is_first else launch.look(launch.scan())
         if launched is None:
+            self._give_way(launch)
             launch.prepare(lambda commit: self.stage_inputs(client, project, commit))
             self._await_place(context, launch)
             self._refuse_if_killed()
             launched = launch.start()
         self._remember(context, identity, launched)
+        if not launched.run.status.is_completed:
+            self._give_way(launch, launched)
         return launched.run
+
+    def _give_way(self, launch: RunLaunch, launched: Launched | None = None) -> None:
+        """Leave it to the run of another task to make the same, if one does so already.
+
+        :raises MadeByAnotherRun: names that run; a run of this task is stopped.
+        """
+        if launch.wanted.work is None:
+            return
+        twin = launch.twin(launch.scan(), launched)
+        if twin is None:
+            return
+        if launched is not None:
+            launch.give_way(launched, twin)
+            self.run_handle = None
+        raise MadeByAnotherRun(RunHandle.asked(self.hook.client, launch.project, twin))
 
     def _rules(self) -> LaunchRules:
         limits = self.hook.settings.limits(self.max_active_runs)

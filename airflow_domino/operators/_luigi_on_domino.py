@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.compat import AirflowException
 from airflow_domino.domino.errors import ConfigurationError, DominoError, NotFoundError
+from airflow_domino.domino.launch import work_key
 from airflow_domino.hooks.arguments import given
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
-from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
+from airflow_domino.operators._domino_run import refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
     forced_command,
     luigi_command,
@@ -18,10 +20,12 @@ from airflow_domino.operators._luigi_arguments import (
     parse_workers,
     project_files,
 )
-from airflow_domino.operators._luigi_engine import LuigiTaskError, luigi_result
+from airflow_domino.operators._luigi_aside import kept_aside
+from airflow_domino.operators._luigi_engine import LuigiTaskError
 from airflow_domino.operators._luigi_exit_codes import meaning
 from airflow_domino.operators._luigi_known_files import KnownFiles
 from airflow_domino.operators._luigi_needs import KnowsItsFiles
+from airflow_domino.operators._luigi_other_run import AwaitsOtherRuns
 from airflow_domino.operators._luigi_project import ProjectCommit, stage_targets
 from airflow_domino.operators._rules import RENEWABLE
 
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from airflow_domino.luigi.execute import EngineAnswer
 
 
-class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
+class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
     """The part of an operator that makes a Luigi task in a Domino run instead of on this worker.
 
     Domino runs Luigi's own command line at a commit of the project, so the task's local targets below the working
@@ -73,10 +77,10 @@ class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
         asked: dict[str, Any] = {"command": True, "inputs": True, "force": force}
         answer = self.ask_engine("check", **asked)
         if answer.outcome == NODE_ABSENT:
-            return luigi_result(answer)
+            return answer.result
         if answer.is_complete and not force:
             self.log.info("Already complete on this worker: no Domino run is needed")
-            return luigi_result(answer)
+            return answer.result
         project_files(answer.facts["outputs"], self.working_folder())  # refuses those that a run cannot leave
         client = self.hook.client
         project = client.project(self.hook.project_name(given(self.project)))
@@ -86,6 +90,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
         self._refuse_invisible(answer)
         self._needed = project_files(_complete_inputs(answer), self.working_folder())
         self._command = self._luigi_command(answer, force)
+        self.work = work_key(*(str(answer.facts[name]) for name in ("module", "family", "task_id")))
         return None
 
     def _luigi_command(self, answer: EngineAnswer, force: bool | list[str]) -> Sequence[str]:
@@ -105,7 +110,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
                 latest.bring(name, destination)
                 self.log.info("Brought %s here from the project's commit %s", name, latest.commit)
         where = {"project": latest.project.full_name, "output_commit": latest.commit}
-        return {**luigi_result(answer), **where}
+        return {**answer.result, **where}
 
     def _refuse_invisible(self, answer: EngineAnswer) -> None:
         """Refuse what the run could not find, or could not leave for anybody.
@@ -174,7 +179,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
         """Bring the task's local targets back from the run's results, and ask complete() again with them in mind."""
         answer = self.ask_engine("check")
         if answer.is_complete and not parse_force(self.force):
-            return {**result, **luigi_result(answer), "already_complete": False}
+            return {**result, **answer.result, "already_complete": False}
         if run.results_commit is None:
             raise LuigiTaskError(f"Domino run {run.number} names no commit that holds its results: {result['url']}")
         project = client.project(result["project"])
@@ -189,12 +194,13 @@ class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
                 f"{f'this worker does not see {missing}' if missing else 'its complete() says False here'}."
                 f" What complete() asks must be the same from both sides. See {result['url']}"
             )
-        return {**result, **luigi_result(answer), "already_complete": False}
+        return {**result, **answer.result, "already_complete": False}
 
     def _bring_back(self, results: ProjectCommit, run: Run, result: dict[str, Any], files: Mapping[str, Path]) -> None:
         for name, destination in files.items():
             try:
-                results.bring(name, destination)
+                with kept_aside(destination, self.log) if parse_force(self.force) else nullcontext():
+                    results.bring(name, destination)
             except NotFoundError as error:
                 raise LuigiTaskError(
                     f"Domino run {run.number} succeeded, so the task was complete there, but its results lack the"
@@ -209,23 +215,24 @@ class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
         if run.status.word == "Stopped" or parse_force(self.force):
             return None
         try:
-            answer = self._ask_after_failure(client, run, result)
+            answer, where = self._ask_after_failure(client, run, result)
         except (AirflowException, DominoError) as error:
             self.log.info("Whether the task is complete although its run failed cannot be told: %s", error)
             return None
         if not answer.is_complete:
             return None
         self.log.warning(
-            "Domino run %s failed, so the task was not complete there, but it is complete on this side: %s",
+            "Domino run %s failed, but %s is complete %s, so there is nothing left to do",
             run.number,
-            ", ".join(output["path"] for output in answer.facts["outputs"]) or answer.facts["task"],
+            answer.facts["task"],
+            where,
         )
-        return {**result, **luigi_result(answer), "already_complete": False}
+        return {**result, **answer.result, "already_complete": False}
 
-    def _ask_after_failure(self, client: DominoClient, run: Run, result: dict[str, Any]) -> EngineAnswer:
+    def _ask_after_failure(self, client: DominoClient, run: Run, result: dict[str, Any]) -> tuple[EngineAnswer, str]:
         answer = self.ask_engine("check")
         if answer.is_complete or run.output_commit is None:
-            return answer
+            return answer, "on this worker, where somebody else has made it"
         project, here = client.project(result["project"]), self.working_folder()
         results = ProjectCommit(client, project, run.output_commit, here)
         answer = self.ask_engine("check", project_files=list(results.files))
@@ -233,7 +240,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, BaseDominoRunOperator):
             for name, destination in project_files(answer.facts["outputs"], here).items():
                 if not destination.exists() and results.holds(name):
                     results.bring(name, destination)
-        return answer
+        return answer, "with what the run has left"
 
     def explain_failure(self, run: Run, log_tail: Sequence[str]) -> str:
         """Say what Luigi meant by the exit code of the run's command."""

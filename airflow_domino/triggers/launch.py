@@ -34,6 +34,10 @@ LOST_SECONDS = 300.0
 _starts: set[asyncio.Future[Launched]] = set()
 
 
+class _MadeElsewhereError(Exception):
+    """Another task's run makes the same already."""
+
+
 class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
     """Launches the run of a task instance exactly once, then waits for it like its base class.
 
@@ -44,6 +48,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         `commit_id`, `branch`, `git_ref`, `environment`, `environment_revision`, `title`, `compute_cluster`,
         `external_volumes` and `max_active_runs`.
     :param staged_commit: commit that a worker has put files into for this run.
+    :param work: key of what the run makes; where another task's run makes the same, a worker decides how to go on.
     :param identity: the task instance's :class:`~airflow_domino.hooks.identity.TaskIdentity`, as a worker knows it;
         without it only a first try is launched here, since a triggerer is not told of clears.
     :param waiting: see the base class.
@@ -62,6 +67,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         "compute_cluster",
         "external_volumes",
         "staged_commit",
+        "work",
     )
     ARGUMENTS = (*DominoRunTrigger.ARGUMENTS, *WANTED, "identity", "max_active_runs")
 
@@ -80,6 +86,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         compute_cluster: Any = None,
         external_volumes: Any = None,
         staged_commit: str | None = None,
+        work: str | None = None,
         identity: dict[str, Any] | None = None,
         max_active_runs: int | None = None,
         run: dict[str, Any] | None = None,
@@ -98,6 +105,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         self.compute_cluster = compute_cluster
         self.external_volumes = external_volumes
         self.staged_commit = staged_commit
+        self.work = work
         self.identity = identity
         self.max_active_runs = max_active_runs
         self._started: asyncio.Future[Launched] | None = None
@@ -110,6 +118,8 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         try:
             settings = await self.settings()
             await self._launch_in_patience(settings, identity)
+        except _MadeElsewhereError:
+            return self._news("launch")
         except TimeoutError:
             return self._news("deadline")
         except (DominoError, AirflowException) as error:
@@ -171,7 +181,18 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
             await watcher.call(lambda _: launch.prepare())
             self._refuse_late()
             launched = await self._start_in_turn(watcher, launch, settings)
+        await self._give_way(watcher, launch, launched)
         await self._tell(launched)
+
+    async def _give_way(self, watcher: RunWatcher, launch: RunLaunch, launched: Launched) -> None:
+        """Stop the run where another task has launched one before that makes the same."""
+        if launch.wanted.work is None or launched.run.status.is_completed:
+            return
+        marked = await watcher.marked_runs(launch.identity.since)
+        if (twin := launch.twin(marked, launched)) is not None:
+            await watcher.call(lambda _: launch.give_way(launched, twin))
+            self._started = None
+            raise _MadeElsewhereError
 
     async def _start_in_turn(self, watcher: RunWatcher, launch: RunLaunch, settings: ConnectionSettings) -> Launched:
         if not launch.rules.limits:
