@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -292,6 +293,70 @@ def start_local_domino(tmp_path: Path) -> Iterator[Callable[..., LocalDomino]]:
     yield start
     for domino in started:
         domino.stop()
+
+
+@dataclass
+class CentralScheduler:
+    """A running luigid, and what its page would ask it."""
+
+    url: str
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.ask("task_list")
+                return
+            except requests.ConnectionError:
+                assert self.process.poll() is None, "luigid has ended"
+                assert time.monotonic() < deadline, "luigid does not answer"
+                time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End it without a farewell, so that it keeps nothing of what it knew."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def ask(self, method: str, /, **arguments: Any) -> Any:
+        """Call one of its methods."""
+        answer = requests.get(f"{self.url}/api/{method}", params={"data": json.dumps(arguments)}, timeout=10)
+        answer.raise_for_status()
+        return answer.json()["response"]
+
+    def refusals(self) -> list[str]:
+        """The lines of its log about calls that it could not work out."""
+        return [line for line in self.log.read_text().splitlines() if " 500 " in line or " 404 POST" in line]
+
+    def states(self) -> dict[str, str]:
+        """The state of each task by the name that its page shows."""
+        return {task["display_name"]: task["status"] for task in self.ask("task_list").values()}
+
+    def task(self, name: str) -> dict[str, Any]:
+        """What it knows of a task."""
+        (task,) = (task for task in self.ask("task_list").values() if task["display_name"] == name)
+        return dict(task)
+
+
+@pytest.fixture
+def luigid(tmp_path: Path) -> Iterator[CentralScheduler]:
+    """A central Luigi scheduler (luigid) in a process of its own, that knows nothing yet."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "import sys; from luigi.cmdline import luigid; luigid(sys.argv[1:])"
+    where = ["--address", "127.0.0.1", "--port", str(port), "--state-path", str(tmp_path / "luigid.pickle")]
+    command = [sys.executable, "-W", "ignore", "-c", program, *where]
+    scheduler = CentralScheduler(f"http://127.0.0.1:{port}", command, tmp_path / "luigid.log")
+    scheduler.start()
+    yield scheduler
+    scheduler.kill()
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:

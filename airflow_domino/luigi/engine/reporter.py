@@ -27,9 +27,9 @@ FLUSH_SECONDS = 2.0
 _PING_SECONDS = 20.0
 # What happens within it is told as one change.
 _GATHER_SECONDS = 0.1
-_TRIES = 3
-_RETRY_SECONDS = 1.0
-_QUIET_SECONDS = (30.0, 60.0, 120.0, 300.0)
+# After each failure it is left alone for longer. A luigid that is merely started anew is back before it is given up.
+_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_TRIES = 5
 _LONGEST_TEXT = 10_000
 
 # Events of the journal, in luigid's words (luigi.task_status). What waits for a failed task stays pending: luigid's
@@ -204,8 +204,7 @@ class Reporter:
         :returns: whether it is over
         """
         if self._failures:
-            step = min(self._failures - _TRIES, len(_QUIET_SECONDS) - 1)
-            self._is_closing.wait(_RETRY_SECONDS if step < 0 else _QUIET_SECONDS[step])
+            self._is_closing.wait(_PAUSES[min(self._failures, len(_PAUSES)) - 1])
         else:
             self._has_news.wait(_PING_SECONDS)
             self._is_closing.wait(_GATHER_SECONDS)

@@ -98,8 +98,7 @@ def luigid() -> Iterator[FakeLuigid]:
 
 @pytest.fixture
 def hurried(monkeypatch):
-    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(module, "_QUIET_SECONDS", (0.05,))
+    monkeypatch.setattr(module, "_PAUSES", (0.01, 0.01, 0.01, 0.01, 0.05))
 
 
 @pytest.fixture
@@ -290,7 +289,7 @@ def test_a_luigid_that_is_not_there_costs_one_line(luigid, report, hurried, caps
         for entry in (pending(task), event(task, "running"), event(task, "done")):
             reporter.note(entry)
             time.sleep(0.002)
-    eventually(lambda: reporter._failures > 5)
+    eventually(lambda: reporter._failures > 6)
     reporter.close()
     (line,) = capsys.readouterr().out.splitlines()
     assert luigid.url in line
