@@ -178,10 +178,33 @@ def test_force_makes_a_complete_task_again_over_there(make, work, writes, fake_d
     writes({"models/a.zip": b"new"})
     result = make(force=True, params={"name": "a"}).execute(task_context())
     assert (work / "models" / "a.zip").read_text() == "new"
+    (aside,) = (work / "models").glob("a.zip.before-force-*")
+    assert aside.read_text() == "old"
     assert result["already_complete"] is False
     words = shlex.split(fake_domino.starts[0]["commandToRun"])
     assert words[:4] == ["airflow-domino", "luigi", "run", "training:Model"]
     assert {"--param=name=a", "--force"} <= set(words)
+
+
+def test_what_a_forced_run_does_not_bring_is_still_here(make, work, writes, task_context):
+    (work / "models").mkdir(parents=True)
+    (work / "models" / "a.zip").write_text("old")
+    writes({"models/other.zip": b"new"})
+    with pytest.raises(LuigiTaskError, match="its results lack the target"):
+        make(force=True, params={"name": "a"}).execute(task_context())
+    assert [path.name for path in (work / "models").iterdir()] == ["a.zip"]
+
+
+def test_what_a_run_made_becomes_an_asset_event_and_what_was_here_does_not(make, work, writes, task_context):
+    writes({"models/b.zip": b"trained"})
+    made, there = task_context(), task_context()
+    make(params={"name": "b"}).execute(made)
+    make(params={"name": "b"}).execute(there)
+    assert dict(there["outlet_events"]) == {}
+    (accessor,) = made["outlet_events"].values()
+    (event,) = accessor.asset_alias_events
+    assert event.dest_asset_key.uri == f"file://{work}/models/b.zip"
+    assert (event.source_alias_name, event.extra["params"]["name"]) == ("luigi:training:Model", "b")
 
 
 def test_a_retry_takes_up_the_run_of_the_attempt_before(make, work, fake_domino, task_context, state_store):
