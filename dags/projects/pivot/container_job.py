@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import luigi
@@ -24,34 +25,35 @@ class ContainerJob(luigi.Task):
     max_retries = luigi.IntParameter(default=2, significant=False, description="retries of one job")
 
     def command(self) -> list[str]:
-        """Return a script of this folder and its arguments."""
+        """Return a script, by its path from this folder, and its arguments."""
         raise NotImplementedError
 
-    def run(self) -> None:
-        retries_left = self.max_retries
-        while True:
-            try:
-                self._run_command()
-                return
-            except Exception as error:
-                if not retries_left:
-                    raise
-                logger.warning("%s failed, %d retries are left: %s", self, retries_left, error)
-                retries_left -= 1
+    def run(self) -> Iterator[luigi.Task]:
+        if self.run_on == "here":
+            self._run_here()
+        else:
+            yield self._domino_run()
 
-    def _run_command(self) -> None:
-        if self.run_on == "domino":
-            self._run_on_domino()
-            return
+    def _run_here(self) -> None:
         script, *arguments = self.command()
-        subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *arguments], check=True)
+        for retries_left in range(max(self.max_retries, 0), -1, -1):
+            ended = subprocess.run([sys.executable, str(Path(__file__).parent / script), *arguments], check=False)
+            if ended.returncode == 0:
+                return
+            logger.warning("%s ended with exit code %d, %d retries are left", self, ended.returncode, retries_left)
+        raise RuntimeError(f"{script} ended with exit code {ended.returncode}")
 
-    def _run_on_domino(self) -> None:
+    def _domino_run(self) -> luigi.Task:
+        """Return the run that does the work; its own output is a report about it, brought here when it has ended."""
         from airflow_domino.luigi import DominoRunTask
 
-        tier = self.tiers.get(self.task_family, "Small")
-        report = f"reports/{self.task_id}.json"
-        job = DominoRunTask([*self.command(), f"--report={report}"], tier, report, environment=self.environment)
-        # Luigi lends these to the task that it runs, which is this one.
-        job.set_tracking_url, job.set_status_message = self.set_tracking_url, self.set_status_message
-        job.run()
+        report = Path("reports", f"{self.task_id}.json")
+        if not self.complete():
+            report.unlink(missing_ok=True)  # of a job whose result has been taken away since
+        return DominoRunTask(
+            [*self.command(), f"--report={report}"],
+            self.tiers.get(self.task_family, "Small"),
+            str(report),
+            environment=self.environment,
+            max_retries=self.max_retries,
+        )

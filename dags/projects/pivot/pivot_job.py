@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pivot_storage import read, target
+from pivot_storage import read, write
 
 LONGEST_LINE = 1024
 Sums = Counter[tuple[str, str]]
@@ -54,20 +54,17 @@ def merge(parts: Iterable[Sums]) -> Sums:
 
 def read_sums(address: str) -> Sums:
     """Read what write_sums wrote."""
-    with target(address).open() as file:
-        return Sums({(region, product): amount for region, product, amount in json.loads(file.read())})
+    return Sums({(region, product): amount for region, product, amount in json.loads(read(address))})
 
 
 def write_sums(sums: Sums, address: str) -> None:
-    """Write sums, whole or not at all."""
-    with target(address).open("w") as file:
-        file.write(json.dumps([[*key, amount] for key, amount in sorted(sums.items())]) + "\n")
+    """Write sums, in an order that depends on nothing else."""
+    write(address, (json.dumps([[*key, amount] for key, amount in sorted(sums.items())]) + "\n").encode())
 
 
 def main(arguments: list[str]) -> None:
     """Do one job."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--report", type=Path, help="file for a few words about the job")
     jobs = parser.add_subparsers(dest="job", required=True)
     counting = jobs.add_parser("count")
     counting.add_argument("table")
@@ -77,6 +74,7 @@ def main(arguments: list[str]) -> None:
     merging.add_argument("parts", nargs="+")
     for job in (counting, merging):
         job.add_argument("sums")
+        job.add_argument("--report", type=Path, help="file for a few words about the job")
     given = parser.parse_args(arguments)
     is_map = given.job == "count"
     sums = count(given.table, given.begin, given.end) if is_map else merge(map(read_sums, given.parts))

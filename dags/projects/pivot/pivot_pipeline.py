@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import csv
 import datetime
+import os
 import random
 import sys
+import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import luigi
 import luigi.retcodes
 from container_job import ContainerJob
+from luigi.format import UTF8
 from pivot_job import read_sums
-from pivot_storage import is_on_s3, size, target
+from pivot_storage import is_on_s3, size
 
 REGIONS = ("North", "East", "South", "West")
 PRODUCTS = ("apples", "bread", "coffee", "milk", "tea")
@@ -130,6 +135,23 @@ class PivotTable(PivotTask):
             pivot.writerow(["region", *PRODUCTS])
             for region in REGIONS:
                 pivot.writerow([region, *(sums[region, product] for product in PRODUCTS)])
+
+
+def target(address: str) -> luigi.Target:
+    """Return the target at an address."""
+    if not is_on_s3(address):
+        return luigi.LocalTarget(address, format=UTF8)
+    from luigi.contrib.s3 import S3Target
+
+    return S3Target(address, format=UTF8, client=s3_client(os.getpid(), threading.get_ident()))
+
+
+@cache
+def s3_client(process: int, thread: int) -> Any:
+    """Return Luigi's client of a thread: made once, as that takes longer than a request, and not fit to be shared."""
+    from luigi.contrib.s3 import S3Client
+
+    return S3Client()
 
 
 if __name__ == "__main__":
