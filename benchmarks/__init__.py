@@ -1,1 +1,1 @@
-"""Measurements: ``python -m benchmarks.watch`` and ``python -m benchmarks.ways``, from the root of the repository."""
+"""Measurements: ``python -m benchmarks.watch``, ``.ways`` and ``.luigi_graphs``, from the root of the repository."""
