@@ -23,6 +23,7 @@ from luigi.task import externalize
 
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, RunFailedError
 from airflow_domino.luigi import DominoRunTask
+from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.luigi.remote_runs import RemoteRuns, can_take
 
 PATIENCE = 90.0
@@ -329,6 +330,63 @@ def test_killing_the_process_stops_all_of_its_runs(here, new_entries, ending):
         _, said = process.communicate(timeout=PATIENCE)
     assert last_states(new_entries("state")) == ["Stopped"] * 12
     assert "still be going" not in said
+
+
+PIPELINE = """
+    import luigi
+    from airflow_domino.luigi import DominoRunTask
+
+    class Many(luigi.WrapperTask):
+        command = luigi.Parameter()
+        def requires(self):
+            return [DominoRunTask([*self.command.format(n).split()], "Narrow", f"made{n}.txt", poll_interval=0.5)
+                    for n in range(MANY)]
+"""
+
+
+@pytest.fixture
+def pipeline(here, environment) -> Callable[[str], EngineProcess]:
+    """Makes engines for a pipeline of many Domino runs, with one worker."""
+    (here / "many_runs.py").write_text(textwrap.dedent(PIPELINE).replace("MANY", str(MANY)))
+
+    def engine(command: str) -> EngineProcess:
+        request = EngineRequest("run", "many_runs:Many", {"command": command}, project_path=str(here))
+        return EngineProcess(request, env=engine_environment(environment))
+
+    return engine
+
+
+def test_one_worker_makes_a_pipeline_of_many_runs(pipeline, here, new_entries):
+    answer = pipeline("write.py made{0}.txt text{0}").run(lambda line: None)
+    assert answer.is_complete, answer.message
+    assert [(here / f"made{n}.txt").read_text() for n in range(MANY)] == [f"text{n}" for n in range(MANY)]
+    assert len(new_entries("start")) == MANY
+
+
+def test_ending_the_engine_of_many_runs_stops_them_all(pipeline, new_entries):
+    engine = pipeline("sleep.py 300{0}")
+    answers: list[EngineAnswer] = []
+    thread = threading.Thread(target=lambda: answers.append(engine.run(lambda line: None)))
+    thread.start()
+    wait_until(lambda: len(new_entries("start")) == MANY)
+    engine.end()
+    thread.join(PATIENCE)
+    assert answers[0].outcome == "terminated"
+    assert last_states(new_entries("state")) == ["Stopped"] * MANY
+
+
+STARTER = """
+    from airflow_domino.luigi.execute import EngineProcess, EngineRequest
+    EngineProcess(EngineRequest("run", "many_runs:Many", {"command": "sleep.py 300{0}"}, project_path=".")).run(print)
+"""
+
+
+def test_all_runs_are_stopped_when_the_process_that_started_the_engine_is_killed(pipeline, new_entries):
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(STARTER)], stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(new_entries("start")) == MANY)
+    process.kill()
+    process.wait()
+    wait_until(lambda: last_states(new_entries("state")) == ["Stopped"] * MANY)
 
 
 class WithItsOwnWay(DominoRunTask):
