@@ -18,7 +18,7 @@ from airflow_domino.hooks.runs import LOG_LIMIT_BYTES, Logger
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.operators._domino_run import given
 from airflow_domino.operators._luigi_arguments import as_text, as_values, freeze, parse_workers
-from airflow_domino.operators._luigi_telling import of_dag_run, show_tasks
+from airflow_domino.operators._luigi_telling import of_dag_run, show_tasks, tell_luigid
 
 ENGINE_FIELDS: Sequence[str] = ("task", "luigi_params", "project_path", "working_dir", "python", "env", "config")
 ENGINE_RENDERERS = {"luigi_params": "json", "env": "json"}
@@ -136,6 +136,21 @@ class AsksLuigi(BaseOperator):
         if answer.is_request_wrong:
             raise AirflowFailException(answer.message)
         raise LuigiTaskError(answer.message)
+
+    @property
+    def has_luigid(self) -> bool:
+        """Whether there is a central Luigi scheduler to tell."""
+        return of_dag_run(self.luigi_scheduler_url).get("scheduler") is not None
+
+    def tell_luigid(self, status: str, *, url: str | None = None, message: str = "") -> None:
+        """Tell the central Luigi scheduler, if there is one, of the task that the engine has just been asked about.
+
+        :param status: in luigid's words
+        :param url: where to follow it
+        :param message: what there is to say about it
+        """
+        if self.last_answer is not None and (task := self.last_answer.facts.get("lineage")):
+            tell_luigid(self.luigi_scheduler_url, task, status, self.log, url=url, message=message)
 
     def end_engine(self) -> None:
         """End the engine's whole process group, if it runs."""

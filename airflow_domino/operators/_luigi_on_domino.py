@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_domino.compat import AirflowException
+from airflow_domino.compat import AirflowException, TaskDeferred
 from airflow_domino.domino.errors import ConfigurationError, DominoError, NotFoundError
 from airflow_domino.domino.launch import work_key
 from airflow_domino.hooks.arguments import given
@@ -64,10 +64,19 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
             self.hook.close()
             raise
         if finished is None:
-            return super().execute_run(context)
+            return self._be_the_run(context)
+        self.tell_luigid("DONE")
         self.has_no_run()
         self.hook.close()
         return finished
+
+    def _be_the_run(self, context: Context) -> Any:
+        try:
+            return super().execute_run(context)
+        except TaskDeferred:
+            handle = self.run_handle
+            self.tell_luigid("PENDING", url=handle.url if handle else None, message="It is made by a Domino run")
+            raise
 
     # ---- before the run ----------------------------------------------------------------------------------------------
 
@@ -179,6 +188,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         """Bring the task's local targets back from the run's results, and ask complete() again with them in mind."""
         answer = self.ask_engine("check")
         if answer.is_complete and not parse_force(self.force):
+            self.tell_luigid("DONE", url=result["url"])
             return {**result, **answer.result, "already_complete": False}
         if run.results_commit is None:
             raise LuigiTaskError(f"Domino run {run.number} names no commit that holds its results: {result['url']}")
@@ -194,6 +204,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
                 f"{f'this worker does not see {missing}' if missing else 'its complete() says False here'}."
                 f" What complete() asks must be the same from both sides. See {result['url']}"
             )
+        self.tell_luigid("DONE", url=result["url"])
         return {**result, **answer.result, "already_complete": False}
 
     def _bring_back(self, results: ProjectCommit, run: Run, result: dict[str, Any], files: Mapping[str, Path]) -> None:

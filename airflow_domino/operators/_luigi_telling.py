@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import get_current_context
 
 from airflow_domino.compat import default_luigi_scheduler_url, log_url
+from airflow_domino.hooks.runs import Logger
+from airflow_domino.luigi.engine.luigid import Luigid, LuigidError
 
 TASKS_KEY = "luigi_tasks"
 
@@ -38,6 +41,44 @@ def show_tasks(facts: Mapping[str, Any]) -> str:
     if task_instance is not None and tasks:
         task_instance.xcom_push(key=TASKS_KEY, value=list(tasks))
     return _tracking_url(tasks, facts.get("task_id"))
+
+
+def tell_luigid(
+    scheduler_url: str | None,
+    task: Mapping[str, Any],
+    status: str,
+    logger: Logger,
+    *,
+    url: str | None = None,
+    message: str = "",
+) -> None:
+    """Tell luigid of a Luigi task that no engine runs, such as one that a Domino run makes; never fail in that.
+
+    :param scheduler_url: of the central Luigi scheduler; None for the setting, empty for none
+    :param task: ``task_id``, ``module``, ``family`` and ``params`` (:func:`.engine.lineage.describe`)
+    :param status: in luigid's words. "RUNNING" would not last: nobody is there to say each minute that it is still so
+    :param logger: of the Airflow task
+    :param url: where to follow it
+    :param message: what there is to say about it; for "FAILED" the reason
+    """
+    scheduler = of_dag_run(scheduler_url).get("scheduler")
+    if not scheduler:
+        return
+    shown: dict[str, Any] = {name: task[name] for name in ("task_id", "module", "family", "params")}
+    shown |= {"status": status, "expl": json.dumps(message if status == "FAILED" else ""), "runnable": False}
+    try:
+        luigid = Luigid(scheduler["url"])
+    except ValueError as error:
+        logger.warning("The address of Luigi's central scheduler is wrong: %s", error)
+        return
+    try:
+        luigid.connect()
+        luigid.call("add_task", worker=scheduler["worker"], tracking_url=url or scheduler.get("tracking_url"), **shown)
+        luigid.call("set_task_status_message", task_id=task["task_id"], status_message=message or None)
+    except LuigidError as error:
+        logger.warning("Luigi's central scheduler %s cannot be told: %s. The task goes on without it", luigid, error)
+    finally:
+        luigid.close()
 
 
 def _context() -> Mapping[str, Any]:

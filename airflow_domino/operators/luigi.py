@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_domino.compat import AirflowException
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.hooks.arguments import one_of
 from airflow_domino.hooks.domino import DominoHook
@@ -75,7 +77,7 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
     :param asset_alias: another name for the alias of this task's own outputs
     :param luigi_scheduler_url: address of a central Luigi scheduler (``luigid``) to tell, for its graph page; by
         default ``[domino] luigi_scheduler_url``, and none if it is empty; Airflow shows it among the rendered
-        templates (templated; worker only)
+        templates (templated)
     :param kwargs: see :class:`~airflow_domino.operators._domino_run.BaseDominoRunOperator` for ``project``, ``tier``,
         ``commit_id`` and the other choices of a Domino run
     """
@@ -179,9 +181,18 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
     ) -> dict[str, Any] | None:
         """Be content where the task is complete although its run failed, and tell of its outputs."""
         delivered = super().deliver_failure(context, client, run, result)
-        if delivered is not None:
-            self._tell_of_own_outputs(context)
+        if delivered is None:
+            self._tell_luigid_of_failure(run, result)
+            return None
+        self.tell_luigid("DONE", url=result["url"])
+        self._tell_of_own_outputs(context)
         return delivered
+
+    def _tell_luigid_of_failure(self, run: Run, result: Mapping[str, Any]) -> None:
+        if self.last_answer is None and self.has_luigid:  # a stopped run's task is not asked anything
+            with suppress(AirflowException):
+                self.ask_engine("check")
+        self.tell_luigid("FAILED", url=result["url"], message=f"Domino run {run.number} ended as {run.status.word}")
 
     def _tell_of_own_outputs(self, context: Context) -> None:
         own = self._facts()["lineage"]

@@ -54,6 +54,8 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
     :param missing_external: "wait" and "fail" leave the task of missing external data to itself; "skip" skips it, and
         what requires it
     :param check_threads: how many ``complete()`` may be asked at once where they take long
+    :param luigi_scheduler_url: address of a central Luigi scheduler (``luigid``) to tell what there is to do; by
+        default ``[domino] luigi_scheduler_url``, and none if it is empty (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -62,6 +64,7 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
         "exclude",
         "force",
         "force_downstream",
+        "luigi_scheduler_url",
         "domino_conn_id",
         "project",
     )
@@ -90,6 +93,7 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
         config: str | Path | None = None,
         domino_conn_id: str | None = None,
         project: str | None = None,
+        luigi_scheduler_url: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -105,6 +109,7 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
         self.check_threads = check_threads
         self.domino_conn_id = domino_conn_id
         self.project = project
+        self.luigi_scheduler_url = luigi_scheduler_url
 
     def execute(self, context: Context) -> dict[str, int]:
         """Ask, tell, and skip.
