@@ -66,6 +66,7 @@ __all__ = [
     "default_poll_interval",
     "default_start_from_trigger",
     "determine_kwargs",
+    "execution_api_timeout",
     "forget_xcoms",
     "kill_is_only_for_users",
     "log_url",
@@ -130,6 +131,11 @@ def default_start_from_trigger() -> bool:
 def default_emit_assets() -> bool:
     """Return ``[domino] emit_assets``: whether Luigi tasks tell Airflow of what they made when they do not say."""
     return conf.getboolean("domino", "emit_assets", fallback=True)
+
+
+def execution_api_timeout() -> float:
+    """Return how many seconds a worker waits for Airflow's answer to a request of a task (an option since 3.1.1)."""
+    return conf.getfloat("workers", "execution_api_timeout", fallback=5.0)
 
 
 def can_start_from_trigger() -> bool:

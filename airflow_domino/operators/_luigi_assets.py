@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
-from airflow_domino.compat import default_emit_assets, task_state_store
+from airflow_domino.compat import default_emit_assets, execution_api_timeout, task_state_store
 
 STORE_KEY = "luigi_made"
-MOST_EVENTS = 200
+EVENTS_PER_SECOND = 4
 _STORE_BYTES = 60_000  # Airflow warns about values above 65,535
 _ANY_TASK = "luigi"
 
@@ -48,13 +48,16 @@ class TellsWhatWasMade(BaseOperator):
         if not self.emit_assets:
             return
         events = [(uri, one) for one in self._made for uri in one["uris"]]
-        if len(events) > MOST_EVENTS:
+        events.sort(key=lambda event: event[1]["task_id"] == own_task_id)  # own ones last, else as they were made
+        most = most_events()
+        if len(events) > most:
             self.log.warning(
-                "Of %s outputs, the last %s become asset events: Airflow takes all of them in one short request",
+                "Of %s outputs, the last %s become asset events: Airflow takes all of them in one request, and a"
+                " higher [workers] execution_api_timeout gives it time for more",
                 len(events),
-                MOST_EVENTS,
+                most,
             )
-        for uri, one in events[-MOST_EVENTS:]:
+        for uri, one in events[-most:]:
             aliases = {f"{_ANY_TASK}:{one['module']}:{one['family']}"}
             if one["task_id"] == own_task_id:
                 aliases.add(self.asset_alias)
@@ -100,6 +103,15 @@ class TellsWhatWasMade(BaseOperator):
 
         names = dict.fromkeys(dataset_name(uri) for one in self._made for uri in one["uris"])
         return OperatorLineage(outputs=[Dataset(namespace=namespace, name=name) for namespace, name in names])
+
+
+def most_events() -> int:
+    """How many events a task may end with.
+
+    Airflow writes all of them within the request that ends a task, in up to a tenth of a second each where its
+    database is busy, and fails the task when that takes longer than it waits for an answer.
+    """
+    return max(1, int(EVENTS_PER_SECOND * execution_api_timeout()))
 
 
 def alias_of(task: Any) -> str:
