@@ -225,6 +225,7 @@ class Drawing:
             "task_id": name,
             "node": node.path,
             "doc_md": _describe(node),
+            "task_display_name": self._title(node, name),
             "trigger_rule": "none_failed",
             **_known_to(operator, more),
             **self._limits_of(node),
@@ -245,6 +246,14 @@ class Drawing:
             if tier != node.tier:
                 arguments["env"] = {**(self.env or {}), TIER_VARIABLE: tier}
         return LuigiTaskOperator(**{**arguments, **own})
+
+    def _title(self, node: PlanNode, name: str) -> str:
+        """The task's name on Airflow's pages, with what it is: external data, a wrapper, or a Domino run on a tier."""
+        if node.is_external or node.is_wrapper:
+            return f"{name} ({'external' if node.is_external else 'wrapper'})"
+        on_domino = node.is_domino_run or self._place(node) == "domino"
+        tier = _for(node, self.overrides, {}).get("tier", _for(node, self.tiers, node.tier or self.tier))
+        return f"{name} ({tier if isinstance(tier, str) else ' → '.join(tier)})" if on_domino and tier else name
 
     def _files_of_domino(self) -> str | None:
         """The folder whose files are those of the Domino project; None where no task runs there, or a template says."""

@@ -300,3 +300,16 @@ def test_a_task_on_domino_whose_target_no_other_machine_sees_fails_the_import_of
     with pytest.raises(PlanError, match=r"Far cannot run on Domino: its target .*/elsewhere/far.txt"):
         make("far:Far", run_on="domino")
     assert make("far:Far").get_task("Far").run_on == "worker"
+
+
+def test_a_task_is_named_with_what_it_is(make):
+    dag = make(
+        params={"day": "2026-01-02"}, run_on="domino", tier="Small", overrides={"Report": {"tier": ["Small", "GPU"]}}
+    )
+    assert {task.task_id: task.task_display_name for task in dag.tasks if task.task_id not in ("plan", "done")} == {
+        "Report": "Report (Small → GPU)",
+        "Parts": "Parts (wrapper)",
+        "Part__1": "Part__1 (Small)",
+        "Part__2": "Part__2 (Small)",
+        "Delivered": "Delivered (external)",
+    }
