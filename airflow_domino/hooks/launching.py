@@ -145,6 +145,10 @@ class RunLaunch:
         """Read the runs among which :meth:`look` looks."""
         return scan_marked(self._client, self.project.id, self.identity.since)
 
+    def scan_active(self) -> MarkedRuns:
+        """Read the runs of the project that go on."""
+        return MarkedRuns(self._client.runs(self.project.id, status="active"))
+
     def look(self, marked: MarkedRuns) -> Launched | None:
         """Find the run of an earlier attempt to go on with; stop those that nobody waits for any more.
 
@@ -269,7 +273,7 @@ class RunLaunch:
     def twin(self, marked: MarkedRuns, launched: Launched | None = None) -> Run | None:
         """Find the run of another task that makes the same at this moment; None where nobody does.
 
-        :param marked: read after `launched` was launched.
+        :param marked: runs that go on, read after `launched` was launched.
         :param launched: the run of this task; only those that were there before it count then, so that of two tasks
             that look at each other one goes on.
         """

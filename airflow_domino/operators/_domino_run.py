@@ -227,7 +227,7 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         """
         if launch.wanted.work is None:
             return
-        twin = launch.twin(launch.scan(), launched)
+        twin = launch.twin(launch.scan_active(), launched)
         if twin is None:
             return
         if launched is not None:
