@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_domino.demo.airflow_api import AirflowApiError
+from airflow_domino.domino.auth import ApiKey
+from airflow_domino.domino.client import DominoClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
@@ -18,6 +20,7 @@ MAKES, ONE_REPORT, ANY_REPORT, DAYS = (
     "e2e_luigi_after_any_report",
     "e2e_luigi_days",
 )
+MODULE = Path(__file__).parent / "dags" / "luigi_project" / "e2e_days.py"
 REPORT = "DailyReport-2026-03-01.txt"
 PATIENCE = 200
 
@@ -43,8 +46,10 @@ def backfill(airflow, days):
 
 
 @pytest.fixture(scope="module")
-def first_and_second(airflow, backfill):
+def first_and_second(airflow, local_domino, backfill):
     """Two runs, one after the other, of the DAG whose outputs others wait for."""
+    with DominoClient(local_domino.url, ApiKey(local_domino.token)) as client:
+        client.upload_file(client.project(local_domino.project), MODULE.name, MODULE.read_bytes())
     runs = []
     for _ in range(2):
         runs.append(airflow.api.trigger(MAKES))
@@ -93,6 +98,7 @@ def test_what_really_ran_is_told_and_what_was_complete_is_not(events, first_and_
         ("numbers", "Numbers-2026-04-01.txt"): 1,
         ("numbers", "Numbers-2026-04-02.txt"): 1,
         ("named_late", "Numbers-2026-05-01.txt"): 1,
+        ("on_domino", "Numbers-2026-07-01.txt"): 1,
     }
     assert events(MAKES, second) == {}
 

@@ -42,6 +42,15 @@ def e2e_luigi_makes() -> None:
         task_id="named_late", task="e2e_days:{{ 'Numbers' }}", params={"date": "2026-05-01"}, emit_assets=True, **where
     )
     LuigiTaskOperator(
+        task_id="on_domino",
+        task="e2e_days:Numbers",
+        params={"date": "2026-07-01"},
+        run_on="domino",
+        tier="Small",
+        poll_interval=1,
+        **where,
+    )
+    LuigiTaskOperator(
         task_id="silent", task="e2e_days:Numbers", params={"date": "2026-06-01"}, emit_assets=False, **where
     )
 
