@@ -14,6 +14,7 @@ from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, end_p
 from airflow_domino.demo.state import StateFolder
 
 PROJECT = "domino/luigi-multi-run"
+OTHER_PROJECTS = ("domino/pivot",)
 
 
 class LocalDominoError(Exception):
@@ -24,7 +25,7 @@ class LocalDomino:
     """``airflow-domino serve`` on the demo's folder.
 
     :param state: where it keeps everything
-    :param files: folder with the first files of the project
+    :param files: folder with the first files of the project; those of the other projects are beside it
     :param port: wished port; a free one is taken when it is busy
     """
 
@@ -67,7 +68,6 @@ class LocalDomino:
             "--host": "127.0.0.1",
             "--port": str(self.port),
             "--root": str(self._state.domino_root),
-            "--project": f"{PROJECT}={self._files}",
             "--token-file": str(self._state.token_file),
         }
         return [
@@ -77,7 +77,13 @@ class LocalDomino:
             "serve",
             "--open-pages",
             *(word for pair in options.items() for word in pair),
+            f"--project={PROJECT}={self._files}",
+            *(f"--project={name}={folder}" for name, folder in self._other_projects().items()),
         ]
+
+    def _other_projects(self) -> dict[str, Path]:
+        folders = {name: self._files.with_name(name.partition("/")[2]) for name in OTHER_PROJECTS}
+        return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
     @property
     def exit_code(self) -> int | None:
