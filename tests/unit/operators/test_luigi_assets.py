@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.openlineage.extractors.manager import ExtractorManager
 from airflow.sdk import DAG, Asset, AssetAlias, TaskInstanceState
 
+from airflow_domino.luigi_dag import LuigiDag
 from airflow_domino.operators._luigi_assets import STORE_KEY, alias_of, dataset_name
 from airflow_domino.operators.luigi import LuigiTaskError, LuigiTaskOperator
 
@@ -157,6 +158,12 @@ def test_a_mapped_task_has_its_outlets_when_it_runs(make, tmp_path, work):
     one = mapped.unmap({"luigi_params": {"n": 1}})
     assert one.outlets == [AssetAlias("luigi:parts_pipeline:Part")]
     assert mapped.unmap({"luigi_params": {"n": 2}}).outlets == one.outlets
+
+
+def test_each_task_of_a_drawn_pipeline_has_the_alias_of_its_own_family(make, tmp_path):
+    drawn = LuigiDag("drawn", task="parts_pipeline:Whole", project_path=tmp_path)
+    outlets = {name.partition("_")[0]: task.outlets for name, task in drawn.luigi_tasks.items()}
+    assert outlets == {family: [AssetAlias(f"luigi:parts_pipeline:{family}")] for family in ("Whole", "Part")}
 
 
 def test_what_a_failed_attempt_made_is_told_when_a_later_one_succeeds(make, work, task_context, state_store):
