@@ -73,7 +73,6 @@ class _Known:
     facts: dict[str, Any]
     wanted: _Shown
     told: _Shown = _NOTHING
-    has_run: bool = False
 
 
 class Reporter:
@@ -128,7 +127,6 @@ class Reporter:
             if known is None:
                 return
             known.wanted = self._after(known.wanted, entry)
-            known.has_run = known.has_run or entry["event"] == RUNNING
             self._news[entry["task_id"]] = None
         if not self._has_news.is_set():
             self._has_news.set()
@@ -253,6 +251,9 @@ class Reporter:
         with self._lock:
             news, self._news = list(self._news), {}
             self._has_news.clear()
+            if self._is_closing.is_set():  # there may be no time for all: first what failed, then what came last
+                news.reverse()
+                news.sort(key=lambda task_id: self._known[task_id].wanted.status != _FAILED)
             return news
 
     def _tell_of(self, task_id: str) -> None:
@@ -261,8 +262,8 @@ class Reporter:
         known.told = wanted
         if replace(wanted, message=told.message, progress=told.progress) != told:
             self._call("add_task", task_id=task_id, **self._description(known, wanted, told))
-        if wanted.status == _DONE and known.has_run and told.status != _DONE:
-            # luigid ignores the end of a task that it saw another worker begin, such as that of an earlier DAG run.
+        if wanted.status == _DONE and told.status == _RUNNING:
+            # luigid ignores the end of a task that it saw another worker begin, as one of an earlier DAG run may have.
             self._luigid.call("mark_as_done", task_id=task_id)
         if wanted.message != told.message:
             self._luigid.call("set_task_status_message", task_id=task_id, status_message=wanted.message)
