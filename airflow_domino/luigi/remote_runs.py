@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import threading
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from airflow_domino.domino.models import Run
 from airflow_domino.domino.shared_client import MOST_THREADS, SharedClient, shared_client_for
 from airflow_domino.domino.watch import RunWatcher, watcher_for
 from airflow_domino.luigi.run_of_task import STOP_PATIENCE_SECONDS, RunOfTask, is_tried_again
+from airflow_domino.luigi.run_owner import RunOwner
 from airflow_domino.luigi.run_task import DominoRunTask
 
 __all__ = ["RemoteRuns", "can_take"]
@@ -69,10 +69,11 @@ class _Flight:
 class RemoteRuns:
     """Does for many tasks at once what :meth:`DominoRunTask.run` does for one, in one background thread.
 
-    Launches each run once, reports it to its task, waits for all of them on one watcher for each project and copies
-    their files here. Where to find Domino is read from the environment, as DominoRunTask does. Used as a context
-    manager, it stops what is in flight when the block is left by an exception. Made, used and closed by one process:
-    in a process forked from it, it does nothing.
+    Launches each run once, or takes up the one that an earlier process of its
+    :class:`~airflow_domino.luigi.run_owner.RunOwner` left; reports it to its task, waits for all of them on one watcher
+    for each project and copies their files here. Where to find Domino is read from the environment, as DominoRunTask
+    does. Used as a context manager, it stops what is in flight when the block is left by an exception. Made, used and
+    closed by one process: in a process forked from it, it does nothing.
 
     :param most: how many tasks may be in flight; the others wait in the order in which they were submitted
     """
@@ -80,7 +81,7 @@ class RemoteRuns:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._process = os.getpid()
-        self._owner = uuid.uuid4().hex
+        self._owner: RunOwner | None = None
         self._attempts: Counter[str] = Counter()
         self._flights: dict[_Flight, asyncio.Task[None]] = {}
         self._is_ending = False
@@ -164,6 +165,7 @@ class RemoteRuns:
         self._flights[flight] = asyncio.get_running_loop().create_task(self._carry_out(flight))
 
     def _next_run(self, task: DominoRunTask) -> RunOfTask:
+        self._owner = self._owner or RunOwner.of_process()
         self._attempts[task.task_id] += 1
         return RunOfTask(task, self._owner, self._attempts[task.task_id])
 
@@ -208,6 +210,7 @@ class RemoteRuns:
         async with self._long_calls:
             flight.launching = asyncio.ensure_future(self._shared.call(run.launch))
             launched = await asyncio.shield(flight.launching)
+        self._attempts[task.task_id] = run.attempt
         ended = (await self._watcher(flight).wait(launched.id, interval=task.poll_interval, url=run.url)).run
         async with self._long_calls:
             await self._shared.call(lambda client: run.finish(client, ended))

@@ -19,9 +19,10 @@ from airflow_domino.domino.errors import DominoError, NotFoundError, RunError, R
 from airflow_domino.domino.launch import RunMark, find_run, launch_once
 from airflow_domino.domino.watch import wait_for_run
 from airflow_domino.luigi.domino_project import TIER_VARIABLE, current_project, project_file
+from airflow_domino.luigi.run_owner import RunOwner
 
 if TYPE_CHECKING:
-    from airflow_domino.domino.models import Project, Run
+    from airflow_domino.domino.models import HardwareTier, Project, Run
     from airflow_domino.luigi.run_task import DominoRunTask
 
 STOP_PATIENCE_SECONDS = 20.0
@@ -40,21 +41,27 @@ class RunOfTask:
     """The run of one attempt at a task.
 
     :param task: the task; its ``set_tracking_url`` and ``set_status_message`` are told of the run
-    :param owner: what only this attempt, or this process, calls itself: the run's mark is made of it
-    :param attempt: tells attempts of one owner at one task apart
+    :param owner: on whose behalf it is launched; the run's mark is made of that
+    :param attempt: tells attempts of one owner at one task apart; moved on past those that an earlier process used up
     :raises ConfigurationError: the project is not named, or the output lies outside its files
     """
 
-    def __init__(self, task: DominoRunTask, owner: str, attempt: int = 0) -> None:
+    def __init__(self, task: DominoRunTask, owner: RunOwner, attempt: int = 1) -> None:
         self.task = task
-        self.mark = RunMark.for_task("luigi", owner, task.task_id, generation=attempt)
+        self.attempt = attempt
         self.run: Run | None = None
         self.url = ""
+        self._owner = owner
         self._wanted_file = project_file(task.output_file_path)
         self._project_name = task.project or current_project()
         self._project: Project | None = None
         self._began: datetime | None = None
         self._given_up = threading.Event()
+
+    @property
+    def mark(self) -> RunMark:
+        """The mark by which the run is found again."""
+        return RunMark.for_task("luigi", self._owner.name, self.task.task_id, generation=self.attempt)
 
     @property
     def project(self) -> Project:
@@ -64,30 +71,47 @@ class RunOfTask:
         return self._project
 
     def launch(self, client: DominoClient) -> Run:
-        """Launch the run, once, and tell the task where it is.
+        """Launch the run, once, or take up what an earlier process launched; and tell the task where it is.
 
         :raises DominoError: see :func:`~airflow_domino.domino.launch.launch_once`
         :raises NotLaunchedError: it was given up before
         """
         self._project = project = client.project(self._project_name)
+        if (left := self._left_by_an_earlier_process(client)) is not None:
+            self.run, self.url = left, client.run_url(project, left.id)
+            self._report(f"Going on with Domino run #{left.number} of an earlier attempt: {self.url}")
+            return left
         tier = client.resolve_tier(project, os.environ.get(TIER_VARIABLE) or self.task.domino_run_tier)
+        self.run = self._start(client, tier)
+        self.url = client.run_url(project, self.run.id)
+        self._report(f"Domino run #{self.run.number} of {project.full_name} on tier {tier.name}: {self.url}")
+        return self.run
+
+    def _left_by_an_earlier_process(self, client: DominoClient) -> Run | None:
+        """The run of this attempt that goes on or went well; what ended badly has used its attempt up."""
+        earlier = self._owner.earlier_runs(client, self.project.id)
+        while runs := earlier.with_task_key(self.mark.task_key):
+            if useful := [run for run in runs if not run.status.is_completed or run.status.succeeded]:
+                return useful[0]
+            self.attempt += 1
+        return None
+
+    def _start(self, client: DominoClient, tier: HardwareTier) -> Run:
         named = self.task.environment
-        environment = client.resolve_environment(project, named) if named else None
+        environment = client.resolve_environment(self.project, named) if named else None
         command = command_line(list(self.task.domino_run_command))
         request = RunRequest(
-            project_id=project.id,
+            project_id=self.project.id,
             command=command,
             title=f"Luigi: {command}",
             tier_id=tier.id,
-            commit_id=self.task.commit_id or _current_input_commit(client, project),
+            commit_id=self.task.commit_id or _current_input_commit(client, self.project),
             environment_id=environment.id if environment else None,
         )
         self._refuse_if_given_up()
         self._began = datetime.now(UTC)
-        launched = launch_once(client, request, self.mark, look_first=False, before_start=self._refuse_if_given_up)
-        self.run, self.url = launched.run, client.run_url(project, launched.run.id)
-        self._report(f"Domino run #{self.run.number} of {project.full_name} on tier {tier.name}: {self.url}")
-        return self.run
+        # What was there before was looked at already.
+        return launch_once(client, request, self.mark, look_first=False, before_start=self._refuse_if_given_up).run
 
     def _refuse_if_given_up(self) -> None:
         if self._given_up.is_set():
@@ -134,9 +158,9 @@ class RunOfTask:
         :returns: the run that is to end, None when none was found that goes on
         :raises DominoError: Domino could not be asked, or refused
         """
-        if self._began is None:
-            return None
-        found = self.run or find_run(client, self.project.id, self.mark, since=self._began, limit=_RUNS_LOOKED_AT)
+        found = self.run
+        if found is None and self._began is not None:
+            found = find_run(client, self.project.id, self.mark, since=self._began, limit=_RUNS_LOOKED_AT)
         if found is None or found.status.is_completed:
             return None
         logger.warning("Ending: stopping Domino run #%s", found.number)

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -19,6 +18,7 @@ from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import RunError
 from airflow_domino.domino.watch import wait_for_run
 from airflow_domino.luigi.run_of_task import RunOfTask, is_tried_again
+from airflow_domino.luigi.run_owner import RunOwner
 
 
 class DominoRunTask(luigi.Task):
@@ -57,17 +57,18 @@ class DominoRunTask(luigi.Task):
         :raises RunError: the run ended badly; the message holds its last log lines
         :raises NotFoundError: the run succeeded without writing the file
         """
-        # Of this process alone: by it a run is found when it was started and the answer got lost.
-        owner = uuid.uuid4().hex
+        owner, attempt = RunOwner.of_process(), 1
         # The client is made here, not in __init__: Luigi forks one process per task.
         with _interruptible(), DominoClient.from_environment() as client:
-            for attempt in count(1):
+            for tries in count(1):
+                run = RunOfTask(self, owner, attempt)
                 try:
-                    self._attempt(client, RunOfTask(self, owner, attempt))
+                    self._attempt(client, run)
                     return
                 except RunError as error:
-                    if not is_tried_again(self, attempt, error):
+                    if not is_tried_again(self, tries, error):
                         raise
+                attempt = run.attempt + 1
 
     def _attempt(self, client: DominoClient, run: RunOfTask) -> None:
         try:

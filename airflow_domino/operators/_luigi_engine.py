@@ -18,6 +18,7 @@ from airflow_domino.hooks.runs import LOG_LIMIT_BYTES, Logger
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.operators._domino_run import given
 from airflow_domino.operators._luigi_arguments import as_text, as_values, freeze, parse_workers
+from airflow_domino.operators._luigi_run_owner import owner_variables
 from airflow_domino.operators._luigi_telling import of_dag_run, show_tasks, tell_luigid
 
 ENGINE_FIELDS: Sequence[str] = ("task", "luigi_params", "project_path", "working_dir", "python", "env", "config")
@@ -168,7 +169,8 @@ class AsksLuigi(BaseOperator):
         more = self.env or {}
         if not isinstance(more, Mapping):
             raise ConfigurationError(f"The environment variables (env) are a {type(more).__name__}: give a mapping")
-        return engine_environment({**_shared_folders(), **domino, **more}, config=given(self.config))
+        told = {**_shared_folders(), **owner_variables()}
+        return engine_environment({**told, **domino, **more}, config=given(self.config))
 
 
 def _shared_folders() -> dict[str, str]:

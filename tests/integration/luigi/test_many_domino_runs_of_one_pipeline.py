@@ -12,11 +12,14 @@ import sys
 import textwrap
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import luigi
+import psutil
 import pytest
 import requests
 from luigi.task import externalize
@@ -25,6 +28,7 @@ from airflow_domino.domino.errors import ConfigurationError, NotFoundError, RunF
 from airflow_domino.luigi import DominoRunTask
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.luigi.remote_runs import RemoteRuns, can_take
+from airflow_domino.luigi.run_owner import OWNER_VARIABLE, RunOwner
 
 PATIENCE = 90.0
 MANY = 30
@@ -41,6 +45,9 @@ def narrow_domino(serve_domino, tmp_path_factory):
     (files / "sleep.py").write_text("import sys, time\ntime.sleep(float(sys.argv[1]))\n")
     (files / "fail.py").write_text("import sys\nprint('about to fail')\nsys.exit(3)\n")
     (files / "write.py").write_text("import sys\nopen(sys.argv[1], 'w').write(sys.argv[2])\n")
+    (files / "late.py").write_text(
+        "import sys, time\ntime.sleep(float(sys.argv[2]))\nopen(sys.argv[1], 'w').write('late')\n"
+    )
     tiers = folder / "tiers.json"
     tiers.write_text(
         '[{"id": "n", "name": "Narrow", "cores": 1, "memory_gib": 1, "cents_per_minute": 1, "default": true,'
@@ -332,6 +339,78 @@ def test_killing_the_process_stops_all_of_its_runs(here, new_entries, ending):
     assert "still be going" not in said
 
 
+@pytest.fixture
+def same_owner(monkeypatch) -> RunOwner:
+    """Let all processes of a test work for one owner, as the attempts of an Airflow task do."""
+    owner = RunOwner(uuid.uuid4().hex, datetime.now(UTC))
+    for name, value in owner.variables().items():
+        monkeypatch.setenv(name, value)
+    return owner
+
+
+LEFT = """
+    import threading
+    from airflow_domino.luigi import DominoRunTask
+    from airflow_domino.luigi.remote_runs import RemoteRuns
+
+    runs = RemoteRuns()
+    for number in range(3):
+        name = f"left{number}.txt"
+        runs.submit(DominoRunTask(["late.py", name, "5"], "Narrow", name, poll_interval=0.5), print)
+    threading.Event().wait()
+"""
+
+
+def test_runs_that_a_killed_process_left_are_taken_up_by_the_next_attempt(same_owner, submitted, here, new_entries):
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(LEFT)]) as process:
+        wait_until(lambda: len(new_entries("start")) == 3)
+        process.kill()
+    submitted.submit(*[run_task("late.py", f"left{n}.txt", "5", output=f"left{n}.txt") for n in range(3)])
+    assert set(submitted.ends().values()) == {None}
+    assert [(here / f"left{n}.txt").read_text() for n in range(3)] == ["late"] * 3
+    assert len(new_entries("start")) == 3
+
+
+def test_a_run_of_an_earlier_attempt_that_went_well_is_not_made_again_by_a_task_alone(same_owner, here, new_entries):
+    made = run_task("write.py", "again.txt", "x", output="again.txt")
+    made.run()
+    (here / "again.txt").unlink()
+    run_task("write.py", "again.txt", "x", output="again.txt").run()
+    assert (here / "again.txt").read_text() == "x"
+    assert len(new_entries("start")) == 1
+
+
+def test_a_run_of_an_earlier_attempt_that_failed_is_followed_by_another(same_owner, here, new_entries):
+    bad = run_task("fail.py", output="bad.txt")
+    for _ in range(2):
+        with RemoteRuns() as runs:
+            submitted = Submitted(runs)
+            for _ in range(2):
+                submitted.submit(bad)
+                assert isinstance(submitted.ends()[bad], RunFailedError)
+    starts = new_entries("start")
+    assert len(starts) == len({entry["title"] for entry in starts}) == 4
+
+
+def test_runs_of_another_owner_are_not_taken_up(submitted, here, new_entries, monkeypatch):
+    task = run_task("write.py", "other.txt", "x", output="other.txt")
+    for name, value in RunOwner("somebody else", datetime.now(UTC)).variables().items():
+        monkeypatch.setenv(name, value)
+    task.run()
+    monkeypatch.delenv(OWNER_VARIABLE)
+    submitted.submit(task)
+    assert submitted.ends()[task] is None
+    assert len(new_entries("start")) == 2
+
+
+def test_an_owner_that_cannot_be_read_starts_nothing(submitted, new_entries, monkeypatch):
+    monkeypatch.setenv(OWNER_VARIABLE, "nobody")
+    submitted.submit(*sleepers(1))
+    (error,) = submitted.ends().values()
+    assert isinstance(error, ConfigurationError)
+    assert new_entries("start") == []
+
+
 PIPELINE = """
     import luigi
     from airflow_domino.luigi import DominoRunTask
@@ -345,13 +424,13 @@ PIPELINE = """
 
 
 @pytest.fixture
-def pipeline(here, environment) -> Callable[[str], EngineProcess]:
+def pipeline(here) -> Callable[[str], EngineProcess]:
     """Makes engines for a pipeline of many Domino runs, with one worker."""
     (here / "many_runs.py").write_text(textwrap.dedent(PIPELINE).replace("MANY", str(MANY)))
 
     def engine(command: str) -> EngineProcess:
         request = EngineRequest("run", "many_runs:Many", {"command": command}, project_path=str(here))
-        return EngineProcess(request, env=engine_environment(environment))
+        return EngineProcess(request, env=engine_environment())
 
     return engine
 
@@ -387,6 +466,22 @@ def test_all_runs_are_stopped_when_the_process_that_started_the_engine_is_killed
     process.kill()
     process.wait()
     wait_until(lambda: last_states(new_entries("state")) == ["Stopped"] * MANY)
+
+
+def test_an_engine_that_crashed_leaves_its_runs_to_the_next_attempt(same_owner, pipeline, here, new_entries):
+    crashed = pipeline("late.py made{0}.txt 2")
+    thread = threading.Thread(target=lambda: crashed.run(lambda line: None))
+    thread.start()
+    wait_until(lambda: len(new_entries("start")) == MANY)
+    (engine,) = [
+        child for child in psutil.Process().children() if "airflow_domino_luigi_engine" in str(child.cmdline())
+    ]
+    engine.kill()
+    thread.join(PATIENCE)
+    answer = pipeline("late.py made{0}.txt 2").run(lambda line: None)
+    assert answer.is_complete, answer.message
+    assert len(list(here.glob("made*.txt"))) == MANY
+    assert len(new_entries("start")) == MANY
 
 
 class WithItsOwnWay(DominoRunTask):
