@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from airflow.sdk import get_current_context
 
-from airflow_domino.compat import default_luigi_scheduler_url, log_url
+from airflow_domino.compat import default_luigi_scheduler_url, log_url, task_state_store
 from airflow_domino.hooks.runs import Logger
 from airflow_domino.luigi.engine.luigid import Luigid, LuigidError
 
 TASKS_KEY = "luigi_tasks"
+# Airflow warns of more than 65,535 bytes of task state.
+_MOST_STORED = 50_000
 
 
 def of_dag_run(scheduler_url: str | None) -> dict[str, Any]:
@@ -33,14 +36,23 @@ def of_dag_run(scheduler_url: str | None) -> dict[str, Any]:
 def show_tasks(facts: Mapping[str, Any]) -> str:
     """Push what became of each Luigi task as the XCom :data:`TASKS_KEY`.
 
+    The next attempt begins without it, so as much of it as fits is put where that finds it, too (Airflow 3.3).
+
     :param facts: the engine's answer
     :returns: where to follow the Luigi task that was asked for, or else one that it requires; empty if none said it
     """
     tasks: Sequence[Mapping[str, Any]] = facts.get("tasks") or ()
-    task_instance = _context().get("ti")
-    if task_instance is not None and tasks:
-        task_instance.xcom_push(key=TASKS_KEY, value=list(tasks))
+    context = _context()
+    if tasks and context:
+        context["ti"].xcom_push(key=TASKS_KEY, value=list(tasks))
+        if (store := task_state_store(context)) is not None:
+            store.set(TASKS_KEY, {"counts": dict(facts.get("counts") or {}), "tasks": _as_many_as_fit(tasks)})
     return _tracking_url(tasks, facts.get("task_id"))
+
+
+def _as_many_as_fit(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    sizes = accumulate(len(json.dumps(task)) for task in tasks)
+    return [task for task, size in zip(tasks, sizes, strict=True) if size < _MOST_STORED]
 
 
 def tell_luigid(

@@ -152,9 +152,7 @@ class Reporter:
         """Make room for a task, if there is any; children of this process do not tell of tasks that nobody planned."""
         if len(self._known) >= self._most_tasks * _SHARES.get(entry["event"], 1.0):
             if not self._left_out:
-                _say(
-                    f"There are more than {self._most_tasks} Luigi tasks: luigid is told of the first, and of failures"
-                )
+                _say(f"Too many Luigi tasks for luigid: it is told of {self._most_tasks}, and of those that fail")
             self._left_out.setdefault(entry["task_id"], entry)
             return None
         source = self._left_out.pop(entry["task_id"], entry)

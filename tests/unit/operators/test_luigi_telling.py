@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -129,6 +130,20 @@ def test_it_is_one_too_when_the_task_fails(engine, run, task_context):
     with pytest.raises(LuigiTaskError):
         run(context)
     assert context["ti"].xcoms["luigi_tasks"] == TASKS
+
+
+def test_what_became_of_them_outlives_a_retry(engine, run, task_context, state_store):
+    engine.facts["counts"] = {"failed": 1, "done": 2}
+    run(task_context(state_store))
+    assert state_store["luigi_tasks"] == {"counts": {"failed": 1, "done": 2}, "tasks": TASKS}
+
+
+def test_of_very_many_only_so_much_outlives_a_retry_as_airflow_likes_to_keep(engine, run, task_context, state_store):
+    engine.facts["tasks"] = TASKS * 1000
+    context = task_context(state_store)
+    run(context)
+    assert len(context["ti"].xcoms["luigi_tasks"]) == 3000
+    assert 10_000 < len(json.dumps(state_store["luigi_tasks"])) < 65_535
 
 
 def test_the_link_leads_to_the_page_of_the_luigi_task(engine, run):
