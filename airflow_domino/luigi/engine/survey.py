@@ -156,7 +156,7 @@ def in_parallel(ask: Callable[[Any], Any], questions: list[Any], threads: int) -
     :param ask: one question
     :param threads: the most threads; 1 for none
     """
-    answers = []
+    answers: list[Any] = []
     began = time.monotonic()
     for question in questions:
         if threads > 1 and len(answers) >= _TRIED_FIRST and time.monotonic() - began > _SLOW_SECONDS * len(answers):
