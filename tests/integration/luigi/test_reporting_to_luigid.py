@@ -71,6 +71,8 @@ class Lucky(luigi.Task):
     def output(self):
         return luigi.LocalTarget("lucky.txt")
     def run(self):
+        if os.path.exists("slow"):
+            wait_for("go-on")
         if not os.path.exists("luck"):
             raise ValueError("no luck today")
         pathlib.Path(self.output().path).touch()
@@ -204,6 +206,18 @@ def test_a_task_that_failed_is_shown_as_done_when_it_is_made_after_all(begin, lu
     assert luigid.states() == {"Lucky()": "FAILED"}
     (work / "luck").touch()
     assert begin("Lucky", worker=worker).answer().is_good
+    assert luigid.states() == {"Lucky()": "DONE"}
+
+
+def test_a_task_that_another_dag_run_was_seen_running_is_shown_as_done(begin, luigid, work):
+    (work / "slow").touch()
+    for run_id in ("manual__1", "manual__2"):
+        begun = begin("Lucky", worker=f"Airflow(dag_id=daily, run_id={run_id})")
+        eventually(lambda: luigid.states() == {"Lucky()": "RUNNING"})
+        (work / "go-on").touch()
+        begun.answer()
+        (work / "go-on").unlink()
+        (work / "luck").touch()
     assert luigid.states() == {"Lucky()": "DONE"}
 
 
