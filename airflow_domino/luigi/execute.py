@@ -56,7 +56,7 @@ class EngineRequest:
     :param only_self: never make what the task requires: fail when that is not complete
     :param project_path: folder that is put first on the import path; the working directory by default
     :param command: also answer the task as arguments of Luigi's command line; with ``force``, which that does not know,
-        as parameters in text
+        as parameters in text, and as arguments too where to move its outputs aside is enough
     :param node: do all that for the task that this path leads to from ``task`` (see ``plan.PlanNode.path``)
     :param templated: for ``plan``: parameters whose values are known at run time only
     :param limits: for ``plan``: the most ``nodes``, ``depth`` and ``seconds``

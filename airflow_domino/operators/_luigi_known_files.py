@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Origin:
-    """A file that an upstream task's Domino run has left.
+    """Where an upstream task's Domino run has left a target.
 
-    :param commit: where it is, perhaps beside the main line (isolated results)
+    :param commit: perhaps beside the main line (isolated results)
     :param task_id: Airflow's, for the log
     """
 
@@ -32,17 +32,26 @@ class KnownFiles:
     """The files of a project that a task may count on, though they are not on this worker.
 
     :param latest: the project's latest commit
-    :param origins: what upstream tasks of the same DAG run have left elsewhere, by names in the project
+    :param origins: what upstream tasks of the same DAG run have made, by names in the project; it comes first, since
+        the latest commit may have an older version, or one of somebody else
     """
 
     def __init__(self, latest: ProjectCommit, origins: Mapping[str, Origin] | None = None) -> None:
         self.latest = latest
-        self.origins = {name: origin for name, origin in (origins or {}).items() if not latest.holds(name)}
+        self.origins = dict(origins or {})
+        self._commits: dict[str, ProjectCommit] = {}
 
     @property
     def names(self) -> list[str]:
         """Names of all these files, from the project's root."""
         return [*self.latest.files, *self.origins]
+
+    def is_in(self, base: ProjectCommit, name: str) -> bool:
+        """Whether a commit has a target as the upstream task has made it; or at all, where none has."""
+        origin = self.origins.get(name)
+        if origin is None or not base.holds(name):
+            return base.holds(name)
+        return base.keys(name) == self._commit(origin).keys(name)
 
     def bring(self, name: str, destination: Path) -> str | None:
         """Bring one target here, if it is one of these.
@@ -50,15 +59,19 @@ class KnownFiles:
         :returns: where it came from, for the log; None when it is not known
         :raises NotFoundError: the upstream run has left no such file after all
         """
+        if origin := self.origins.get(name):
+            self._commit(origin).bring(name, destination)
+            return f"what the task {origin.task_id} has left in commit {origin.commit}"
         if self.latest.holds(name):
             self.latest.bring(name, destination)
             return f"the project's commit {self.latest.commit}"
-        origin = self.origins.get(name)
-        if origin is None:
-            return None
-        latest = self.latest
-        ProjectCommit(latest.client, latest.project, origin.commit, latest.here).bring(name, destination)
-        return f"what the task {origin.task_id} has left in commit {origin.commit}"
+        return None
+
+    def _commit(self, origin: Origin) -> ProjectCommit:
+        if origin.commit not in self._commits:
+            latest = self.latest
+            self._commits[origin.commit] = ProjectCommit(latest.client, latest.project, origin.commit, latest.here)
+        return self._commits[origin.commit]
 
 
 def makers(operator: BaseOperator) -> list[Any]:
@@ -91,10 +104,11 @@ def _upstream(operator: BaseOperator) -> Iterator[Any]:
                 waiting.append(above)
 
 
-def origins_of(tasks: Sequence[Any], context: Context, here: Path) -> dict[str, Origin]:
+def origins_of(tasks: Sequence[Any], context: Context, project: str, here: Path) -> dict[str, Origin]:
     """What these tasks say they have left in commits of the project, by names in the project.
 
     :param tasks: of the same DAG run
+    :param project: `owner/name`; what is in another one is none of its files
     :param here: the working folder, below which targets are files of the project
     """
     found: dict[str, Origin] = {}
@@ -102,7 +116,7 @@ def origins_of(tasks: Sequence[Any], context: Context, here: Path) -> dict[str, 
         told = context["ti"].xcom_pull(task_ids=task.task_id, key="return_value")
         for result in told if isinstance(told, list) else [told]:
             commit = result.get("output_commit") if isinstance(result, Mapping) else None
-            if not commit:
+            if not commit or result.get("project") not in (None, project):
                 continue
             names = (project_name(str(path), here) for path in result.get("outputs") or ())
             found |= {name: Origin(str(commit), task.task_id) for name in names if name}

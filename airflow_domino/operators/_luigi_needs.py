@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.hooks.domino import DominoHook
-from airflow_domino.operators._luigi_arguments import project_files
+from airflow_domino.operators._luigi_arguments import parse_force, project_files
 from airflow_domino.operators._luigi_engine import AsksLuigi
-from airflow_domino.operators._luigi_known_files import KnownFiles, argument_of, makers, origins_of
+from airflow_domino.operators._luigi_known_files import KnownFiles, Origin, argument_of, makers, origins_of
 from airflow_domino.operators._luigi_project import ProjectCommit
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class KnowsItsFiles(AsksLuigi):
     """The part of an operator that finds what its Luigi task rests on, wherever upstream tasks were made."""
 
+    force: Any
+
     def ask_with_known_files(
         self, context: Context, client: DominoClient, project: Project, answer: EngineAnswer, **asked: Any
     ) -> tuple[EngineAnswer, KnownFiles]:
@@ -31,14 +33,11 @@ class KnowsItsFiles(AsksLuigi):
         :returns: the new answer, and the files with which it was asked
         """
         here = self.working_folder()
-        known = KnownFiles(ProjectCommit.latest(client, project, here))
+        origins: dict[str, Origin] = {}
+        if not all(one["complete"] for one in answer.facts.get("inputs", ())):
+            origins = origins_of(makers(self), context, project.full_name, here)  # costs a request for each task above
+        known = KnownFiles(ProjectCommit.latest(client, project, here), origins)
         if known.names:
-            answer = self.ask_engine("check", **asked, project_files=known.names)
-        if all(one["complete"] for one in answer.facts.get("inputs", ())):
-            return answer, known
-        origins = origins_of(makers(self), context, here)  # costs a request for each task above
-        if origins:
-            known = KnownFiles(known.latest, origins)
             answer = self.ask_engine("check", **asked, project_files=known.names)
         return answer, known
 
@@ -50,9 +49,10 @@ class KnowsItsFiles(AsksLuigi):
         above = makers(self)
         if not above:
             return
-        asked: dict[str, Any] = {"inputs": True}
+        asked: dict[str, Any] = {"inputs": True, "force": True}  # of a task that is complete in the project, too
         answer = self.ask_engine("check", **asked)
-        if all(one["complete"] for one in answer.facts.get("inputs", ())):
+        is_done = answer.is_complete and not parse_force(self.force)
+        if is_done or all(one["complete"] for one in answer.facts.get("inputs", ())):
             return
         nearest = above[0]
         project = nearest.render_template(argument_of(nearest, "project"), context)

@@ -14,6 +14,7 @@ from airflow_domino.hooks.arguments import given
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.operators._domino_run import refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
+    HONEST_EXIT_CODES,
     forced_command,
     luigi_command,
     parse_force,
@@ -23,6 +24,7 @@ from airflow_domino.operators._luigi_arguments import (
 from airflow_domino.operators._luigi_aside import kept_aside
 from airflow_domino.operators._luigi_engine import LuigiTaskError
 from airflow_domino.operators._luigi_exit_codes import meaning
+from airflow_domino.operators._luigi_forced import is_forced_by_plan, luigi_command_again
 from airflow_domino.operators._luigi_known_files import KnownFiles
 from airflow_domino.operators._luigi_needs import KnowsItsFiles
 from airflow_domino.operators._luigi_other_run import AwaitsOtherRuns
@@ -44,12 +46,12 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
     folder are files of the project there: such a target exists if it is here or in the project's latest commit.
     """
 
-    force: Any
     force_downstream: Any
 
     _command: Sequence[str] = ()
     _needed: Mapping[str, Path] = {}
     _known: KnownFiles | None = None
+    _is_forced_by_plan: bool | None = None
 
     def execute_run(self, context: Context) -> Any:
         """Be the run, unless the task is complete: here, or in the project, from where its targets are brought then.
@@ -82,7 +84,8 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
 
     def _prepare(self, context: Context) -> dict[str, Any] | None:
         """Return the result of a task that is complete; else settle the command and the inputs of its run."""
-        force = parse_force(self.force)
+        self._context = context
+        force = self._force()
         asked: dict[str, Any] = {"command": True, "inputs": True, "force": force}
         answer = self.ask_engine("check", **asked)
         if answer.outcome == NODE_ABSENT:
@@ -102,10 +105,22 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         self.work = work_key(*(str(answer.facts[name]) for name in ("module", "family", "task_id")))
         return None
 
+    def _force(self) -> bool | list[str]:
+        """Return what to make again: as the author says, or as the first task of a drawn pipeline was told."""
+        said = parse_force(self.force)
+        if said or self._context is None:
+            return said
+        if self._is_forced_by_plan is None:
+            self._is_forced_by_plan = is_forced_by_plan(self, self._context)
+        return self._is_forced_by_plan
+
     def _luigi_command(self, answer: EngineAnswer, force: bool | list[str]) -> Sequence[str]:
-        workers = parse_workers(self.workers)
+        workers, arguments = parse_workers(self.workers), answer.facts.get("command")
         if not force:
             return luigi_command(answer.facts["command"], workers)
+        files = list(project_files(answer.facts["outputs"], self.working_folder()))
+        if arguments and files and len(files) == len(answer.facts["outputs"]):
+            return luigi_command_again(arguments, workers, files)
         task = f"{answer.facts['module']}:{answer.facts['family']}"
         downstream = parse_force(self.force_downstream) is True
         return forced_command(task, answer.facts["params"], force, workers, downstream=downstream)
@@ -159,7 +174,9 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         latest = known.latest
         base = latest if commit in (None, latest.commit) else ProjectCommit(client, project, commit, here)
         for name, destination in self._needed.items():
-            if not destination.exists() and not base.holds(name) and (origin := known.bring(name, destination)):
+            if destination.exists() or known.is_in(base, name):
+                continue
+            if origin := known.bring(name, destination):
                 self.log.info("Brought %s here from %s", name, origin)
         if commit is not None:
             self._refuse_lacking(base)
@@ -187,7 +204,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
     def deliver(self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]) -> dict[str, Any]:
         """Bring the task's local targets back from the run's results, and ask complete() again with them in mind."""
         answer = self.ask_engine("check")
-        if answer.is_complete and not parse_force(self.force):
+        if answer.is_complete and not self._force():
             self.tell_luigid("DONE", url=result["url"])
             return {**result, **answer.result, "already_complete": False}
         if run.results_commit is None:
@@ -210,7 +227,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
     def _bring_back(self, results: ProjectCommit, run: Run, result: dict[str, Any], files: Mapping[str, Path]) -> None:
         for name, destination in files.items():
             try:
-                with kept_aside(destination, self.log) if parse_force(self.force) else nullcontext():
+                with kept_aside(destination, self.log) if self._force() else nullcontext():
                     results.bring(name, destination)
             except NotFoundError as error:
                 raise LuigiTaskError(
@@ -223,7 +240,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Be content where the task is complete although its run failed, as Luigi would be when it is asked next."""
-        if run.status.word == "Stopped" or parse_force(self.force):
+        if run.status.word == "Stopped" or self._force():
             return None
         try:
             answer, where = self._ask_after_failure(client, run, result)
@@ -255,7 +272,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
 
     def explain_failure(self, run: Run, log_tail: Sequence[str]) -> str:
         """Say what Luigi meant by the exit code of the run's command."""
-        return "" if parse_force(self.force) else meaning(run, log_tail)
+        return meaning(run, log_tail) if HONEST_EXIT_CODES[0] in run.command else ""
 
 
 def _complete_inputs(answer: EngineAnswer) -> list[Mapping[str, Any]]:

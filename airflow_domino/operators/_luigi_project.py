@@ -56,6 +56,10 @@ class ProjectCommit:
             return [name]
         return [path for path in self.files if path.startswith(f"{name}/")]
 
+    def keys(self, name: str) -> dict[str, str | None]:
+        """Keys of the contents of a target: of the file, or of all files below the folder."""
+        return {path: self.files[path].key for path in self._names_of(name)}
+
     def bring(self, name: str, destination: Path) -> None:
         """Bring one target here: a file, or a folder with all that is below it.
 

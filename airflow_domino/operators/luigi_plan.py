@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["LuigiPlanOperator"]
 
 PLAN_XCOM = "luigi_plan"
+#: XCom with the Airflow tasks of what is made again.
+FORCED_XCOM = "luigi_forced"
 # Why a task is not run, and how the log says it. These words are keys of the XCom.
 _REASONS = {
     "complete": "already complete",
@@ -137,6 +139,8 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
             by_reason.setdefault(state, []).append(self.task_ids[key])
         summary = {state: len(task_ids) for state, task_ids in by_reason.items()}
         context["ti"].xcom_push(PLAN_XCOM, by_reason)
+        if again := [self.task_ids[key] for key in sorted(forced) if states.get(key) == "due"]:
+            context["ti"].xcom_push(FORCED_XCOM, again)  # for tasks on Domino, where nothing was moved aside
         skipped = [task_id for state, task_ids in by_reason.items() if state in _REASONS for task_id in task_ids]
         unmade = [self.task_ids[key] for key in self.plan.ends if states[key] in ("left_out", "missing", "disabled")]
         if unmade:

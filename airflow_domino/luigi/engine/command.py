@@ -15,6 +15,25 @@ from .outcome import COMMAND_IMPOSSIBLE, Problem
 _PRIVATE = "is private, and a command line can be read by others"
 
 
+def command_facts(task: luigi.Task, request: dict[str, Any]) -> dict[str, Any]:
+    """The task as it is written for another machine: the facts ``command`` and ``params``, as far as they are asked.
+
+    :param request: asks by ``command``; with ``force``, which Luigi's command line does not know, for parameters in
+        text, and for the command too where it is the task itself that is forced, and its outputs alone tell
+        whether it is complete
+    :raises Problem: a value cannot be written; the message names the parameter
+    """
+    if not request.get("command"):
+        return {}
+    if not request.get("force"):
+        return {"command": command_arguments(task)}
+    facts: dict[str, Any] = {"params": written_params(task)}
+    if request["force"] is True and type(task).complete is luigi.Task.complete:
+        with contextlib.suppress(Problem):
+            facts["command"] = command_arguments(task)
+    return facts
+
+
 def command_arguments(task: luigi.Task) -> list[str]:
     """Arguments after ``luigi`` that make the same task elsewhere: same id, same value of every parameter.
 

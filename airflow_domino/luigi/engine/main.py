@@ -102,10 +102,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
         "family": task.task_family,
     }
     try:
-        if request.get("command") and request.get("force"):
-            facts["params"] = command.written_params(task)
-        elif request.get("command"):
-            facts["command"] = command.command_arguments(task)
+        facts |= command.command_facts(task, request)
         if request["action"] == "check":
             answer = {**_check(task, completion), "lineage": lineage.describe(task)}
             answer["private"] = loading.private_among(request)

@@ -9,6 +9,7 @@ from airflow.sdk import DAG
 
 from airflow_domino.compat import AirflowFailException
 from airflow_domino.domino.errors import RunFailedError
+from airflow_domino.luigi_dag import LuigiDag
 from airflow_domino.operators.luigi import LuigiTaskError, LuigiTaskOperator
 
 PIPELINE = """
@@ -51,6 +52,8 @@ class Last(luigi.Task):
         with self.output().open("w") as file:
             file.write("made here")
 """
+
+WAIT_HERE = {"Report": {"deferrable": False, "poll_interval": 0.1}}
 
 pytestmark = pytest.mark.usefixtures("domino_connection")
 CLEAN = {"clean/a.csv": b"a", "clean/deep/b.csv": b"b"}
@@ -288,3 +291,44 @@ def test_the_command_is_luigis_own_where_nothing_is_forced(make, writes, fake_do
     make().execute(task_context())
     words = shlex.split(fake_domino.starts[0]["commandToRun"])
     assert words[:6] == ["python", "-m", "luigi", "--module", "pipe", "Report"]
+
+
+def test_what_a_run_above_has_made_comes_before_an_older_version_in_the_project(
+    make, writes, fake_domino, context_with
+):
+    isolated = fake_domino.commit(dict(CLEAN))
+    fake_domino.commits.remove(isolated)
+    fake_domino.commit({"clean/a.csv": b"older"})
+    with DAG("pipeline", schedule=None):
+        above, below = make("Clean", task_id="clean"), make()
+        above >> below
+    writes({"report.txt": b"done"})
+    below.execute(context_with({"clean": {"output_commit": isolated, "outputs": ["clean"]}}))
+    assert begun_with(fake_domino) == CLEAN
+
+
+def test_what_a_run_above_has_made_in_the_main_line_is_not_brought_here(make, work, writes, fake_domino, context_with):
+    commit = fake_domino.commit(dict(CLEAN))
+    with DAG("pipeline", schedule=None):
+        above, below = make("Clean", task_id="clean"), make()
+        above >> below
+    writes({"report.txt": b"done"})
+    below.execute(context_with({"clean": {"output_commit": commit, "outputs": ["clean"]}}))
+    assert fake_domino.starts[0]["commitId"] == commit
+    assert not (work / "clean").exists()
+
+
+def test_what_the_first_task_of_a_drawn_pipeline_was_told_to_have_made_again_is_made_again_on_domino(
+    make, tmp_path, work, writes, fake_domino, task_context
+):
+    fake_domino.commit({"report.txt": b"old"})
+    drawn = LuigiDag(
+        "drawn", task="pipe:Report", project_path=tmp_path, working_dir=work, run_on="domino", overrides=WAIT_HERE
+    )
+    context = task_context(task_id="Report")
+    told = {"plan": ["Report"]}
+    context["ti"].xcom_pull = lambda key, task_ids=None, **_: told.get(task_ids) if key == "luigi_forced" else None
+    writes({"report.txt": b"new"})
+    drawn.get_task("Report").execute(context)
+    assert (work / "report.txt").read_bytes() == b"new"
+    assert shlex.split(fake_domino.starts[0]["commandToRun"])[3:5] == ["1", "report.txt"]

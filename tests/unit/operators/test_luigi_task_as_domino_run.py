@@ -172,7 +172,9 @@ def test_a_target_that_is_a_folder_comes_back_whole(make, work, writes, task_con
     assert not (work / "folder.txt").exists()
 
 
-def test_force_makes_a_complete_task_again_over_there(make, work, writes, fake_domino, task_context):
+def test_force_makes_a_complete_task_again_over_there_with_nothing_but_luigi(
+    make, work, writes, fake_domino, task_context
+):
     (work / "models").mkdir(parents=True)
     (work / "models" / "a.zip").write_text("old")
     writes({"models/a.zip": b"new"})
@@ -182,8 +184,18 @@ def test_force_makes_a_complete_task_again_over_there(make, work, writes, fake_d
     assert aside.read_text() == "old"
     assert result["already_complete"] is False
     words = shlex.split(fake_domino.starts[0]["commandToRun"])
+    assert words[:2] == ["python", "-c"]
+    assert words[3:5] == ["1", "models/a.zip"]
+    assert {"training", "Model", "--Model-name=a", "--retcode-task-failed=30"} <= set(words)
+    assert "\n" not in fake_domino.starts[0]["commandToRun"]
+
+
+def test_forced_families_are_made_again_by_airflow_domino_over_there(make, writes, fake_domino, task_context):
+    writes({"models/a.zip": b"new"})
+    make(force=["Model"]).execute(task_context())
+    words = shlex.split(fake_domino.starts[0]["commandToRun"])
     assert words[:4] == ["airflow-domino", "luigi", "run", "training:Model"]
-    assert {"--param=name=a", "--force"} <= set(words)
+    assert {"--param=name=a", "--force=Model"} <= set(words)
 
 
 def test_what_a_forced_run_does_not_bring_is_still_here(make, work, writes, task_context):
@@ -240,8 +252,7 @@ def test_force_is_about_the_tasks_own_node_with_its_parameters(make, writes, fak
     writes({"models/b.zip": b"new"})
     make("Models", force=True, node=[(1, "Model")]).execute(task_context())
     words = shlex.split(fake_domino.starts[0]["commandToRun"])
-    assert words[3] == "training:Model"
-    assert {"--param=name=b", "--param=depth=3", "--param=verbose=False"} <= set(words)
+    assert {"training", "Model", "--Model-name=b", "--Model-depth=3"} <= set(words)
 
 
 def test_a_private_value_is_not_written_into_the_command_of_a_run(make, fake_domino, task_context):
