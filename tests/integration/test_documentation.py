@@ -115,8 +115,9 @@ def test_the_pages_build_without_a_warning(reader: dict[str, str], tmp_path: Pat
     assert "DominoRunOperator" in (tmp_path / "reference.html").read_text()
 
 
-def test_each_promise_names_tests_that_there_are() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "life-cycle.md").read_text()))
+@pytest.mark.parametrize("page", ["life-cycle.md", "luigi.md"])
+def test_each_promise_names_tests_that_there_are(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / page).read_text()))
     there = {
         name
         for path in (ROOT / "tests").rglob("test_*.py")

@@ -53,3 +53,38 @@ def ask(project: Path, work: Path) -> Callable[..., EngineAnswer]:
 
     ask_engine.lines = lines  # type: ignore[attr-defined]
     return ask_engine
+
+
+MADE = """
+class Made(luigi.Task):
+    def output(self):
+        return luigi.LocalTarget(f"{self.task_id}.txt")
+    def run(self):
+        self.make()
+    def make(self):
+        with open("ran.txt", "a") as ran:
+            ran.write(f"{self.task_family}\\n")
+        with self.output().open("w") as file:
+            file.write(" ".join(f"{name}={value}" for name, value in self.param_kwargs.items()))
+"""
+
+
+@pytest.fixture
+def pipeline(write_module: Callable[[str, str], Path]) -> Callable[[str, str], None]:
+    """Write a module whose tasks note in ``ran.txt`` that they ran, and write their parameters into their targets."""
+
+    def write(name: str, source: str) -> None:
+        write_module(name, MADE + textwrap.dedent(source))
+
+    return write
+
+
+@pytest.fixture
+def ran(work: Path) -> Callable[[], list[str]]:
+    """The families that ran, in this order."""
+
+    def read() -> list[str]:
+        path = work / "ran.txt"
+        return path.read_text().split() if path.exists() else []
+
+    return read
