@@ -14,14 +14,16 @@ def is_on_s3(address: str) -> bool:
 
 def size(address: str) -> int:
     """Return the size of a file in bytes."""
-    return int(_object(address).content_length) if is_on_s3(address) else Path(address).stat().st_size
+    if is_on_s3(address):
+        return int(_s3().head_object(**_place(address))["ContentLength"])
+    return Path(address).stat().st_size
 
 
 def read(address: str, begin: int = 0, end: int | None = None) -> bytes:
     """Read the bytes of a file from one place up to another, or up to its end."""
     if is_on_s3(address):
         last = "" if end is None else end - 1
-        return bytes(_object(address).get(Range=f"bytes={begin}-{last}")["Body"].read())
+        return bytes(_s3().get_object(**_place(address), Range=f"bytes={begin}-{last}")["Body"].read())
     with Path(address).open("rb") as file:
         file.seek(begin)
         return file.read(-1 if end is None else end - begin)
@@ -30,7 +32,7 @@ def read(address: str, begin: int = 0, end: int | None = None) -> bytes:
 def write(address: str, data: bytes) -> None:
     """Write a file."""
     if is_on_s3(address):
-        _object(address).put(Body=data)
+        _s3().put_object(**_place(address), Body=data)
         return
     path = Path(address)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,8 +41,12 @@ def write(address: str, data: bytes) -> None:
     part.replace(path)
 
 
-def _object(address: str) -> Any:
+def _s3() -> Any:
     import boto3  # only where files are on S3
 
+    return boto3.client("s3")
+
+
+def _place(address: str) -> dict[str, str]:
     bucket, _, key = address.removeprefix("s3://").partition("/")
-    return boto3.resource("s3").Object(bucket, key)
+    return {"Bucket": bucket, "Key": key}
