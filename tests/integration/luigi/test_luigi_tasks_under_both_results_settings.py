@@ -15,6 +15,7 @@ from airflow_domino.domino.errors import RunFailedError
 from airflow_domino.operators.luigi import LuigiTaskOperator
 
 PIPELINE = """
+import os
 import luigi
 
 def make(task, text):
@@ -32,6 +33,8 @@ class Clean(luigi.Task):
     def output(self):
         return luigi.LocalTarget("clean/data.txt")
     def run(self):
+        if os.path.exists("fail"):
+            raise RuntimeError("told to fail")
         with self.input().open() as file:
             make(self, "clean " + file.read())
 
@@ -62,7 +65,7 @@ def run(tmp_path, monkeypatch):
     (tmp_path / "code" / "pipe.py").write_text(PIPELINE)
     said = {}
 
-    def execute(domino, chain, dag_run_id="r1"):
+    def execute(domino, chain, dag_run_id="r1", **options):
         connection = {"conn_type": "domino", "host": domino.url, "password": domino.token}
         connection["extra"] = {"project": domino.project}
         monkeypatch.setenv("AIRFLOW_CONN_DOMINO_DEFAULT", json.dumps(connection))
@@ -76,6 +79,7 @@ def run(tmp_path, monkeypatch):
                     run_on=where,
                     deferrable=False,
                     poll_interval=0.2,
+                    **options,
                 )
                 for family, where, worker in chain
             ]
@@ -140,3 +144,28 @@ def test_external_data_that_is_nowhere_is_told_by_the_exit_code(start_local_domi
     domino = start_local_domino({"pipe.py": PIPELINE})
     with pytest.raises(RunFailedError, match="exit code 20: external data is missing there"):
         run(domino, [("Clean", "domino", "disk")])
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_task_is_made_again_on_request_and_its_old_target_is_kept_on_both_sides(
+    start_local_domino, run, tmp_path, setting
+):
+    domino = start_local_domino({"pipe.py": PIPELINE, "clean/data.txt": "old"}, arguments=[f"--results={setting}"])
+    put(tmp_path / "disk", "raw/data.txt", "rows")
+    put(tmp_path / "disk", "clean/data.txt", "old")
+    (result,) = run(domino, [("Clean", "domino", "disk")], force=True)
+    assert made_by(domino, result) == ["Clean"]
+    clean = tmp_path / "disk" / "clean"
+    assert (clean / "data.txt").read_text() == "clean rows"
+    assert [path.read_text() for path in clean.glob("data.txt.before-force-*")] == ["old"]
+    (aside,) = (name for name in domino.files(result["output_commit"]) if ".before-force-" in name)
+    assert domino.content(result["output_commit"], aside) == b"old"
+
+
+def test_a_target_comes_back_where_making_it_again_has_failed(start_local_domino, run, tmp_path):
+    files = {"pipe.py": PIPELINE, "clean/data.txt": "old", "raw/data.txt": "rows", "fail": "yes"}
+    domino = start_local_domino(files)
+    with pytest.raises(RunFailedError, match="exit code 30: a Luigi task failed there"):
+        run(domino, [("Clean", "domino", "disk")], force=True)
+    assert domino.content(domino.head(), "clean/data.txt") == b"old"
+    assert not any(".before-force-" in name for name in domino.files(domino.head()))
