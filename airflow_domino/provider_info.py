@@ -132,8 +132,8 @@ def get_provider_info() -> dict[str, Any]:
                         "Base of relative local paths (inputs, outputs) of tasks that give no output_dir.", "string", ""
                     ),
                     "luigi_shared_folder": _option(
-                        "Folder that all workers see: there they lock the Luigi task that they run, so that no two run"
-                        " one at once, and keep what RunAnywayTarget remembers. Empty where each machine is for itself.",
+                        "Folder that all workers see: there they lock the Luigi task that they run, so that no two"
+                        " run one at once, and keep what RunAnywayTarget remembers. Empty where each machine is for itself.",
                         "string",
                         "",
                     ),
