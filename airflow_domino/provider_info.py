@@ -133,7 +133,8 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "luigi_shared_folder": _option(
                         "Folder that all workers see: there they lock the Luigi task that they run, so that no two"
-                        " run one at once, and keep what RunAnywayTarget remembers. Empty where each machine is for itself.",
+                        " run one at once, and keep what RunAnywayTarget remembers. Empty where each machine is for"
+                        " itself.",
                         "string",
                         "",
                     ),

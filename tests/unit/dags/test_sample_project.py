@@ -47,7 +47,7 @@ def test_squares_follow_their_parameter(project: Path) -> None:
 def test_a_failure_is_told_by_the_exit_code_from_any_folder(project: Path, tmp_path: Path) -> None:
     ended = run(tmp_path, str(project / "example_pipeline.py"), "DominoHelloWorld")
     assert ended.returncode == 30
-    assert "DOMINO_PROJECT_OWNER" in ended.stderr
+    assert "No credentials for Domino: set DOMINO_API_PROXY" in ended.stderr
 
 
 def test_the_ensemble_starts_no_run_once_its_models_are_there(project: Path) -> None:
