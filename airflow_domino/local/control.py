@@ -38,7 +38,7 @@ def router(platform: Platform, faults: Faults) -> APIRouter:
 
     @routes.get("/ledger")
     def ledger(after: int = 0) -> dict[str, Any]:
-        return {"entries": platform.state.ledger(after)}
+        return {"entries": platform.ledger.entries(after)}
 
     @routes.get("/faults")
     def ordered() -> dict[str, Any]:

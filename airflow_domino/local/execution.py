@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from airflow_domino.local import logs, processes, statuses
+from airflow_domino.local.clock import now_ms
 from airflow_domino.local.environments import Environment
 from airflow_domino.local.logs import RunLog
+from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import Checkout, ProjectRepository
-from airflow_domino.local.state import Project, Run, State, now_ms
+from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -58,11 +60,11 @@ class Execution:
 
     :param run: the run; its status is Scheduled.
     :param workplace: where and for whom.
-    :param state: where changes of the run are remembered.
+    :param runs: where changes of the run are remembered.
     :param log: where its output goes.
     """
 
-    def __init__(self, run: Run, workplace: Workplace, state: State, log: RunLog) -> None:
+    def __init__(self, run: Run, workplace: Workplace, runs: Runs, log: RunLog) -> None:
         self.run = run
         self.log = log
         # The run's own credentials, which end with it.
@@ -70,7 +72,7 @@ class Execution:
         # Set when the program has ended, or is to be ended.
         self.wake = threading.Event()
         self._place = workplace
-        self._state = state
+        self._runs = runs
         self._is_interrupted = False
 
     def interrupt(self) -> None:
@@ -263,7 +265,7 @@ class Execution:
         return self._change(change).status == status
 
     def _change(self, change: Callable[[Run], Run]) -> Run:
-        self.run = self._state.change_run(self.run.id, change)
+        self.run = self._runs.change(self.run.id, change)
         return self.run
 
     def _say(self, text: str) -> None:

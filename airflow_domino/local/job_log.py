@@ -9,7 +9,7 @@ from itertools import islice
 from airflow_domino.local.errors import BadRequest
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.state import Run
+from airflow_domino.local.runs import Run
 
 LARGEST_PAGE = 10_000
 # An answer is built in memory, so it is bounded in bytes too; the rest comes with the next page.

@@ -13,9 +13,10 @@ from airflow_domino.local.job_log import LOG_TYPES, read_page
 from airflow_domino.local.page_templates import Templates, moment
 from airflow_domino.local.parameters import check_choice, clean_folder, found_file
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import FileInfo
 from airflow_domino.local.routes_v1 import started
-from airflow_domino.local.state import Project, Run
+from airflow_domino.local.runs import Run
 from airflow_domino.local.statuses import GROUPS
 
 _PER_PAGE = 50
@@ -82,7 +83,7 @@ def _add_jobs(routes: APIRouter, pages: _Pages) -> None:
 
     @routes.get("/")
     def projects() -> Response:
-        listed = [(project, _counts(platform, project)) for project in platform.state.projects()]
+        listed = [(project, _counts(platform, project)) for project in platform.projects.all()]
         capacities = platform.capacities()
         tiers = [(tier, capacities[tier.id]) for tier in platform.tiers if not tier.is_archived]
         return pages.render("projects.html", projects=listed, tiers=tiers)
@@ -92,7 +93,7 @@ def _add_jobs(routes: APIRouter, pages: _Pages) -> None:
         check_choice("status", status, ("all", "archived", *GROUPS))
         project = platform.project_named(owner, name)
         number = max(1, page)
-        found = platform.state.list_runs(project.id, group=status, offset=(number - 1) * _PER_PAGE, limit=_PER_PAGE)
+        found = platform.runs.listed(project.id, group=status, offset=(number - 1) * _PER_PAGE, limit=_PER_PAGE)
         return pages.render(
             "jobs.html",
             project=project,
@@ -173,7 +174,7 @@ def _own_path(path: str) -> str:
 
 
 def _counts(platform: Platform, project: Project) -> dict[str, int]:
-    return {group: platform.state.list_runs(project.id, group=group, limit=0).total for group in ("active", "all")}
+    return {group: platform.runs.listed(project.id, group=group, limit=0).total for group in ("active", "all")}
 
 
 def _facts(platform: Platform, run: Run) -> list[tuple[str, str]]:

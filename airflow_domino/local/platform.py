@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from airflow_domino.local import statuses
+from airflow_domino.local.clock import now_ms
+from airflow_domino.local.database import Database
 from airflow_domino.local.environments import Environment, default_environment
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.ids import is_commit_id, is_object_id, named_object_id, new_object_id, user_id
+from airflow_domino.local.ledger import Ledger
+from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.root import DATABASE, claim_root, kept_secret
 from airflow_domino.local.runner import Runner
+from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.starting import StartRequest, checked_revision
-from airflow_domino.local.state import Project, Run, State, now_ms
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 
 logger = logging.getLogger(__name__)
@@ -69,11 +73,15 @@ class Platform:
         self.root = self.root.absolute()
         self._lock_file = claim_root(self.root)
         self._repositories_lock = threading.Lock()
-        self.state = State(self.root / DATABASE)
+        self.database = Database(self.root / DATABASE)
+        self.ledger = Ledger(self.database)
+        self.projects = Projects(self.database)
+        self.runs = Runs(self.database, self.ledger)
         self.secret = self.token or kept_secret(self.root / "token")
-        self.page_secret = self.state.setting("page secret", lambda: secrets.token_urlsafe(32))
+        self.page_secret = self.database.setting("page secret", lambda: secrets.token_urlsafe(32))
         self.runner = Runner(
-            state=self.state,
+            runs=self.runs,
+            projects=self.projects,
             repository=self.repository,
             tiers={tier.id: tier for tier in self.tiers},
             environments={environment.id: environment for environment in self.environments},
@@ -85,7 +93,7 @@ class Platform:
     def close(self) -> None:
         """End all runs and let go of the folder."""
         self.runner.close()
-        self.state.close()
+        self.database.close()
         self._lock_file.close()
 
     def accepts(self, token: str) -> bool:
@@ -106,11 +114,11 @@ class Platform:
             raise ValueError(f"a project is named owner/name, not {full_name!r}")
         if results is not None and results not in RESULTS_SETTINGS:
             raise ValueError(f"results must be one of {', '.join(RESULTS_SETTINGS)}, not {results!r}")
-        known = self.state.project_named(owner, name)
+        known = self.projects.named(owner, name)
         project = known or Project(new_object_id(), owner, name, results or "main", now_ms())
         if known is None or (results is not None and results != known.results):
             project = replace(project, results=results or project.results)
-            self.state.save_project(project)
+            self.projects.save(project)
         if folder is not None:
             for note in self.repository(project.id).import_folder(folder, self.user):
                 logger.warning("%s: %s", full_name, note)
@@ -123,7 +131,7 @@ class Platform:
         :raises NotFound: when no project has it.
         """
         _check_id("project", project_id)
-        project = self.state.project(project_id)
+        project = self.projects.find(project_id)
         if project is None:
             raise NotFound(f"There is no project with the id {project_id}")
         return project
@@ -133,7 +141,7 @@ class Platform:
 
         :raises NotFound: when there is none.
         """
-        project = self.state.project_named(owner, name)
+        project = self.projects.named(owner, name)
         if project is None:
             raise NotFound(f"There is no project {owner}/{name}")
         return project
@@ -225,8 +233,8 @@ class Platform:
 
     def capacities(self) -> dict[str, Capacity]:
         """Tell how full the tiers are, by tier id."""
-        waiting = self.state.counts_by_tier(statuses.WAITING)
-        executing = self.state.counts_by_tier(statuses.EXECUTING)
+        waiting = self.runs.counts_by_tier(statuses.WAITING)
+        executing = self.runs.counts_by_tier(statuses.EXECUTING)
         return {tier.id: self.capacity(tier, waiting, executing) for tier in self.tiers}
 
     # Runs
@@ -238,7 +246,7 @@ class Platform:
         :raises NotFound: when no run has it.
         """
         _check_id("job", run_id)
-        run = self.state.run(run_id)
+        run = self.runs.find(run_id)
         if run is None:
             raise NotFound(f"There is no job with the id {run_id}")
         return run
@@ -283,13 +291,13 @@ class Platform:
             raise BadRequest("The command to run must not be empty")
         if any("\0" in word for word in request.arguments):
             raise BadRequest("The command to run must not have a zero character in it")
-        run = self.state.add_run(self.resolve(project, request))
+        run = self.runs.add(self.resolve(project, request))
         self.runner.look()
         return run
 
     def stop(self, run: Run, *, keep_results: bool) -> Run:
         """Wish a run stopped; it is when its status says so."""
-        self.state.enter("stop", run, {"commitResults": keep_results, "status": run.status})
+        self.ledger.enter("stop", run, {"commitResults": keep_results, "status": run.status})
         return self.runner.stop(run.id, keep_results=keep_results)
 
     def restart(self, run: Run, *, same_commit: bool) -> Run:
@@ -325,7 +333,7 @@ class Platform:
         def change(run: Run) -> Run:
             return replace(run, tags=[*(known for known in run.tags if known["tagId"] != tag["tagId"]), tag])
 
-        self.state.change_run(run.id, change)
+        self.runs.change(run.id, change)
         return tag
 
     def untag(self, run: Run, tag_id: str) -> dict[str, Any]:
@@ -340,7 +348,7 @@ class Platform:
         def change(run: Run) -> Run:
             return replace(run, tags=[tag for tag in run.tags if tag["tagId"] != tag_id])
 
-        self.state.change_run(run.id, change)
+        self.runs.change(run.id, change)
         return found
 
     def queue_explanation(self, run: Run, places: Mapping[str, int] | None = None) -> str:
@@ -349,7 +357,7 @@ class Platform:
         :param places: the places of all runs in the queue, where they are known already.
         """
         tier = self.tier_of(run)
-        ahead = self.state.queued_before(run) if places is None else places.get(run.id, 0)
+        ahead = self.runs.queued_before(run) if places is None else places.get(run.id, 0)
         return (
             f"Hardware tier {tier.name} executes at most {tier.capacity} runs at once, and all its places are taken. "
             f"Runs ahead of this one: {ahead}."

@@ -132,7 +132,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
         check_choice("sortBy", sortBy, tuple(_SORT_FIELDS))
         check_choice("statusFilter", statusFilter, ("all", "archived", *statuses.GROUPS))
         check_page(offset, limit)
-        page = platform.state.list_runs(
+        page = platform.runs.listed(
             platform.project(projectId).id,
             group=statusFilter,
             sort_field=_SORT_FIELDS[sortBy],
@@ -189,7 +189,7 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/projects/beta/projects")
     def list_projects(offset: int = 0, limit: int = 10) -> dict[str, Any]:
         check_page(offset, limit)
-        projects = platform.state.projects()
+        projects = platform.projects.all()
         listed = [shapes_public.project(platform, project) for project in projects[offset : offset + limit]]
         return {"projects": listed, "metadata": page_metadata(offset, limit, len(projects))}
 

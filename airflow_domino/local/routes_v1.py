@@ -18,9 +18,10 @@ from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
 from airflow_domino.local.parameters import listed_files, put_file
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import FileInfo
+from airflow_domino.local.runs import Run
 from airflow_domino.local.starting import StartRequest, split_command
-from airflow_domino.local.state import Project, Run
 
 # python-domino takes exactly this element off again.
 _PRE = (
@@ -73,7 +74,7 @@ def _add_runs(routes: APIRouter, platform: Platform) -> None:
     @routes.get(f"{base}/runs")
     def list_runs(owner: str, name: str) -> dict[str, Any]:
         project = platform.project_named(owner, name)
-        page = platform.state.list_runs(project.id, show_archived=True)
+        page = platform.runs.listed(project.id, show_archived=True)
         uri = f"/v1/projects/{owner}/{name}/runs"
         return {"objectType": "list", "uri": uri, "data": [_run_status(run) for run in page.runs]}
 

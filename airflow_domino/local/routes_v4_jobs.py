@@ -11,8 +11,8 @@ from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.runs import SORT_FIELDS, Run
 from airflow_domino.local.starting import StartRequest, split_command
-from airflow_domino.local.state import SORT_FIELDS, Run
 
 _V4_SORT_FIELDS = tuple(field for field in SORT_FIELDS if field != "startedTime")
 
@@ -99,12 +99,12 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
     @routes.post("/archive")
     def archive(body: bodies.OneJob) -> dict[str, Any]:
         run = platform.run(body.job_id)
-        return answer(platform.state.change_run(run.id, lambda run: replace(run, is_archived=True)))
+        return answer(platform.runs.change(run.id, lambda run: replace(run, is_archived=True)))
 
     @routes.post("/{job_id}/name")
     def rename(job_id: str, body: bodies.JobName) -> dict[str, Any]:
         run = platform.run(job_id)
-        return answer(platform.state.change_run(run.id, lambda run: replace(run, title=body.name)))
+        return answer(platform.runs.change(run.id, lambda run: replace(run, title=body.name)))
 
     @routes.post("/{job_id}/tag")
     def add_tag(job_id: str, body: bodies.NewTag) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
         if page_size < 0 or page_no < 1:
             raise BadRequest("page_no begins at 1, and page_size must not be negative")
         offset = (page_no - 1) * page_size
-        page = platform.state.list_runs(
+        page = platform.runs.listed(
             project.id,
             group=status,
             sort_field=order_by,
@@ -171,7 +171,7 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
             offset=offset,
             limit=page_size,
         )
-        places = platform.state.places_in_queue()
+        places = platform.runs.places_in_queue()
         names = sorted({stat["name"] for run in page.runs for stat in run.stats})
         return {
             "jobs": [shapes_v4.job(platform, run, places) for run in page.runs],

@@ -32,7 +32,7 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     def list_projects(relationship: str) -> list[dict[str, Any]]:
         projects = [
             project
-            for project in platform.state.projects()
+            for project in platform.projects.all()
             if _is_related(relationship, is_owner=project.owner == platform.user)
         ]
         return [shapes_v4.listed_project(platform, project, relationship) for project in projects]

@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from airflow_domino.local import processes, statuses
+from airflow_domino.local.clock import now_ms
 from airflow_domino.local.environments import Environment
 from airflow_domino.local.execution import INTERRUPTED_MESSAGE, Execution, Workplace
 from airflow_domino.local.logs import RunLog
+from airflow_domino.local.projects import Projects
 from airflow_domino.local.repository import ProjectRepository
-from airflow_domino.local.state import Run, State, now_ms
+from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,8 @@ _SHUTDOWN_GRACE = 2.0
 class Runner:
     """Starts queued runs where their tier has room, oldest first, and stops runs.
 
-    :param state: where runs are remembered.
+    :param runs: where runs are remembered.
+    :param projects: where projects are remembered.
     :param repository: gives the files of a project by its id.
     :param tiers: the tiers, by id.
     :param environments: the environments, by id.
@@ -35,7 +38,8 @@ class Runner:
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
     """
 
-    state: State
+    runs: Runs
+    projects: Projects
     repository: Callable[[str], ProjectRepository]
     tiers: Mapping[str, Tier]
     environments: Mapping[str, Environment]
@@ -81,12 +85,12 @@ class Runner:
             )
 
         with self._wake:
-            run = self.state.change_run(run_id, change)
+            run = self.runs.change(run_id, change)
             execution = self._executions.get(run_id)
             if execution is not None:
                 execution.wake.set()
             elif run.status in statuses.STOP_WISHES:
-                run = self.state.change_run(
+                run = self.runs.change(
                     run_id, lambda run: replace(run, status=statuses.STOPPED, completed_at=now_ms(), saved_at=now_ms())
                 )
         return run
@@ -113,15 +117,15 @@ class Runner:
             thread.join()
 
     def _settle_interrupted(self) -> None:
-        for run in self.state.runs_with_status(statuses.EXECUTING):
+        for run in self.runs.with_status(statuses.EXECUTING):
             processes.end_run(run.id, None, _SHUTDOWN_GRACE)
             ended = statuses.STOPPED if run.status in _STOPPING else statuses.ERROR
-            self.state.change_run(run.id, partial(interrupted, status=ended))
+            self.runs.change(run.id, partial(interrupted, status=ended))
             self.log(run.id).say("stderr", INTERRUPTED_MESSAGE)
-        for run_id, tier_id in self.state.queue():
+        for run_id, tier_id in self.runs.queue():
             if tier_id not in self.tiers:
                 message = f"There is no hardware tier {tier_id} any more"
-                self.state.change_run(run_id, partial(_failed, reason="NoSuchTier", message=message))
+                self.runs.change(run_id, partial(_failed, reason="NoSuchTier", message=message))
 
     def _schedule(self) -> None:
         while True:
@@ -135,19 +139,19 @@ class Runner:
         places = {tier.id: tier.capacity for tier in self.tiers.values()}
         for execution in self._executions.values():
             places[execution.run.tier_id] = places.get(execution.run.tier_id, 0) - 1
-        fitting = [pair for tier_id, free in places.items() if free > 0 for pair in self.state.queue(tier_id, free)]
+        fitting = [pair for tier_id, free in places.items() if free > 0 for pair in self.runs.queue(tier_id, free)]
         for run_id, _ in fitting:
-            run = self.state.change_run(run_id, lambda run: replace(run, status=statuses.SCHEDULED))
+            run = self.runs.change(run_id, lambda run: replace(run, status=statuses.SCHEDULED))
             try:
                 self._execute(run)
             except Exception as error:
                 # Such as a full disk: this run ends, and the queue goes on.
                 logger.exception("run %s could not be started", run_id)
                 message = f"The run could not be started: {error}"
-                self.state.change_run(run_id, partial(_failed, reason="InternalError", message=message))
+                self.runs.change(run_id, partial(_failed, reason="InternalError", message=message))
 
     def _execute(self, run: Run) -> None:
-        project = self.state.project(run.project_id)
+        project = self.projects.find(run.project_id)
         if project is None:
             raise LookupError(f"run {run.id} belongs to no project")
         workplace = Workplace(
@@ -162,7 +166,7 @@ class Runner:
             user=self.user,
             stop_grace=self.stop_grace,
         )
-        execution = Execution(run, workplace, self.state, RunLog(self._log_folder(run.id)))
+        execution = Execution(run, workplace, self.runs, RunLog(self._log_folder(run.id)))
         thread = threading.Thread(target=self._complete, args=(execution,), name=f"run {run.id}")
         # Its end is noted under the lock that is held here, and so comes after these notes of its beginning.
         thread.start()

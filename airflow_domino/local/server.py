@@ -165,4 +165,4 @@ def reachable(host: str) -> str:
 
 
 def _projects(platform: Platform) -> list[dict[str, str]]:
-    return [{"id": project.id, "owner": project.owner, "name": project.name} for project in platform.state.projects()]
+    return [{"id": project.id, "owner": project.owner, "name": project.name} for project in platform.projects.all()]

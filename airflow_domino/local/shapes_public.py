@@ -8,8 +8,9 @@ from airflow_domino.local import shapes_v4, statuses
 from airflow_domino.local.environments import Environment
 from airflow_domino.local.ids import user_id
 from airflow_domino.local.platform import Capacity, Platform
+from airflow_domino.local.projects import Project
+from airflow_domino.local.runs import Run
 from airflow_domino.local.shapes_v4 import iso_time, present
-from airflow_domino.local.state import Project, Run
 from airflow_domino.local.tiers import Tier
 
 _MEGABYTES = {"MB": 1, "MiB": 2**20 / 10**6, "GB": 1000, "GiB": 2**30 / 10**6}

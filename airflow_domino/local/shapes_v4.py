@@ -11,8 +11,9 @@ from airflow_domino.local import statuses
 from airflow_domino.local.environments import Environment
 from airflow_domino.local.ids import named_object_id, user_id
 from airflow_domino.local.platform import Capacity, Platform
+from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import FileInfo
-from airflow_domino.local.state import Project, Run
+from airflow_domino.local.runs import Run
 from airflow_domino.local.tiers import Tier
 
 _HELP = "Wait for a place, stop other runs, or start the run on another hardware tier."
@@ -85,7 +86,7 @@ def runtime_details(environment: Environment, tier: Tier, run: Run) -> dict[str,
 def gateway_project(platform: Platform, project: Project) -> dict[str, Any]:
     """Shape a project as ``findProjectByOwnerAndName`` does."""
     tier = platform.default_tier
-    count = platform.state.list_runs(project.id, show_archived=True, limit=0).total
+    count = platform.runs.listed(project.id, show_archived=True, limit=0).total
     return {
         "id": project.id,
         "name": project.name,
@@ -110,7 +111,7 @@ def gateway_project(platform: Platform, project: Project) -> dict[str, Any]:
 def listed_project(platform: Platform, project: Project, relationship: str) -> dict[str, Any]:
     """Shape a project as the gateway's list does."""
     counts = {
-        group: platform.state.list_runs(project.id, group=group, show_archived=True, limit=0).total
+        group: platform.runs.listed(project.id, group=group, show_archived=True, limit=0).total
         for group in ("active", "completed")
     }
     return {

@@ -61,7 +61,7 @@ def _platform(args: argparse.Namespace) -> Platform:
     try:
         for full_name, folder in projects:
             platform.add_project(full_name, folder)
-        known = [project.full_name for project in platform.state.projects()]
+        known = [project.full_name for project in platform.projects.all()]
         for name, setting in results:
             if name is not None and name not in known:
                 raise ValueError(f"--results {name}={setting}: there is no project {name}")

@@ -1,32 +1,26 @@
-"""What the server remembers: projects, runs and the ledger of everything that happened, in one SQLite file."""
+"""Runs, as the server remembers them."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from airflow_domino.local import statuses
+from airflow_domino.local.clock import now_ms
+from airflow_domino.local.database import Database
+from airflow_domino.local.ledger import Ledger
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS projects (id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,
-    results TEXT NOT NULL, created_at INTEGER NOT NULL, UNIQUE (owner, name));
 CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, project_id TEXT NOT NULL REFERENCES projects (id),
     number INTEGER NOT NULL, status TEXT NOT NULL, tier_id TEXT NOT NULL, title TEXT, command TEXT NOT NULL,
     started_by TEXT NOT NULL, is_archived INTEGER NOT NULL, submitted_at INTEGER NOT NULL, started_at INTEGER,
     completed_at INTEGER, document TEXT NOT NULL, UNIQUE (project_id, number));
 CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, submitted_at);
 CREATE INDEX IF NOT EXISTS runs_by_tier ON runs (status, tier_id, submitted_at);
-CREATE TABLE IF NOT EXISTS ledger (sequence INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,
-    event TEXT NOT NULL, project_id TEXT, run_id TEXT, detail TEXT NOT NULL);
 """
 
 # Columns of the table beside the document, for filtering and sorting.
@@ -62,22 +56,6 @@ _SORT_FIELDS = {
     ),
 }
 SORT_FIELDS = tuple(_SORT_FIELDS)
-
-
-@dataclass(frozen=True)
-class Project:
-    """One project: who owns it, and whether results of its runs go to the ``main`` line or stay ``isolated``."""
-
-    id: str
-    owner: str
-    name: str
-    results: str
-    created_at: int
-
-    @property
-    def full_name(self) -> str:
-        """``owner/name``."""
-        return f"{self.owner}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -132,111 +110,42 @@ class RunPage:
     total: int
 
 
-def now_ms() -> int:
-    """Give the time of day as Domino does: epoch milliseconds."""
-    return time.time_ns() // 1_000_000
+class Runs:
+    """All runs.
 
-
-class State:
-    """The SQLite file of one server.
-
-    One connection behind one lock: the server has a handful of threads, and an operation takes microseconds.
-
-    :param path: the file; made when it does not exist.
+    :param database: where they are kept.
+    :param ledger: where their starts and changes are entered.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.executescript(_SCHEMA)
+    def __init__(self, database: Database, ledger: Ledger) -> None:
+        self._database = database
+        self._ledger = ledger
+        database.create(_SCHEMA)
 
-    def close(self) -> None:
-        """Close the file. Nothing may be asked afterwards."""
-        with self._lock:
-            self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-    def _rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._connection.execute(statement, values).fetchall()
-
-    # Settings
-
-    def setting(self, key: str, make: Callable[[], str]) -> str:
-        """Give a remembered text, made on the first request.
-
-        :param key: its name.
-        :param make: makes the text that is remembered from now on.
-        """
-        with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (key, make()))
-            row = connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
-        return str(row["value"])
-
-    # Projects
-
-    def save_project(self, project: Project) -> None:
-        """Add a project, or change the results setting of the one that has this id."""
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO projects VALUES (:id, :owner, :name, :results, :created_at) "
-                "ON CONFLICT (id) DO UPDATE SET results = :results",
-                asdict(project),
-            )
-
-    def projects(self) -> list[Project]:
-        """List all projects, oldest first."""
-        return [Project(**dict(row)) for row in self._rows("SELECT * FROM projects ORDER BY rowid")]
-
-    def project(self, project_id: str) -> Project | None:
-        """Look a project up by its id."""
-        rows = self._rows("SELECT * FROM projects WHERE id = ?", (project_id,))
-        return Project(**dict(rows[0])) if rows else None
-
-    def project_named(self, owner: str, name: str) -> Project | None:
-        """Look a project up by owner and name."""
-        rows = self._rows("SELECT * FROM projects WHERE owner = ? AND name = ?", (owner, name))
-        return Project(**dict(rows[0])) if rows else None
-
-    # Runs
-
-    def add_run(self, run: Run) -> Run:
+    def add(self, run: Run) -> Run:
         """Store a new run under the next number of its project, and enter its start in the ledger."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute(
                 "SELECT COALESCE(MAX(number), 0) + 1 FROM runs WHERE project_id = ?", (run.project_id,)
             ).fetchone()
             numbered = replace(run, number=int(row[0]))
             self._write(connection, numbered)
-            self._enter(connection, "start", numbered, {"command": numbered.command, "title": numbered.title})
-            self._enter(connection, "state", numbered, {"from": None, "to": numbered.status})
+            self._ledger.enter("start", numbered, {"command": numbered.command, "title": numbered.title}, connection)
+            self._ledger.enter("state", numbered, {"from": None, "to": numbered.status}, connection)
         return numbered
 
-    def run(self, run_id: str) -> Run | None:
+    def find(self, run_id: str) -> Run | None:
         """Look a run up by its id."""
-        rows = self._rows("SELECT document FROM runs WHERE id = ?", (run_id,))
+        rows = self._database.rows("SELECT document FROM runs WHERE id = ?", (run_id,))
         return _run(rows[0]) if rows else None
 
-    def change_run(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+    def change(self, run_id: str, change: Callable[[Run], Run]) -> Run:
         """Change a run, and enter a change of its status in the ledger, in one step that no other change can divide.
 
         :param run_id: which run; it must exist.
         :param change: gives the new value for the present one; the same object where nothing is to change.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute("SELECT document FROM runs WHERE id = ?", (run_id,)).fetchone()
             before = _run(row)
             after = change(before)
@@ -244,13 +153,13 @@ class State:
                 return before
             self._write(connection, after)
             if after.status != before.status:
-                self._enter(connection, "state", after, {"from": before.status, "to": after.status})
+                self._ledger.enter("state", after, {"from": before.status, "to": after.status}, connection)
         return after
 
-    def runs_with_status(self, words: Sequence[str]) -> list[Run]:
+    def with_status(self, words: Sequence[str]) -> list[Run]:
         """List runs of all projects in any of these statuses, in the order of their submission."""
         marks = ", ".join("?" * len(words))
-        rows = self._rows(
+        rows = self._database.rows(
             f"SELECT document FROM runs WHERE status IN ({marks}) ORDER BY submitted_at, rowid",  # noqa: S608
             tuple(words),
         )
@@ -262,7 +171,7 @@ class State:
         :param tier_id: only those of this tier, at most `limit` of them; None for all.
         """
         where = "status = :status" if tier_id is None else "status = :status AND tier_id = :tier_id"
-        rows = self._rows(
+        rows = self._database.rows(
             f"SELECT id, tier_id FROM runs WHERE {where} ORDER BY submitted_at, rowid LIMIT :limit",  # noqa: S608
             {"status": statuses.QUEUED, "tier_id": tier_id, "limit": -1 if limit is None else limit},
         )
@@ -270,7 +179,7 @@ class State:
 
     def queued_before(self, run: Run) -> int:
         """Count the runs that wait for the same tier as a run and were submitted before it."""
-        rows = self._rows(
+        rows = self._database.rows(
             "SELECT COUNT(*) AS amount FROM runs WHERE status = ? AND tier_id = ? "
             "AND (submitted_at, rowid) < (SELECT submitted_at, rowid FROM runs WHERE id = ?)",
             (statuses.QUEUED, run.tier_id, run.id),
@@ -289,13 +198,13 @@ class State:
     def counts_by_tier(self, words: Sequence[str]) -> dict[str, int]:
         """Count runs in any of these statuses for each tier that has some."""
         marks = ", ".join("?" * len(words))
-        rows = self._rows(
+        rows = self._database.rows(
             f"SELECT tier_id, COUNT(*) AS amount FROM runs WHERE status IN ({marks}) GROUP BY tier_id",  # noqa: S608
             tuple(words),
         )
         return {row["tier_id"]: row["amount"] for row in rows}
 
-    def list_runs(
+    def listed(
         self,
         project_id: str,
         *,
@@ -340,49 +249,13 @@ class State:
         direction = "DESC" if descending else "ASC"
         order = f"{_SORT_FIELDS[sort_field]} {direction}, number {direction}"
         values |= {"limit": -1 if limit is None else limit, "offset": offset}
-        with self._lock:
-            total = self._rows(f"SELECT COUNT(*) AS amount FROM runs WHERE {where}", values)[0]["amount"]  # noqa: S608
-            rows = self._rows(
+        with self._database.reading():
+            total = self._database.rows(f"SELECT COUNT(*) AS amount FROM runs WHERE {where}", values)[0]["amount"]  # noqa: S608
+            rows = self._database.rows(
                 f"SELECT document FROM runs WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset",  # noqa: S608
                 values,
             )
         return RunPage([_run(row) for row in rows], total)
-
-    # Ledger
-
-    def enter(self, event: str, run: Run, detail: Mapping[str, Any]) -> None:
-        """Add an entry about a run to the ledger.
-
-        :param event: sort of entry, such as ``stop``.
-        :param run: which run.
-        :param detail: what else there is to say.
-        """
-        with self._transaction() as connection:
-            self._enter(connection, event, run, detail)
-
-    def ledger(self, after: int = 0) -> list[dict[str, Any]]:
-        """List what happened, in order.
-
-        :param after: leave out entries up to and with this sequence number.
-        """
-        return [
-            {
-                "sequence": row["sequence"],
-                "at": row["at"],
-                "event": row["event"],
-                "projectId": row["project_id"],
-                "runId": row["run_id"],
-                **json.loads(row["detail"]),
-            }
-            for row in self._rows("SELECT * FROM ledger WHERE sequence > ? ORDER BY sequence", (after,))
-        ]
-
-    @staticmethod
-    def _enter(connection: sqlite3.Connection, event: str, run: Run, detail: Mapping[str, Any]) -> None:
-        connection.execute(
-            "INSERT INTO ledger (at, event, project_id, run_id, detail) VALUES (?, ?, ?, ?, ?)",
-            (now_ms(), event, run.project_id, run.id, json.dumps({"number": run.number, **detail})),
-        )
 
     @staticmethod
     def _write(connection: sqlite3.Connection, run: Run) -> None:
