@@ -240,6 +240,8 @@ class Drawing:
             "tier": _for(node, self.tiers, self.tier),
             "asset_alias": alias_of(f"{node.module}:{node.family}"),
         }
+        if node.is_run_wrapper:
+            arguments["run_wrapper"] = True  # what its plan found complete is skipped; else its turn has come
         if node.is_domino_run:
             tier = _for(node, self.tiers, node.tier)
             arguments |= {"domino_conn_id": self.domino_conn_id or "domino_default", "tier": tier}

@@ -54,6 +54,7 @@ class EngineRequest:
     :param force: True to make the task again although complete, or the families to make again
     :param force_downstream: with families: make all that requires them again too
     :param only_self: never make what the task requires: fail when that is not complete
+    :param run_wrapper: run a wrapper that has a ``run()`` of its own although all that it requires is complete
     :param project_path: folder that is put first on the import path; the working directory by default
     :param command: also answer the task as arguments of Luigi's command line; with ``force``, which that does not know,
         as parameters in text, and as arguments too where to move its outputs aside is enough
@@ -87,6 +88,7 @@ class EngineRequest:
     force: bool | Sequence[str] = False
     force_downstream: bool = False
     only_self: bool = False
+    run_wrapper: bool = False
     project_path: str | None = None
     command: bool = False
     node: Sequence[tuple[int, str]] = ()

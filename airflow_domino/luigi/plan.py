@@ -42,6 +42,7 @@ class PlanNode:
     :param requires: keys of what it requires
     :param is_external: nobody here makes it
     :param is_wrapper: it only requires others
+    :param is_run_wrapper: it is complete as soon as what it requires is, and has something to run all the same
     :param is_domino_run: a DominoRunTask; ``tier`` is then its hardware tier
     :param retry_count: how often it may fail, where its author says so
     :param worker_timeout: seconds that a run may take, where its author says so; 0 means any time
@@ -57,6 +58,7 @@ class PlanNode:
     requires: tuple[str, ...] = ()
     is_external: bool = False
     is_wrapper: bool = False
+    is_run_wrapper: bool = False
     is_domino_run: bool = False
     tier: str | None = None
     priority: float = 0.0

@@ -61,6 +61,8 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         airflow_domino in its environment for it (templated)
     :param force_downstream: with families: make all that requires them again too, up to the task (templated)
     :param only_self: fail when a requirement is not complete, instead of making it (worker only)
+    :param run_wrapper: run a ``WrapperTask`` that has a ``run()`` of its own also when all that it requires is
+        complete, as Luigi does where something of that was not when it began (worker only)
     :param check: "strict" asks ``complete()`` right before and right after each run, so that a task which made nothing
         fails; "luigi" asks as Luigi does by default, which leaves that to what requires it (worker only)
     :param check_threads: how many ``complete()`` may be asked at once where they take long; 1 where they must not
@@ -110,6 +112,7 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         force: bool | str | Sequence[str] = False,
         force_downstream: bool | str = False,
         only_self: bool = False,
+        run_wrapper: bool = False,
         check: Literal["strict", "luigi"] = "strict",
         check_threads: int = 8,
         domino_runs: int = 100,
@@ -129,6 +132,7 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         self.force = force
         self.force_downstream = force_downstream
         self.only_self = only_self
+        self.run_wrapper = run_wrapper
         self.check = one_of("check", check, ("strict", "luigi"))
         self.check_threads = check_threads
         self.domino_runs = domino_runs
@@ -160,6 +164,7 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
                 force=parse_force(self.force),
                 force_downstream=parse_force(self.force_downstream) is True,
                 only_self=self.only_self,
+                run_wrapper=self.run_wrapper,
                 check=self.check,
                 threads=self.check_threads,
                 domino_runs=self.domino_runs,

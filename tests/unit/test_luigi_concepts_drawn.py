@@ -83,6 +83,16 @@ def test_what_a_run_yields_is_made_by_the_task_that_yields_it(project, task_cont
     assert [task_id.partition("_")[0] for task_id in made["ran"]] == ["Later", "Later", "Steps"]
 
 
+def test_a_wrapper_with_a_run_of_its_own_is_run_once_in_a_drawn_pipeline_too(project, task_context):
+    def make() -> dict[str, object]:
+        return run_all(LuigiDag("wrap", task="drawn_concepts:Root", project_path=project, schedule=None), task_context)
+
+    make()
+    assert (project / "ran.txt").read_text().split() == ["Part", "Wrap", "Root"]
+    assert make()["Wrap"] == "skipped"
+    assert (project / "ran.txt").read_text().split() == ["Part", "Wrap", "Root"]
+
+
 def test_pipelines_of_one_dag_file_may_have_modules_and_families_of_one_name(project, tmp_path):
     other = tmp_path / "other"
     other.mkdir()

@@ -26,7 +26,7 @@ def main(request_path: str, answer_path: str) -> int:
     """Answer one request.
 
     :param request_path: JSON file with ``action`` (check or run), ``task``, ``params``, ``workers``, ``force``,
-        ``force_downstream``, ``only_self``, ``project_path``, ``command``
+        ``force_downstream``, ``only_self``, ``run_wrapper``, ``project_path``, ``command``
     :param answer_path: JSON file to write: ``outcome``, ``message`` and what is known beside it
     """
     signal.signal(signal.SIGTERM, _terminate)
@@ -126,6 +126,7 @@ def _run(request: dict[str, Any], task: Any, journal_path: str) -> dict[str, Any
             force=request.get("force") or False,
             force_downstream=bool(request.get("force_downstream")),
             only_self=bool(request.get("only_self")),
+            run_wrapper=bool(request.get("run_wrapper")),
             check=request.get("check") or "strict",
             threads=request.get("threads"),
             locks=request.get("locks"),

@@ -12,6 +12,7 @@ from luigi.task_register import Register
 from .completion import dependencies, is_external
 from .loading import DATES, TIMES, find_class, is_private, load_task, parse_values
 from .outcome import NODE_ABSENT, PARAMETER_WRONG, PLAN_IMPOSSIBLE, Problem
+from .survey import is_plain_wrapper
 from .visibility import invisible_targets
 
 _ONE_TASK = "Run such a pipeline as one task, with LuigiTaskOperator"
@@ -150,6 +151,7 @@ def _node(task: Any, path: list[Any], visible_below: str | None) -> dict[str, An
         "requires": [],
         "is_external": is_external(task),
         "is_wrapper": isinstance(task, luigi.WrapperTask) and type(task).run is luigi.Task.run,
+        "is_run_wrapper": is_plain_wrapper(task) and type(task).run is not luigi.Task.run,
         "is_domino_run": domino_run,
         "tier": str(task.domino_run_tier) if domino_run else None,
         "priority": float(task.priority),

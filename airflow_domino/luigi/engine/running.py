@@ -30,7 +30,7 @@ from .outcome import (
 )
 from .settings import MOST_DOMINO_RUNS, STRICT, configure_logging, read_settings
 from .summary import summarize
-from .survey import THREADS, Survey, Surveyed
+from .survey import THREADS, Survey, Surveyed, is_plain_wrapper
 
 __all__ = ["Journal", "run"]
 
@@ -48,6 +48,7 @@ def run(
     force: Any = False,
     force_downstream: bool = False,
     only_self: bool = False,
+    run_wrapper: bool = False,
     check: str = STRICT,
     threads: int | None = None,
     locks: str | None = None,
@@ -61,6 +62,7 @@ def run(
     :param force: True to make the task again although complete; a list of families to make those again
     :param force_downstream: with families: also all that requires them
     :param only_self: fail when a requirement is incomplete, instead of making it
+    :param run_wrapper: run a wrapper with a ``run()`` of its own although all that it requires is complete
     :param check: "strict" asks complete() right before and right after each run; "luigi" does what Luigi does
     :param threads: how many complete() may be asked at once while planning
     :param locks: folder of the locks by which engines on this machine leave a running task to each other
@@ -80,6 +82,8 @@ def run(
     forced = forced_tasks(root, force, downstream=force_downstream)
     if not forced:
         surveyed = _only(survey, root) if only_self else _all_below(survey, root)
+        if run_wrapper and is_plain_wrapper(root) and type(root).run is not luigi.Task.run:
+            survey.nodes[root.task_id].state = survey_words.DUE
         if survey.nodes[root.task_id].state == survey_words.COMPLETE:
             journal.note({"task_id": root.task_id, "event": graph_words.COMPLETE, "task": root, "requires": ()})
             message = f"{root} is already complete: nothing run"
