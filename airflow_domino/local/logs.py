@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import struct
 import threading
-import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from airflow_domino.local.clock import now_ns
 
 STDOUT = "stdout"
 STDERR = "stderr"
@@ -79,7 +80,7 @@ class RunLog:
                 if self._size + len(line) + self._records * _RECORD.size > self._limit:
                     self._is_full = True
                     line = b"\n[The log has reached its limit; further output is not kept.]\n"
-                self._last_ns = max(time.time_ns(), self._last_ns + 1)
+                self._last_ns = max(now_ns(), self._last_ns + 1)
                 records.append(_RECORD.pack(self._last_ns, self._size, len(line), STREAMS.index(stream)))
                 kept.append(line)
                 self._size += len(line)

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_domino.local import statuses
@@ -63,7 +63,8 @@ class Run:
     """One run. Times are epoch milliseconds.
 
     ``arguments`` is the command split into words; ``completed_at`` is when the command ended, ``saved_at`` when its
-    results were committed.
+    results were committed. ``cents_per_minute`` is the price at which it got its place, ``usage`` the most ``cpu``
+    (percent of one processor) and ``memory`` (GiB) that it used, ``simulation`` the plan of a run that only pretends.
     """
 
     id: str
@@ -95,6 +96,10 @@ class Run:
     failure_message: str | None = None
     restarted_from: str | None = None
     keep_results: bool = True
+    capacity_type: str | None = None
+    cents_per_minute: float | None = None
+    usage: dict[str, float] | None = None
+    simulation: str | None = None
 
     @property
     def is_completed(self) -> bool:
@@ -129,7 +134,7 @@ class Runs:
                 "SELECT COALESCE(MAX(number), 0) + 1 FROM runs WHERE project_id = ?", (run.project_id,)
             ).fetchone()
             numbered = replace(run, number=int(row[0]))
-            self._write(connection, numbered)
+            connection.execute(_INSERT, _row(numbered))
             self._ledger.enter("start", numbered, {"command": numbered.command, "title": numbered.title}, connection)
             self._ledger.enter("state", numbered, {"from": None, "to": numbered.status}, connection)
         return numbered
@@ -146,14 +151,23 @@ class Runs:
         :param change: gives the new value for the present one; the same object where nothing is to change.
         """
         with self._database.transaction() as connection:
-            row = connection.execute("SELECT document FROM runs WHERE id = ?", (run_id,)).fetchone()
-            before = _run(row)
-            after = change(before)
-            if after is before:
-                return before
-            self._write(connection, after)
-            if after.status != before.status:
-                self._ledger.enter("state", after, {"from": before.status, "to": after.status}, connection)
+            return self.change_within(connection, run_id, change)
+
+    def change_within(self, connection: sqlite3.Connection, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """Do what :meth:`change` does, as a part of a transaction.
+
+        :param connection: the transaction.
+        :param run_id: which run; it must exist.
+        :param change: see :meth:`change`.
+        """
+        row = connection.execute("SELECT document FROM runs WHERE id = ?", (run_id,)).fetchone()
+        before = _run(row)
+        after = change(before)
+        if after is before:
+            return before
+        connection.execute(_UPDATE, _row(after))
+        if after.status != before.status:
+            self._ledger.enter("state", after, {"from": before.status, "to": after.status}, connection)
         return after
 
     def with_status(self, words: Sequence[str]) -> list[Run]:
@@ -257,15 +271,19 @@ class Runs:
             )
         return RunPage([_run(row) for row in rows], total)
 
-    @staticmethod
-    def _write(connection: sqlite3.Connection, run: Run) -> None:
-        document = asdict(run)
-        columns = ", ".join(_COLUMNS)
-        marks = ", ".join(f":{name}" for name in _COLUMNS)
-        connection.execute(
-            f"INSERT OR REPLACE INTO runs ({columns}, document) VALUES ({marks}, :document)",  # noqa: S608
-            {**{name: document[name] for name in _COLUMNS}, "document": json.dumps(document)},
-        )
+
+_INSERT = (
+    f"INSERT INTO runs ({', '.join(_COLUMNS)}, document) "  # noqa: S608 - names of columns
+    f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)}, :document)"
+)
+_UPDATE = (
+    f"UPDATE runs SET {', '.join(f'{name} = :{name}' for name in _COLUMNS[1:])}, document = :document WHERE id = :id"  # noqa: S608
+)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    fields = vars(run)
+    return {**{name: fields[name] for name in _COLUMNS}, "document": json.dumps(fields)}
 
 
 def _run(row: sqlite3.Row) -> Run:
