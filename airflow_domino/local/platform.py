@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from airflow_domino.local import statuses
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.database import Database
 from airflow_domino.local.environments import Environment, default_environment
@@ -25,24 +24,12 @@ from airflow_domino.local.runner import Runner
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.starting import StartRequest, checked_revision
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
+from airflow_domino.local.tiers_in_use import Capacity as Capacity
+from airflow_domino.local.tiers_in_use import TiersInUse
 
 logger = logging.getLogger(__name__)
 
 RESULTS_SETTINGS = ("main", "isolated")
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """How full a tier is."""
-
-    executing: int
-    queued: int
-    limit: int
-
-    @property
-    def free(self) -> int:
-        """How many more runs could execute now."""
-        return max(0, self.limit - self.executing)
 
 
 @dataclass
@@ -77,13 +64,14 @@ class Platform:
         self.ledger = Ledger(self.database)
         self.projects = Projects(self.database)
         self.runs = Runs(self.database, self.ledger)
+        self.tiers = self.tiers_in_use = TiersInUse(self.tiers, self.runs)
         self.secret = self.token or kept_secret(self.root / "token")
         self.page_secret = self.database.setting("page secret", lambda: secrets.token_urlsafe(32))
         self.runner = Runner(
             runs=self.runs,
             projects=self.projects,
             repository=self.repository,
-            tiers={tier.id: tier for tier in self.tiers},
+            tiers=self.tiers_in_use,
             environments={environment.id: environment for environment in self.environments},
             root=self.root,
             user=self.user,
@@ -170,7 +158,7 @@ class Platform:
     @property
     def default_tier(self) -> Tier:
         """The tier of runs that name none."""
-        return next(tier for tier in self.tiers if tier.is_default)
+        return self.tiers_in_use.default
 
     @property
     def default_environment(self) -> Environment:
@@ -178,31 +166,12 @@ class Platform:
         return self.environments[0]
 
     def tier(self, tier_id: str | None) -> Tier:
-        """Give the tier of an id.
-
-        :param tier_id: the id; None for the default.
-        :raises BadRequest: when there is no such tier, or it is archived.
-        """
-        if tier_id is None:
-            return self.default_tier
-        found = next((tier for tier in self.tiers if tier.id == tier_id and not tier.is_archived), None)
-        if found is None:
-            known = ", ".join(tier.id for tier in self.tiers if not tier.is_archived)
-            raise BadRequest(f"Hardware tier {tier_id!r} does not exist or is archived; there are {known}")
-        return found
+        """Give the tier of an id; see :meth:`~airflow_domino.local.tiers_in_use.TiersInUse.tier`."""
+        return self.tiers_in_use.tier(tier_id)
 
     def tier_named(self, name: str | None) -> Tier:
-        """Give the first tier of a name, as version 1 of the API does.
-
-        :raises BadRequest: when there is no such tier.
-        """
-        if name is None:
-            return self.default_tier
-        found = next((tier for tier in self.tiers if tier.name == name and not tier.is_archived), None)
-        if found is None:
-            known = ", ".join(tier.name for tier in self.tiers if not tier.is_archived)
-            raise BadRequest(f"Hardware tier {name!r} does not exist or is archived; there are {known}")
-        return found
+        """Give the first tier of a name; see :meth:`~airflow_domino.local.tiers_in_use.TiersInUse.named`."""
+        return self.tiers_in_use.named(name)
 
     def environment(self, environment_id: str | None) -> Environment:
         """Give the environment of an id.
@@ -219,23 +188,16 @@ class Platform:
         return found
 
     def tier_of(self, run: Run) -> Tier:
-        """Give the tier of a run; a tier that is no longer in the settings counts as archived."""
-        gone = Tier(run.tier_id, run.tier_id, 0, 0, 0, 0, is_archived=True)
-        return next((tier for tier in self.tiers if tier.id == run.tier_id), gone)
+        """Give the tier of a run; see :meth:`~airflow_domino.local.tiers_in_use.TiersInUse.of`."""
+        return self.tiers_in_use.of(run)
 
     def environment_of(self, run: Run) -> Environment:
         """Give the environment of a run; the default one where it is no longer in the settings."""
         return next((known for known in self.environments if known.id == run.environment_id), self.default_environment)
 
-    def capacity(self, tier: Tier, waiting: Mapping[str, int], executing: Mapping[str, int]) -> Capacity:
-        """Tell how full a tier is, from the numbers of waiting and of executing runs by tier."""
-        return Capacity(executing.get(tier.id, 0), waiting.get(tier.id, 0), tier.capacity)
-
     def capacities(self) -> dict[str, Capacity]:
         """Tell how full the tiers are, by tier id."""
-        waiting = self.runs.counts_by_tier(statuses.WAITING)
-        executing = self.runs.counts_by_tier(statuses.EXECUTING)
-        return {tier.id: self.capacity(tier, waiting, executing) for tier in self.tiers}
+        return self.tiers_in_use.capacities()
 
     # Runs
 
@@ -352,16 +314,8 @@ class Platform:
         return found
 
     def queue_explanation(self, run: Run, places: Mapping[str, int] | None = None) -> str:
-        """Say in a sentence why a run waits.
-
-        :param places: the places of all runs in the queue, where they are known already.
-        """
-        tier = self.tier_of(run)
-        ahead = self.runs.queued_before(run) if places is None else places.get(run.id, 0)
-        return (
-            f"Hardware tier {tier.name} executes at most {tier.capacity} runs at once, and all its places are taken. "
-            f"Runs ahead of this one: {ahead}."
-        )
+        """Say why a run waits; see :meth:`~airflow_domino.local.tiers_in_use.TiersInUse.queue_explanation`."""
+        return self.tiers_in_use.queue_explanation(run, places)
 
     def _input_commit(self, project: Project, request: StartRequest) -> str:
         repository = self.repository(project.id)

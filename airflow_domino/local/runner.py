@@ -17,7 +17,7 @@ from airflow_domino.local.logs import RunLog
 from airflow_domino.local.projects import Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.runs import Run, Runs
-from airflow_domino.local.tiers import Tier
+from airflow_domino.local.tiers_in_use import TiersInUse
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Runner:
     :param runs: where runs are remembered.
     :param projects: where projects are remembered.
     :param repository: gives the files of a project by its id.
-    :param tiers: the tiers, by id.
+    :param tiers: the tiers.
     :param environments: the environments, by id.
     :param root: folder under which runs work (``work``) and have their logs (``logs``).
     :param user: name of the user.
@@ -41,7 +41,7 @@ class Runner:
     runs: Runs
     projects: Projects
     repository: Callable[[str], ProjectRepository]
-    tiers: Mapping[str, Tier]
+    tiers: TiersInUse
     environments: Mapping[str, Environment]
     root: Path
     user: str
@@ -123,7 +123,7 @@ class Runner:
             self.runs.change(run.id, partial(interrupted, status=ended))
             self.log(run.id).say("stderr", INTERRUPTED_MESSAGE)
         for run_id, tier_id in self.runs.queue():
-            if tier_id not in self.tiers:
+            if not self.tiers.has(tier_id):
                 message = f"There is no hardware tier {tier_id} any more"
                 self.runs.change(run_id, partial(_failed, reason="NoSuchTier", message=message))
 
@@ -136,7 +136,7 @@ class Runner:
                 self._wake.wait()
 
     def _start_what_fits(self) -> None:
-        places = {tier.id: tier.capacity for tier in self.tiers.values()}
+        places = {tier.id: self.tiers.places(tier.id) for tier in self.tiers}
         for execution in self._executions.values():
             places[execution.run.tier_id] = places.get(execution.run.tier_id, 0) - 1
         fitting = [pair for tier_id, free in places.items() if free > 0 for pair in self.runs.queue(tier_id, free)]
@@ -158,7 +158,7 @@ class Runner:
             project=project,
             repository=self.repository(project.id),
             environment=self.environments.get(run.environment_id) or next(iter(self.environments.values())),
-            tier=self.tiers[run.tier_id],
+            tier=self.tiers.of(run),
             folder=self.root / "work" / run.id,
             datasets=self.root / "datasets" / project.id,
             api_host=self.api_host,
