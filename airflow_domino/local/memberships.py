@@ -1,0 +1,92 @@
+"""Who may do what in a project, as Domino's table of collaborator permissions says."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from airflow_domino.local.people import MEMBER_ADMIN, People, Person
+from airflow_domino.local.projects import PRIVATE, PUBLIC, SEARCHABLE, Project
+
+OWNER = "Owner"
+ADMIN = "Admin"
+CONTRIBUTOR = "Contributor"
+RESULTS_CONSUMER = "ResultsConsumer"
+LAUNCHER_USER = "LauncherUser"
+PROJECT_IMPORTER = "ProjectImporter"
+VIEWER = "Viewer"
+
+# What a collaborator can be, the most powerful role first.
+COLLABORATOR_ROLES = (OWNER, CONTRIBUTOR, RESULTS_CONSUMER, LAUNCHER_USER, PROJECT_IMPORTER)
+
+
+class Permission(Enum):
+    """Something that people may or may not do in a project; the value words it for a refusal."""
+
+    DISCOVER = "find the project"
+    READ_FILES = "read files of the project"
+    VIEW_RUNS = "see runs of the project"
+    RUN = "start and stop runs of the project"
+    EDIT = "change files, tags or goals of the project"
+    CHANGE_SETTINGS = "change or read settings of the project"
+    MANAGE_COLLABORATORS = "change the collaborators of the project"
+    OWN = "archive or rename the project, or change its visibility, status or owner"
+
+
+_ALL = frozenset(Permission)
+_READ = frozenset({Permission.DISCOVER, Permission.READ_FILES, Permission.VIEW_RUNS})
+_OF_ROLE = {
+    OWNER: _ALL,
+    ADMIN: _ALL,
+    CONTRIBUTOR: _ALL - {Permission.OWN},
+    RESULTS_CONSUMER: _READ,
+    LAUNCHER_USER: frozenset({Permission.DISCOVER, Permission.VIEW_RUNS}),
+    PROJECT_IMPORTER: frozenset({Permission.DISCOVER}),
+}
+_OF_EVERYBODY = {PUBLIC: _READ, SEARCHABLE: frozenset({Permission.DISCOVER}), PRIVATE: frozenset[Permission]()}
+# Version 4's words for what the requesting user may do.
+_OPERATIONS = {
+    "ChangeProjectSettings": Permission.CHANGE_SETTINGS,
+    "Run": Permission.RUN,
+    "Edit": Permission.EDIT,
+    "BrowseReadFiles": Permission.READ_FILES,
+    "EditTags": Permission.EDIT,
+    "ViewRuns": Permission.VIEW_RUNS,
+    "UpdateProjectDescription": Permission.EDIT,
+    "ProjectSearchPreview": Permission.DISCOVER,
+}
+
+
+def role_of(project: Project, person: Person, people: People) -> str:
+    """Tell what somebody is in a project; who is nothing in particular is a viewer.
+
+    Members of an organization have the role that the organization has; where it owns the project, its administrators
+    are owners and its other members contributors.
+    """
+    if project.owner == person.name:
+        return OWNER
+    held = [project.collaborators.get(person.name)]
+    for organization in people.organizations_of(person.name):
+        if project.owner == organization.name:
+            held.append(OWNER if organization.members[person.name] == MEMBER_ADMIN else CONTRIBUTOR)
+        held.append(project.collaborators.get(organization.name))
+    found = next((role for role in COLLABORATOR_ROLES if role in held), None)
+    return found or (ADMIN if person.is_admin else VIEWER)
+
+
+def permissions_of(project: Project, person: Person | None, people: People) -> frozenset[Permission]:
+    """Tell what somebody may do in a project.
+
+    :param project: the project.
+    :param person: who; None for somebody who has not logged in.
+    :param people: knows the organizations.
+    """
+    if person is None:
+        return frozenset()
+    if person.is_admin:
+        return _ALL
+    return _OF_ROLE.get(role_of(project, person, people), frozenset()) | _OF_EVERYBODY[project.visibility]
+
+
+def operations(permissions: frozenset[Permission]) -> list[str]:
+    """Word permissions as version 4 of the API does."""
+    return [word for word, permission in _OPERATIONS.items() if permission in permissions]
