@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
+from airflow_domino.local.disguises import ShownLog
 from airflow_domino.local.errors import BadRequest
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
 from airflow_domino.local.platform import Platform
@@ -54,8 +55,9 @@ def read_page(
     wanted = min(limit, LARGEST_PAGE)
     found: list[Line] = []
     size = 0
-    is_complete = run.is_completed
-    younger = platform.runner.log(run.id).lines(streams, after_ns=int(cursor))
+    log = platform.log(run)
+    is_complete = run.is_completed and not (isinstance(log, ShownLog) and log.is_held_back)
+    younger = log.lines(streams, after_ns=int(cursor))
     for line in islice(younger, offset, None):
         if len(found) == wanted or size > _LARGEST_ANSWER:
             is_complete = False

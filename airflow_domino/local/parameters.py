@@ -80,6 +80,9 @@ def put_file(platform: Platform, project_id: str, path: str, source: Path) -> Fi
     :raises BadRequest: when the path leaves the project or cannot be a path of a file.
     """
     try:
-        return platform.repository(project_id).put_file(clean_path(path), source, platform.user)
+        file = platform.repository(project_id).put_file(clean_path(path), source, platform.user)
     except ValueError as error:
         raise BadRequest(str(error)) from error
+    detail = {"path": file.path, "key": file.key, "size": file.size}
+    platform.ledger.note("upload", platform.project(project_id), detail)
+    return file

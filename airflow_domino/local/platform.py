@@ -13,10 +13,13 @@ from typing import Any
 
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.database import Database
+from airflow_domino.local.disguises import Disguise, Disguises, ShownLog
 from airflow_domino.local.environments import Environment, default_environment
 from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.faults import Fault, Faults
 from airflow_domino.local.ids import is_commit_id, is_object_id, named_object_id, new_object_id, user_id
 from airflow_domino.local.ledger import Ledger
+from airflow_domino.local.logs import RunLog
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.root import DATABASE, claim_root, kept_secret
@@ -63,7 +66,9 @@ class Platform:
         self.database = Database(self.root / DATABASE)
         self.ledger = Ledger(self.database)
         self.projects = Projects(self.database)
-        self.runs = Runs(self.database, self.ledger)
+        self.disguises = Disguises(self.database)
+        self.faults = Faults(self.ledger)
+        self.runs = Runs(self.database, self.ledger, self.disguises)
         self.tiers = self.tiers_in_use = TiersInUse(self.tiers, self.runs)
         self.secret = self.token or kept_secret(self.root / "token")
         self.page_secret = self.database.setting("page secret", lambda: secrets.token_urlsafe(32))
@@ -209,9 +214,14 @@ class Platform:
         """
         _check_id("job", run_id)
         run = self.runs.find(run_id)
-        if run is None:
+        disguise = self.disguises.of(run_id)
+        if run is None or (disguise is not None and disguise.is_lost):
             raise NotFound(f"There is no job with the id {run_id}")
-        return run
+        return self.disguises.shown(run)
+
+    def log(self, run: Run) -> RunLog | ShownLog:
+        """Give the log of a run as it is shown."""
+        return self.disguises.log(run.id, self.runner.log(run.id))
 
     def resolve(self, project: Project, request: StartRequest) -> Run:
         """Say what a start would use, without starting anything.
@@ -254,13 +264,19 @@ class Platform:
         if any("\0" in word for word in request.arguments):
             raise BadRequest("The command to run must not have a zero character in it")
         run = self.runs.add(self.resolve(project, request))
+        for fault in self.faults.of_run(run):
+            self.meet(run, fault)
         self.runner.look()
         return run
+
+    def meet(self, run: Run, fault: Fault) -> None:
+        """Let a fault of runs meet a run now."""
+        self.disguises.put_on(run.id, (self.disguises.of(run.id) or Disguise()).with_fault(fault))
 
     def stop(self, run: Run, *, keep_results: bool) -> Run:
         """Wish a run stopped; it is when its status says so."""
         self.ledger.enter("stop", run, {"commitResults": keep_results, "status": run.status})
-        return self.runner.stop(run.id, keep_results=keep_results)
+        return self.disguises.shown(self.runner.stop(run.id, keep_results=keep_results))
 
     def restart(self, run: Run, *, same_commit: bool) -> Run:
         """Start a run again as a new one.
@@ -296,6 +312,7 @@ class Platform:
             return replace(run, tags=[*(known for known in run.tags if known["tagId"] != tag["tagId"]), tag])
 
         self.runs.change(run.id, change)
+        self.ledger.enter("tag", run, {"tag": name})
         return tag
 
     def untag(self, run: Run, tag_id: str) -> dict[str, Any]:
@@ -311,6 +328,7 @@ class Platform:
             return replace(run, tags=[tag for tag in run.tags if tag["tagId"] != tag_id])
 
         self.runs.change(run.id, change)
+        self.ledger.enter("untag", run, {"tag": found["name"]})
         return found
 
     def queue_explanation(self, run: Run, places: Mapping[str, int] | None = None) -> str:

@@ -84,7 +84,7 @@ def _add_runs(routes: APIRouter, platform: Platform) -> None:
 
     @routes.get(f"{base}/run/{{run_id}}/stdout")
     def stdout(owner: str, name: str, run_id: str, previewNumberOfLines: int = _MOST_LINES) -> dict[str, str]:  # noqa: N803
-        log = platform.runner.log(_run_of(platform, owner, name, run_id).id)
+        log = platform.log(_run_of(platform, owner, name, run_id))
         most = max(0, min(previewNumberOfLines, _MOST_LINES))
         return {
             "setup": _as_html(log.tail(most, (PREPARE,))),

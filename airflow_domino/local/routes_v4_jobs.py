@@ -99,12 +99,16 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
     @routes.post("/archive")
     def archive(body: bodies.OneJob) -> dict[str, Any]:
         run = platform.run(body.job_id)
-        return answer(platform.runs.change(run.id, lambda run: replace(run, is_archived=True)))
+        platform.runs.change(run.id, lambda run: replace(run, is_archived=True))
+        platform.ledger.enter("archive", run, {})
+        return answer(platform.run(run.id))
 
     @routes.post("/{job_id}/name")
     def rename(job_id: str, body: bodies.JobName) -> dict[str, Any]:
         run = platform.run(job_id)
-        return answer(platform.runs.change(run.id, lambda run: replace(run, title=body.name)))
+        platform.runs.change(run.id, lambda run: replace(run, title=body.name))
+        platform.ledger.enter("rename", run, {"title": body.name})
+        return answer(platform.run(run.id))
 
     @routes.post("/{job_id}/tag")
     def add_tag(job_id: str, body: bodies.NewTag) -> dict[str, Any]:

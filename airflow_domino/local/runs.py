@@ -7,12 +7,15 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_domino.local import statuses
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.database import Database
 from airflow_domino.local.ledger import Ledger
+
+if TYPE_CHECKING:
+    from airflow_domino.local.disguises import Disguises
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, project_id TEXT NOT NULL REFERENCES projects (id),
@@ -120,11 +123,13 @@ class Runs:
 
     :param database: where they are kept.
     :param ledger: where their starts and changes are entered.
+    :param disguises: which of them lists show other than they are.
     """
 
-    def __init__(self, database: Database, ledger: Ledger) -> None:
+    def __init__(self, database: Database, ledger: Ledger, disguises: Disguises | None = None) -> None:
         self._database = database
         self._ledger = ledger
+        self._disguises = disguises
         database.create(_SCHEMA)
 
     def add(self, run: Run) -> Run:
@@ -167,7 +172,8 @@ class Runs:
             return before
         connection.execute(_UPDATE, _row(after))
         if after.status != before.status:
-            self._ledger.enter("state", after, {"from": before.status, "to": after.status}, connection)
+            output = {"outputCommitId": after.output_commit} if after.output_commit else {}
+            self._ledger.enter("state", after, {"from": before.status, "to": after.status, **output}, connection)
         return after
 
     def with_status(self, words: Sequence[str]) -> list[Run]:
@@ -259,6 +265,9 @@ class Runs:
             conditions.append("EXISTS (SELECT 1 FROM json_each(document, '$.tags') WHERE value ->> '$.name' = :tag)")
         if text is not None:
             conditions.append("instr(lower(COALESCE(title, '') || ' ' || command), lower(:text)) > 0")
+        if lost := self._disguises.lost() if self._disguises else []:
+            values["lost"] = json.dumps(lost)
+            conditions.append("id NOT IN (SELECT value FROM json_each(:lost))")
         where = " AND ".join(conditions)
         direction = "DESC" if descending else "ASC"
         order = f"{_SORT_FIELDS[sort_field]} {direction}, number {direction}"
@@ -269,7 +278,8 @@ class Runs:
                 f"SELECT document FROM runs WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset",  # noqa: S608
                 values,
             )
-        return RunPage([_run(row) for row in rows], total)
+        found = [_run(row) for row in rows]
+        return RunPage([self._disguises.shown(run) for run in found] if self._disguises else found, total)
 
 
 _INSERT = (

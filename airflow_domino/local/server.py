@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from airflow_domino.local import control, pages, routes_public, routes_v1, routes_v4_jobs, routes_v4_projects
 from airflow_domino.local.errors import ApiError, error_body
-from airflow_domino.local.faults import Faults
+from airflow_domino.local.fault_layer import FaultLayer, Freeze
 from airflow_domino.local.gate import API_PREFIXES, Access, Gate
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
@@ -38,7 +38,7 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     :param access: who may come in.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    faults = Faults(app)
+    freeze = Freeze()
 
     @app.get("/version")
     def version() -> dict[str, Any]:
@@ -60,10 +60,10 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     app.include_router(routes_v4_jobs.router(platform))
     app.include_router(routes_v4_projects.router(platform))
     app.include_router(routes_public.router(platform))
-    app.include_router(control.router(platform, faults))
+    app.include_router(control.router(platform, freeze))
     app.include_router(routes_v1.router(platform))
     app.include_router(pages.router(platform))
-    return Gate(faults, platform, access)
+    return Gate(FaultLayer(app, platform.faults, freeze), platform, access)
 
 
 def serve(
