@@ -6,10 +6,15 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import jinja2
 from starlette.responses import HTMLResponse
+
+from airflow_domino.local.errors import NotFound
+from airflow_domino.local.platform import Platform
+from airflow_domino.local.projects import Project
+from airflow_domino.local.runs import Run
 
 
 class Templates:
@@ -17,11 +22,20 @@ class Templates:
 
     def __init__(self) -> None:
         loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
-        self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        self._templates.filters |= {"moment": moment, "size": size, "quoted": quote}
+        self._templates = jinja2.Environment(
+            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        self._templates.filters |= {
+            "moment": moment,
+            "size": size,
+            "quoted": quote,
+            "duration": duration,
+            "cents": cents,
+            "clock": clock,
+        }
 
     def render(self, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
-        """Render a page that loads nothing from anywhere and runs no script but its own.
+        """Render a page that loads nothing from elsewhere and runs no script but its own.
 
         :param template: name of its file.
         :param status_code: status of the answer.
@@ -31,11 +45,51 @@ class Templates:
         text = self._templates.get_template(template).render(nonce=nonce, **values)
         policy = (
             f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
         # With a stricter policy browsers would send the login form with the origin "null", which is refused.
         headers = {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin", "Cache-Control": "no-store"}
-        return HTMLResponse(text, status_code=status_code, headers=headers)
+        # Names of files may hold what is no character, which no answer can carry.
+        return HTMLResponse(text.encode("utf-8", "replace"), status_code=status_code, headers=headers)
+
+
+class Pages(Templates):
+    """The templates, and what all pages look up.
+
+    :param platform: what they show.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__()
+        self.platform = platform
+
+    def run(self, owner: str, name: str, run_id: str) -> tuple[Project, Run]:
+        """Look up the run of a page's address.
+
+        :raises NotFound: when the project has no such run.
+        """
+        project, run = self.platform.project_named(owner, name), self.platform.run(run_id)
+        if run.project_id != project.id:
+            raise NotFound(f"There is no job with the id {run_id} in project {project.full_name}")
+        return project, run
+
+    def commit(self, owner: str, name: str, commit_id: str) -> tuple[Project, str]:
+        """Look up the commit of a page's address.
+
+        :raises NotFound: when the project has no such commit.
+        """
+        project = self.platform.project_named(owner, name)
+        return project, self.platform.commit_id(project, commit_id)
+
+
+def address(path: str, **query: object) -> str:
+    """Write the address of a page.
+
+    :param path: its path, already encoded.
+    :param query: its parameters; empty ones are left out.
+    """
+    text = urlencode({key: value for key, value in query.items() if value not in ("", None)})
+    return f"{path}?{text}" if text else path
 
 
 def moment(milliseconds: int | None) -> str:
@@ -46,6 +100,34 @@ def moment(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "–"
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(milliseconds: int, span: str) -> str:
+    """Write a time beneath a drawing: the date where the drawing is of days.
+
+    :param milliseconds: epoch milliseconds.
+    :param span: name of the time that the drawing shows.
+    """
+    form = "%H:%M" if span in ("15 minutes", "hour", "6 hours", "day") else "%m-%d %H:%M"
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime(form)
+
+
+def duration(milliseconds: float) -> str:
+    """Write a length of time for people."""
+    seconds = max(0.0, milliseconds / 1000)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def cents(amount: float) -> str:
+    """Write a price in dollars, with as many digits as tell something."""
+    dollars = amount / 100
+    return f"${dollars:.2f}" if dollars >= 1 or not dollars else f"${dollars:.4f}"
 
 
 def size(count: int) -> str:

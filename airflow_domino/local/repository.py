@@ -14,6 +14,8 @@ from typing import cast
 import pygit2
 from pygit2.enums import ConfigLevel, SortMode
 
+from airflow_domino.local import changes
+from airflow_domino.local.changes import Change, Comparison
 from airflow_domino.local.ids import is_commit_id
 from airflow_domino.local.trees import FolderReader, Ignore, Stamp, merge_trees, tree_at, walk, with_file, write_folder
 
@@ -186,6 +188,23 @@ class ProjectRepository:
         if not isinstance(blob, pygit2.Blob):
             raise KeyError(key)
         return _pieces(repository, blob)
+
+    # Comparing
+
+    def changes(self, old_id: str, new_id: str) -> list[Change]:
+        """List the files that differ between two commits, both of which must exist."""
+        with self._opened() as repository:
+            return changes.changes(repository, old_id, new_id)
+
+    def comparisons(self, old_id: str, new_id: str, path: str = "") -> list[Comparison]:
+        """Compare two commits line by line, or only the file or folder at a path."""
+        with self._opened() as repository:
+            return changes.comparisons(repository, old_id, new_id, path)
+
+    def parent(self, commit_id: str) -> str | None:
+        """Give the commit that a commit was made from: for results of a run, the run's input commit."""
+        with self._opened() as repository:
+            return changes.first_parent(repository, commit_id)
 
     # Writing
 

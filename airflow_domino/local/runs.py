@@ -224,6 +224,11 @@ class Runs:
         )
         return {row["tier_id"]: row["amount"] for row in rows}
 
+    def starters(self, project_id: str) -> list[str]:
+        """Name the users who have started runs of a project."""
+        statement = "SELECT DISTINCT started_by FROM runs WHERE project_id = ? ORDER BY 1"
+        return [row["started_by"] for row in self._database.rows(statement, (project_id,))]
+
     def listed(
         self,
         project_id: str,
@@ -234,6 +239,8 @@ class Runs:
         show_archived: bool = False,
         tag: str | None = None,
         text: str | None = None,
+        tier_id: str | None = None,
+        user: str | None = None,
         stat: str | None = None,
         offset: int = 0,
         limit: int | None = None,
@@ -247,6 +254,8 @@ class Runs:
         :param show_archived: whether archived runs are in the list; the group ``archived`` has nothing else.
         :param tag: only runs with the tag of this name.
         :param text: only runs whose title or command has this text in it, whatever its case.
+        :param tier_id: only runs on this tier.
+        :param user: only runs that the user of this name started.
         :param stat: name of the statistic to sort by, for ``dominoStatsField``.
         :param offset: how many runs to leave out at the start.
         :param limit: how many runs to give at most; None for all.
@@ -268,6 +277,10 @@ class Runs:
         if lost := self._disguises.lost() if self._disguises else []:
             values["lost"] = json.dumps(lost)
             conditions.append("id NOT IN (SELECT value FROM json_each(:lost))")
+        for column, wanted in (("tier_id", tier_id), ("started_by", user)):
+            if wanted is not None:
+                conditions.append(f"{column} = :{column}")
+                values[column] = wanted
         where = " AND ".join(conditions)
         direction = "DESC" if descending else "ASC"
         order = f"{_SORT_FIELDS[sort_field]} {direction}, number {direction}"

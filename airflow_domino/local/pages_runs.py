@@ -1,0 +1,222 @@
+"""The pages of runs: all projects, the runs of a project, one run with its states and its log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from airflow_domino.local import statuses
+from airflow_domino.local.charts import segments
+from airflow_domino.local.clock import now_ms
+from airflow_domino.local.job_log import LOG_TYPES, read_page
+from airflow_domino.local.logs import Line
+from airflow_domino.local.page_templates import Pages, address, cents, duration, moment
+from airflow_domino.local.parameters import check_choice
+from airflow_domino.local.platform import Platform
+from airflow_domino.local.projects import Project
+from airflow_domino.local.runs import Run
+from airflow_domino.local.usage import run_cents
+
+_PER_PAGE = 50
+_LOG_PAGE = 2000
+_LINES_SHOWN = 1000
+_MOST_CHANGES = 100
+_PAUSE = 0.5
+_TEXT_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+def add_to(routes: APIRouter, pages: Pages) -> None:
+    """Add the pages of runs.
+
+    :param routes: what they are added to.
+    :param pages: what they are made with.
+    """
+    _add_lists(routes, pages)
+    _add_run(routes, pages)
+    _add_log(routes, pages)
+
+
+def _add_lists(routes: APIRouter, pages: Pages) -> None:
+    platform = pages.platform
+
+    @routes.get("/")
+    def projects() -> Response:
+        listed = [(project, _counts(platform, project)) for project in platform.projects.all()]
+        capacities = platform.capacities()
+        tiers = [(tier, capacities[tier.id]) for tier in platform.tiers if not tier.is_archived]
+        return pages.render("projects.html", projects=listed, tiers=tiers)
+
+    @routes.get("/jobs/{owner}/{name}")
+    def jobs(
+        owner: str,
+        name: str,
+        status: str = "all",
+        tier: str = "",
+        user: str = "",
+        tag: str = "",
+        text: str = "",
+        page: int = 1,
+    ) -> Response:
+        check_choice("status", status, ("all", "archived", *statuses.GROUPS))
+        project = platform.project_named(owner, name)
+        number = max(1, page)
+        found = platform.runs.listed(
+            project.id,
+            group=status,
+            tier_id=tier or None,
+            user=user or None,
+            tag=tag.strip() or None,
+            text=text.strip() or None,
+            offset=(number - 1) * _PER_PAGE,
+            limit=_PER_PAGE,
+        )
+        filters = {"status": status, "tier": tier, "user": user, "tag": tag, "text": text}
+        return pages.render(
+            "jobs.html",
+            project=project,
+            runs=[(run, platform.tier_of(run), run_cents(run, platform.tier_of(run))) for run in found.runs],
+            total=found.total,
+            filters=filters,
+            is_filtered=any(value for key, value in filters.items() if key != "status"),
+            statuses=("all", *statuses.GROUPS, "archived"),
+            tiers=platform.tiers,
+            users=platform.runs.starters(project.id),
+            page=number,
+            last_page=max(1, -(-found.total // _PER_PAGE)),
+            now=now_ms(),
+            link=lambda **changed: address(f"/jobs/{quote(owner)}/{quote(name)}", **(filters | changed)),
+        )
+
+
+def _add_run(routes: APIRouter, pages: Pages) -> None:
+    platform = pages.platform
+
+    @routes.get("/jobs/{owner}/{name}/{run_id}")
+    @routes.get("/jobs/{owner}/{name}/{run_id}/logs")
+    def job(owner: str, name: str, run_id: str) -> Response:
+        project, run = pages.run(owner, name, run_id)
+        # As with every look at a log, the run is looked at first: a completed one writes nothing more.
+        lines = platform.runner.log(run.id).tail(_LINES_SHOWN + 1, LOG_TYPES["complete"], largest=1 << 20)
+        changes = []
+        if run.output_commit is not None:
+            changes = platform.repository(project.id).changes(run.input_commit, run.output_commit)
+        return pages.render(
+            "job.html",
+            project=project,
+            run=run,
+            facts=_facts(platform, run),
+            bar=_bar(platform, run),
+            changes=changes[:_MOST_CHANGES],
+            changes_left_out=max(0, len(changes) - _MOST_CHANGES),
+            lines=lines[-_LINES_SHOWN:],
+            is_cut=_is_cut(platform, run, lines),
+            cursor=lines[-1].time_ns if lines else 0,
+        )
+
+    @routes.get("/{owner}/{name}/runs/{run_id}")
+    @routes.get("/u/{owner}/{name}/runs/{run_id}")
+    @routes.get("/projects/{owner}/{name}/runs/{run_id}")
+    def old_job(owner: str, name: str, run_id: str) -> Response:
+        return RedirectResponse(f"/jobs/{quote(owner)}/{quote(name)}/{quote(run_id)}/logs", status_code=303)
+
+
+def _add_log(routes: APIRouter, pages: Pages) -> None:
+    platform = pages.platform
+
+    @routes.get("/jobs/{owner}/{name}/{run_id}/live")
+    def live(owner: str, name: str, run_id: str, latestTimeNano: str = "0") -> dict[str, Any]:  # noqa: N803
+        _, run = pages.run(owner, name, run_id)
+        log = read_page(platform, run, LOG_TYPES["complete"], cursor=latestTimeNano, limit=_LOG_PAGE)
+        return {
+            "lines": [{"stream": line.stream, "text": line.text} for line in log.lines],
+            "latestTimeNano": log.cursor,
+            "isComplete": log.is_complete,
+            "status": run.status,
+            "isCompleted": run.is_completed,
+        }
+
+    @routes.get("/jobs/{owner}/{name}/{run_id}/log.txt")
+    def whole_log(owner: str, name: str, run_id: str, follow: bool = False) -> Response:
+        _, run = pages.run(owner, name, run_id)
+        kind = "text/plain; charset=utf-8"
+        if follow:
+            return StreamingResponse(_followed(platform, run.id), media_type=kind, headers=_TEXT_HEADERS)
+        lines = platform.runner.log(run.id).lines(LOG_TYPES["complete"])
+        return StreamingResponse(_batches(lines), media_type=kind, headers=_TEXT_HEADERS)
+
+
+def _batches(lines: Iterator[Line]) -> Iterator[bytes]:
+    """Gather lines, since each piece of a streamed answer costs something."""
+    gathered = bytearray()
+    for line in lines:
+        gathered += line.content
+        if len(gathered) > 1 << 16:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
+
+
+async def _followed(platform: Platform, run_id: str) -> AsyncIterator[bytes]:
+    """Give the log of a run as it grows, until the run is over."""
+    cursor = "0"
+    while True:
+        run = await run_in_threadpool(platform.run, run_id)
+        page = await run_in_threadpool(read_page, platform, run, LOG_TYPES["complete"], cursor=cursor, limit=_LOG_PAGE)
+        if page.lines:
+            yield b"".join(line.content for line in page.lines)
+        if page.is_complete:
+            return
+        cursor = page.cursor
+        if len(page.lines) < _LOG_PAGE:
+            await asyncio.sleep(_PAUSE)
+
+
+def _counts(platform: Platform, project: Project) -> dict[str, int]:
+    return {group: platform.runs.listed(project.id, group=group, limit=0).total for group in ("active", "all")}
+
+
+def _bar(platform: Platform, run: Run) -> list[Any]:
+    entries = platform.ledger.entries(run_id=run.id, events=("state",))
+    changes = [(entry["at"], entry["to"]) for entry in entries]
+    return segments(changes, run.saved_at or run.completed_at if run.is_completed else None, now_ms())
+
+
+def _is_cut(platform: Platform, run: Run, shown: list[Line]) -> bool:
+    first = next(platform.runner.log(run.id).lines(LOG_TYPES["complete"]), None)
+    return first is not None and first.time_ns != shown[-_LINES_SHOWN:][0].time_ns
+
+
+def _facts(platform: Platform, run: Run) -> list[tuple[str, str]]:
+    tier, environment, now = platform.tier_of(run), platform.environment_of(run), now_ms()
+    left_queue = run.started_at or run.completed_at
+    facts = [
+        ("Hardware tier", f"{tier.name} ({tier.id}), {tier.cents_per_minute:g} cents a minute"),
+        ("Environment", f"{environment.name}, revision {_revision(run)}"),
+        ("Started by", run.started_by),
+        ("Submitted", moment(run.submitted_at)),
+        ("Queued", duration((left_queue or now) - run.submitted_at) + ("" if left_queue else " until now")),
+        ("Started", moment(run.started_at)),
+        ("Ended", moment(run.completed_at)),
+    ]
+    if run.started_at:
+        lasted = duration((run.completed_at or now) - run.started_at)
+        until = "" if run.completed_at else " until now"
+        facts.append(("Ran", f"{lasted}{until}, which costs {cents(run_cents(run, tier))}"))
+    if run.exit_code is not None:
+        facts.append(("Exit code", str(run.exit_code)))
+    if run.failure_reason:
+        facts.append(("Failure", f"{run.failure_reason}: {run.failure_message}"))
+    if run.git_ref:
+        facts.append(("Code", " ".join(str(run.git_ref[key]) for key in ("type", "value") if run.git_ref.get(key))))
+    if run.status == statuses.QUEUED:
+        facts.append(("Waits", platform.queue_explanation(run)))
+    return facts + [(f"Statistic {stat['name']}", stat["value"]) for stat in run.stats]
+
+
+def _revision(run: Run) -> str:
+    spec = run.environment_revision_spec
+    return str(spec.get("revisionId", spec)) if isinstance(spec, dict) else str(spec).removesuffix("Revision").lower()
