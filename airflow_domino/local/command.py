@@ -39,8 +39,9 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         "--environment",
         action="append",
         default=[],
-        metavar="NAME=PYTHON",
-        help="a further environment: its name and its interpreter",
+        metavar="NAME[@REVISION]=PYTHON",
+        help="a further environment: its name, and its interpreter or the folder of a virtual environment; the same "
+        "name with another interpreter is its next revision, and the last one named is the active one",
     )
     add("--user", default="domino", help="name of the user (default: %(default)s)")
     add("--token", help=f"the user's token, which the list of processes shows; better a file, or {TOKEN_VARIABLE}")

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 
 from airflow_domino.local import logs, processes, statuses
 from airflow_domino.local.clock import now_ms
-from airflow_domino.local.environments import Environment
+from airflow_domino.local.environments import Environment, Revision
 from airflow_domino.local.logs import RunLog
 from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import Checkout, ProjectRepository
@@ -46,6 +46,7 @@ class Workplace:
     project: Project
     repository: ProjectRepository
     environment: Environment
+    revision: Revision
     tier: Tier
     folder: Path
     datasets: Path
@@ -100,7 +101,8 @@ class Execution:
     def _prepare(self) -> Checkout:
         place, run = self._place, self.run
         self._say(f"Run {run.number} of {place.project.full_name}: {run.command}")
-        self._say(f"Hardware tier {place.tier.name}, environment {place.environment.name}")
+        revision = place.revision
+        self._say(f"Hardware tier {place.tier.name}, environment {place.environment.name}, revision {revision.number}")
         if run.git_ref is not None and run.git_ref.get("type") not in GIT_REF_TYPES:
             raise PlatformFaultError(f"unknown reference type: {run.git_ref.get('type')}")
         if run.compute_cluster is not None:
@@ -116,7 +118,7 @@ class Execution:
     def _environment(self) -> dict[str, str]:
         place, run = self._place, self.run
         return {
-            **processes.base_environment(place.environment.python),
+            **processes.base_environment(place.revision.python),
             processes.MARK: run.id,
             "DOMINO_RUN_ID": run.id,
             "DOMINO_RUN_NUMBER": str(run.number),
@@ -151,7 +153,7 @@ class Execution:
 
     def _run_program(self) -> int:
         environment = self._environment()
-        python, folder = self._place.environment.python, self._place.folder
+        python, folder = self._place.revision.python, self._place.folder
         try:
             arguments = processes.program_of(self.run.arguments, python, folder, environment["PATH"])
             process = processes.start(arguments, folder, environment)

@@ -14,10 +14,10 @@ from typing import Any
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.database import Database
 from airflow_domino.local.disguises import Disguise, Disguises, ShownLog
-from airflow_domino.local.environments import Environment, default_environment
+from airflow_domino.local.environments import Environment, Environments, EnvironmentSetting, Revision
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.faults import Fault, Faults
-from airflow_domino.local.ids import is_commit_id, is_object_id, named_object_id, new_object_id, user_id
+from airflow_domino.local.ids import is_object_id, named_object_id, new_object_id, user_id
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.logs import RunLog
 from airflow_domino.local.projects import Project, Projects
@@ -25,7 +25,7 @@ from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.root import DATABASE, claim_root, kept_secret
 from airflow_domino.local.runner import Runner
 from airflow_domino.local.runs import Run, Runs
-from airflow_domino.local.starting import StartRequest, checked_revision
+from airflow_domino.local.starting import StartRequest, resolve
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 from airflow_domino.local.tiers_in_use import Capacity as Capacity
 from airflow_domino.local.tiers_in_use import TiersInUse
@@ -43,7 +43,7 @@ class Platform:
     :param token: the token of its one user; None makes one, which is kept in the folder.
     :param user: name of that user.
     :param tiers: the hardware tiers.
-    :param environments: the environments beside the default one.
+    :param environment_settings: the environments beside the default one, as the settings name them.
     :param python: interpreter of the default environment; None is the server's own.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
     """
@@ -52,14 +52,13 @@ class Platform:
     token: str | None = None
     user: str = "domino"
     tiers: Sequence[Tier] = DEFAULT_TIERS
-    environments: Sequence[Environment] = ()
+    environment_settings: Sequence[EnvironmentSetting] = ()
     python: Path | None = None
     stop_grace: float = 10.0
     _repositories: dict[str, ProjectRepository] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_tiers(self.tiers)
-        self.environments = (default_environment(self.python), *self.environments)
         self.root = self.root.absolute()
         self._lock_file = claim_root(self.root)
         self._repositories_lock = threading.Lock()
@@ -69,6 +68,7 @@ class Platform:
         self.disguises = Disguises(self.database)
         self.faults = Faults(self.ledger)
         self.runs = Runs(self.database, self.ledger, self.disguises)
+        self.environments = Environments(self.database, self.environment_settings, self.python)
         self.tiers = self.tiers_in_use = TiersInUse(self.tiers, self.runs)
         self.secret = self.token or kept_secret(self.root / "token")
         self.page_secret = self.database.setting("page secret", lambda: secrets.token_urlsafe(32))
@@ -77,7 +77,7 @@ class Platform:
             projects=self.projects,
             repository=self.repository,
             tiers=self.tiers_in_use,
-            environments={environment.id: environment for environment in self.environments},
+            environments=self.environments,
             root=self.root,
             user=self.user,
             stop_grace=self.stop_grace,
@@ -168,7 +168,7 @@ class Platform:
     @property
     def default_environment(self) -> Environment:
         """The environment of runs that name none."""
-        return self.environments[0]
+        return self.environments.default
 
     def tier(self, tier_id: str | None) -> Tier:
         """Give the tier of an id; see :meth:`~airflow_domino.local.tiers_in_use.TiersInUse.tier`."""
@@ -182,14 +182,30 @@ class Platform:
         """Give the environment of an id.
 
         :param environment_id: the id; None for the default.
-        :raises BadRequest: when it is no id, or no environment has it.
+        :raises BadRequest: when it is no id, or no environment that can be used has it.
         """
         if environment_id is None:
             return self.default_environment
         _check_id("environment", environment_id)
-        found = next((known for known in self.environments if known.id == environment_id), None)
-        if found is None:
+        found = self.environments.find(environment_id)
+        if found is None or not found.can_be_seen_by(self.user):
             raise BadRequest(f"Environment {environment_id} does not exist or cannot be used in this project")
+        if found.is_archived:
+            raise BadRequest(f"Environment {found.name} is archived: no new run can use it")
+        return found
+
+    def usable_environments(self) -> list[Environment]:
+        """List the environments in which this user can start runs."""
+        return [environment for environment in self.environments if environment.can_be_seen_by(self.user)]
+
+    def seen_environment(self, environment_id: str) -> Environment:
+        """Look an environment up by its id, archived or not.
+
+        :raises NotFound: when there is none that this user may see.
+        """
+        found = self.environments.find(environment_id)
+        if found is None or not found.can_be_seen_by(self.user):
+            raise NotFound(f"There is no environment with the id {environment_id}")
         return found
 
     def tier_of(self, run: Run) -> Tier:
@@ -197,8 +213,12 @@ class Platform:
         return self.tiers_in_use.of(run)
 
     def environment_of(self, run: Run) -> Environment:
-        """Give the environment of a run; the default one where it is no longer in the settings."""
-        return next((known for known in self.environments if known.id == run.environment_id), self.default_environment)
+        """Give the environment of a run; the default one where it was forgotten."""
+        return self.environments.find(run.environment_id) or self.default_environment
+
+    def revision_of(self, run: Run) -> Revision:
+        """Give the exact revision of its environment that a run uses."""
+        return self.environment_of(run).used_revision(run.environment_revision_id)
 
     def capacities(self) -> dict[str, Capacity]:
         """Tell how full the tiers are, by tier id."""
@@ -223,35 +243,6 @@ class Platform:
         """Give the log of a run as it is shown."""
         return self.disguises.log(run.id, self.runner.log(run.id))
 
-    def resolve(self, project: Project, request: StartRequest) -> Run:
-        """Say what a start would use, without starting anything.
-
-        :param project: project of the run.
-        :param request: what was asked for.
-        :raises BadRequest: when it names something that cannot be used.
-        """
-        if request.external_volumes:
-            raise BadRequest(f"External volumes do not exist: {', '.join(request.external_volumes)}")
-        environment = self.environment(request.environment_id)
-        _check_cluster(self, request.compute_cluster)
-        return Run(
-            id=new_object_id(),
-            project_id=project.id,
-            number=0,
-            command=request.command,
-            arguments=request.arguments,
-            tier_id=self.tier(request.tier_id).id,
-            environment_id=environment.id,
-            input_commit=self._input_commit(project, request),
-            started_by=self.user,
-            submitted_at=now_ms(),
-            title=request.title,
-            environment_revision_spec=checked_revision(environment, request.environment_revision_spec),
-            git_ref=request.git_ref,
-            compute_cluster=request.compute_cluster,
-            restarted_from=request.restarted_from,
-        )
-
     def start(self, project: Project, request: StartRequest) -> Run:
         """Accept a run; it executes as soon as its tier has room.
 
@@ -263,7 +254,7 @@ class Platform:
             raise BadRequest("The command to run must not be empty")
         if any("\0" in word for word in request.arguments):
             raise BadRequest("The command to run must not have a zero character in it")
-        run = self.runs.add(self.resolve(project, request))
+        run = self.runs.add(resolve(self, project, request))
         for fault in self.faults.of_run(run):
             self.meet(run, fault)
         self.runner.look()
@@ -335,32 +326,7 @@ class Platform:
         """Say why a run waits; see :meth:`~airflow_domino.local.tiers_in_use.TiersInUse.queue_explanation`."""
         return self.tiers_in_use.queue_explanation(run, places)
 
-    def _input_commit(self, project: Project, request: StartRequest) -> str:
-        repository = self.repository(project.id)
-        if request.commit_id is not None:
-            if not repository.has_commit(request.commit_id):
-                raise BadRequest(f"Commit {request.commit_id} not found in project {project.full_name}")
-            return request.commit_id
-        kind, value = (request.git_ref or {}).get("type"), (request.git_ref or {}).get("value")
-        if kind == "commitId":
-            if not (isinstance(value, str) and is_commit_id(value) and repository.has_commit(value)):
-                raise BadRequest(f"Commit {value} not found in project {project.full_name}")
-            return value
-        known = {"branches": (None, "main"), "ref": (None, "main", "refs/heads/main"), "tags": ()}
-        if kind in known and value not in known[kind]:
-            raise BadRequest(f"Git reference {kind} {value!r} not found in project {project.full_name}")
-        return repository.head()
-
 
 def _check_id(kind: str, text: str) -> None:
     if not is_object_id(text):
         raise BadRequest(f"{text!r} is not a valid {kind} id: expected 24 hexadecimal digits")
-
-
-def _check_cluster(platform: Platform, cluster: dict[str, Any] | None) -> None:
-    if cluster is None:
-        return
-    for key in ("masterHardwareTierId", "workerHardwareTierId"):
-        if cluster.get(key) is not None:
-            platform.tier(cluster[key]["value"])
-    platform.environment(cluster["computeEnvironmentId"])

@@ -238,15 +238,13 @@ def _add_others(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/environments/beta/environments")
     def list_environments(offset: int = 0, limit: int = 10) -> dict[str, Any]:
         check_page(offset, limit)
-        known = platform.environments
+        known = platform.usable_environments()
         listed = [shapes_public.environment(one) for one in known[offset : offset + limit]]
         return {"environments": listed, "metadata": page_metadata(offset, limit, len(known))}
 
     @routes.get("/environments/v1/environments/{environment_id}")
     def environment(environment_id: str) -> dict[str, Any]:
-        found = next((known for known in platform.environments if known.id == environment_id), None)
-        if found is None:
-            raise NotFound(f"There is no environment with the id {environment_id}")
+        found = platform.seen_environment(environment_id)
         return {"environment": shapes_public.environment(found), "metadata": metadata()}
 
     @routes.get("/users/v1/self")

@@ -53,7 +53,10 @@ def router(platform: Platform) -> APIRouter:
 
     @routes.get("/environments")
     def environments() -> dict[str, Any]:
-        listed = [{"id": known.id, "name": known.name, "visibility": "Global"} for known in platform.environments]
+        listed = [
+            {"id": known.id, "name": known.name, "visibility": known.visibility}
+            for known in platform.usable_environments()
+        ]
         return {"objectType": "list", "data": listed}
 
     _add_runs(routes, platform)

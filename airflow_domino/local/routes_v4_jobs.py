@@ -12,7 +12,7 @@ from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.runs import SORT_FIELDS, Run
-from airflow_domino.local.starting import StartRequest, split_command
+from airflow_domino.local.starting import StartRequest, resolve, split_command, wanted_revision
 
 _V4_SORT_FIELDS = tuple(field for field in SORT_FIELDS if field != "startedTime")
 
@@ -74,12 +74,12 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
             compute_cluster=plain(body.compute_cluster_properties),
             external_volumes=body.external_volume_mount_ids or (),
         )
-        run = platform.resolve(platform.project(project_id), request)
+        run = resolve(platform, platform.project(project_id), request)
         return {
             "commitId": run.input_commit,
             "hardwareTierId": {"value": run.tier_id},
             "environmentId": run.environment_id,
-            "environmentRevisionSpec": {"revisionId": platform.environment_of(run).revision_id},
+            "environmentRevisionSpec": {"revisionId": platform.revision_of(run).id},
             "datasetSnapshots": [],
             "netAppVolumeSnapshots": [],
             "externalVolumeMountIds": [],
@@ -131,11 +131,14 @@ def _add_choices(routes: APIRouter, platform: Platform) -> None:
                 {
                     "id": known.id,
                     "name": known.name,
-                    "revisions": [{"id": known.revision_id, "number": 1, "isActive": True}],
+                    "revisions": [
+                        {"id": one.id, "number": one.number, "isActive": one.number == known.active}
+                        for one in reversed(known.revisions)
+                    ],
                     "isDefault": known.is_default,
-                    "isRestricted": False,
+                    "isRestricted": known.restricted is not None,
                 }
-                for known in platform.environments
+                for known in platform.usable_environments()
             ],
             "datasetSnapshots": [],
             "externalVolumeMounts": [],
@@ -233,7 +236,7 @@ def _add_results(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/{job_id}/runtimeExecutionDetails")
     def runtime_details(job_id: str) -> dict[str, Any]:
         run = platform.run(job_id)
-        return shapes_v4.runtime_details(platform.environment_of(run), platform.tier_of(run), run)
+        return shapes_v4.runtime_details(platform, run)
 
     @routes.get("/{job_id}/results")
     def results(job_id: str, projectId: str) -> dict[str, Any]:  # noqa: N803
@@ -264,5 +267,6 @@ def _add_results(routes: APIRouter, platform: Platform) -> None:
 def _resolved_cluster(platform: Platform, cluster: dict[str, Any] | None) -> dict[str, Any] | None:
     if cluster is None:
         return None
-    revision_id = platform.environment(cluster["computeEnvironmentId"]).revision_id
-    return {**cluster, "computeEnvironmentRevisionSpec": {"revisionId": revision_id}}
+    environment = platform.environment(cluster["computeEnvironmentId"])
+    revision = wanted_revision(environment, cluster.get("computeEnvironmentRevisionSpec"))
+    return {**cluster, "computeEnvironmentRevisionSpec": {"revisionId": revision.id}}

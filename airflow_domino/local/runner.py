@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from airflow_domino.local import processes, statuses
 from airflow_domino.local.clock import now_ms
-from airflow_domino.local.environments import Environment
+from airflow_domino.local.environments import Environments
 from airflow_domino.local.execution import INTERRUPTED_MESSAGE, Execution, Workplace
 from airflow_domino.local.logs import RunLog
 from airflow_domino.local.projects import Projects
@@ -32,7 +32,7 @@ class Runner:
     :param projects: where projects are remembered.
     :param repository: gives the files of a project by its id.
     :param tiers: the tiers.
-    :param environments: the environments, by id.
+    :param environments: the environments.
     :param root: folder under which runs work (``work``) and have their logs (``logs``).
     :param user: name of the user.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
@@ -42,7 +42,7 @@ class Runner:
     projects: Projects
     repository: Callable[[str], ProjectRepository]
     tiers: TiersInUse
-    environments: Mapping[str, Environment]
+    environments: Environments
     root: Path
     user: str
     stop_grace: float = 10.0
@@ -154,10 +154,12 @@ class Runner:
         project = self.projects.find(run.project_id)
         if project is None:
             raise LookupError(f"run {run.id} belongs to no project")
+        environment = self.environments.find(run.environment_id) or self.environments.default
         workplace = Workplace(
             project=project,
             repository=self.repository(project.id),
-            environment=self.environments.get(run.environment_id) or next(iter(self.environments.values())),
+            environment=environment,
+            revision=environment.used_revision(run.environment_revision_id),
             tier=self.tiers.of(run),
             folder=self.root / "work" / run.id,
             datasets=self.root / "datasets" / project.id,

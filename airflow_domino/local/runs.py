@@ -83,6 +83,7 @@ class Run:
     status: str = statuses.QUEUED
     title: str | None = None
     environment_revision_spec: Any = "ActiveRevision"
+    environment_revision_id: str | None = None
     git_ref: dict[str, Any] | None = None
     compute_cluster: dict[str, Any] | None = None
     external_volumes: list[str] = field(default_factory=list)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_domino.local import shapes_v4, statuses
-from airflow_domino.local.environments import Environment
+from airflow_domino.local.environments import Environment, Revision
 from airflow_domino.local.ids import user_id
 from airflow_domino.local.platform import Capacity, Platform
 from airflow_domino.local.projects import Project
@@ -115,18 +115,27 @@ def hardware_tier(tier: Tier, capacity: Capacity) -> dict[str, Any]:
 
 
 def environment(environment: Environment) -> dict[str, Any]:
-    """Shape an environment."""
-    revision = {"id": environment.revision_id, "number": 1, "status": "succeeded", "availableTools": []}
+    """Shape an environment as ``EnvironmentV1``."""
+    owner, restricted = shapes_v4.environment_owner(environment), environment.restricted_revision
     return {
         "id": environment.id,
         "name": environment.name,
-        "archived": False,
-        "visibility": "global",
+        "archived": environment.is_archived,
+        "visibility": environment.visibility.lower(),
         "rebuildOnBaseChanges": "never",
         "supportedClusters": [],
-        "latestRevision": revision,
-        "selectedRevision": revision,
+        "latestRevision": environment_revision(environment.latest_revision),
+        "selectedRevision": environment_revision(environment.active_revision),
+        **present(
+            restrictedRevision=restricted and environment_revision(restricted),
+            owner=owner and {**owner, "ownerType": "individual"},
+        ),
     }
+
+
+def environment_revision(revision: Revision) -> dict[str, Any]:
+    """Shape a revision as ``EnvironmentRevisionV1``."""
+    return {"id": revision.id, "number": revision.number, "status": "succeeded", "availableTools": []}
 
 
 def user(platform: Platform) -> dict[str, Any]:

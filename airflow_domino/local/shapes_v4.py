@@ -69,14 +69,15 @@ def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -
     return shape | present(title=run.title, mainRepoGitRef=run.git_ref, computeCluster=run.compute_cluster)
 
 
-def runtime_details(environment: Environment, tier: Tier, run: Run) -> dict[str, Any]:
+def runtime_details(platform: Platform, run: Run) -> dict[str, Any]:
     """Shape where a run executes: the only answer that names its tier and its environment."""
+    environment, revision, tier = platform.environment_of(run), platform.revision_of(run), platform.tier_of(run)
     return {
         "environment": {
             "environmentId": environment.id,
             "environmentName": environment.name,
-            "environmentRevisionId": environment.revision_id,
-            "revisionNumber": 1,
+            "environmentRevisionId": revision.id,
+            "revisionNumber": revision.number,
             "environmentRevisionSpec": run.environment_revision_spec,
         },
         "hardwareTier": {"id": tier.id, "name": tier.name, "isArchived": tier.is_archived},
@@ -193,28 +194,43 @@ def useable_environments(platform: Platform) -> dict[str, Any]:
             "id": selected.id,
             "name": selected.name,
             "v2EnvironmentDetails": {
-                "latestRevision": 1,
+                "latestRevision": selected.latest_revision.number,
                 "latestRevisionUrl": "",
                 "latestRevisionStatus": "Succeeded",
-                "selectedRevision": 1,
-                "selectedRevisionId": selected.revision_id,
+                "selectedRevision": selected.active,
+                "selectedRevisionId": selected.active_revision.id,
+                **_restricted(selected),
             },
             "supportedClusters": [],
         },
         "environments": [
             {
                 "id": environment.id,
-                "archived": False,
+                "archived": environment.is_archived,
                 "name": environment.name,
                 "version": 2,
-                "visibility": "Global",
+                "visibility": environment.visibility,
                 "supportedClusters": [],
-                "activeRevisionNumber": 1,
-                "activeRevisionId": environment.revision_id,
+                "activeRevisionNumber": environment.active,
+                "activeRevisionId": environment.active_revision.id,
+                **_restricted(environment),
+                **present(owner=environment_owner(environment)),
             }
-            for environment in platform.environments
+            for environment in platform.usable_environments()
         ],
     }
+
+
+def environment_owner(environment: Environment) -> dict[str, Any] | None:
+    """Shape who owns an environment; one of the settings belongs to nobody."""
+    return None if environment.owner is None else {"id": user_id(environment.owner), "username": environment.owner}
+
+
+def _restricted(environment: Environment) -> dict[str, Any]:
+    revision = environment.restricted_revision
+    if revision is None:
+        return {}
+    return {"restrictedRevisionNumber": revision.number, "restrictedRevisionId": revision.id}
 
 
 def user(platform: Platform) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airflow_domino.local import server
 from airflow_domino.local.command import TOKEN_VARIABLE
-from airflow_domino.local.environments import Environment
+from airflow_domino.local.environments import EnvironmentSetting, interpreter
 from airflow_domino.local.gate import Access, host_name
 from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
 from airflow_domino.local.root import RootInUseError, kept_secret
@@ -54,8 +54,8 @@ def _platform(args: argparse.Namespace) -> Platform:
         token=_token(args),
         user=args.user,
         tiers=load_tiers(args.tiers) if args.tiers else DEFAULT_TIERS,
-        environments=environments,
-        python=_interpreter(args.python) if args.python else None,
+        environment_settings=environments,
+        python=interpreter(args.python) if args.python else None,
         stop_grace=args.stop_grace,
     )
     try:
@@ -109,15 +109,9 @@ def _results(text: str) -> tuple[str | None, str]:
     return (name if has_name else None), setting
 
 
-def _environment(text: str) -> Environment:
+def _environment(text: str) -> EnvironmentSetting:
     name, _, python = text.partition("=")
-    if not name or not python:
-        raise ValueError(f"--environment {text}: expected NAME=PYTHON")
-    return Environment(name, _interpreter(Path(python)))
-
-
-def _interpreter(path: Path) -> Path:
-    if not os.access(path, os.X_OK) or path.is_dir():
-        raise ValueError(f"{path} is no interpreter that can be run")
-    # Made absolute, but not resolved: the link in a virtual environment is what makes it one.
-    return path.absolute()
+    name, _, number = name.partition("@")
+    if not name or not python or (number and not (number.isascii() and number.isdigit() and int(number))):
+        raise ValueError(f"--environment {text}: expected NAME=PYTHON, or NAME@REVISION=PYTHON")
+    return EnvironmentSetting(name, interpreter(Path(python)), int(number) if number else None)

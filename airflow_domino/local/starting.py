@@ -1,16 +1,21 @@
-"""What a start asks for, in the words that all generations of the API share."""
+"""What a start asks for, in the words that all generations of the API share, and what it means for the run."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_domino.local.environments import Environment
+from airflow_domino.local.clock import now_ms
+from airflow_domino.local.environments import Environment, Revision
 from airflow_domino.local.errors import BadRequest
+from airflow_domino.local.ids import is_commit_id, new_object_id
+from airflow_domino.local.runs import Run
 
-REVISION_WORDS = ("ActiveRevision", "LatestRevision", "RestrictedRevision")
+if TYPE_CHECKING:
+    from airflow_domino.local.platform import Platform
+    from airflow_domino.local.projects import Project
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,86 @@ def split_command(command: str) -> list[str]:
         raise BadRequest(f"The command to run cannot be split into words: {error}") from error
 
 
-def checked_revision(environment: Environment, spec: Any) -> Any:
-    """Give the revision that a start wants, in version 4's wording.
+def resolve(platform: Platform, project: Project, request: StartRequest) -> Run:
+    """Say what a start would use, without starting anything.
+
+    :param platform: whose tiers, environments and projects there are.
+    :param project: project of the run.
+    :param request: what was asked for.
+    :raises BadRequest: when it names something that cannot be used.
+    """
+    if request.external_volumes:
+        raise BadRequest(f"External volumes do not exist: {', '.join(request.external_volumes)}")
+    environment = platform.environment(request.environment_id)
+    revision = wanted_revision(environment, request.environment_revision_spec)
+    _check_cluster(platform, request.compute_cluster)
+    return Run(
+        id=new_object_id(),
+        project_id=project.id,
+        number=0,
+        command=request.command,
+        arguments=request.arguments,
+        tier_id=platform.tier(request.tier_id).id,
+        environment_id=environment.id,
+        environment_revision_id=revision.id,
+        input_commit=_input_commit(platform, project, request),
+        started_by=platform.user,
+        submitted_at=now_ms(),
+        title=request.title,
+        environment_revision_spec=request.environment_revision_spec or "ActiveRevision",
+        git_ref=request.git_ref,
+        compute_cluster=request.compute_cluster,
+        restarted_from=request.restarted_from,
+    )
+
+
+def wanted_revision(environment: Environment, spec: Any) -> Revision:
+    """Give the revision that a start wants.
 
     :param environment: the environment of the run.
-    :param spec: what was asked for; None is the active revision.
+    :param spec: what was asked for, in version 4's wording; None is the active revision.
     :raises BadRequest: when the environment has no such revision.
     """
-    if spec is None:
-        return "ActiveRevision"
-    if spec in REVISION_WORDS or spec == {"revisionId": environment.revision_id}:
-        return spec
-    raise BadRequest(f"Environment {environment.name} has no revision {spec}")
+    found = None
+    if spec in (None, "ActiveRevision"):
+        found = environment.active_revision
+    elif spec == "LatestRevision":
+        found = environment.latest_revision
+    elif spec == "RestrictedRevision":
+        found = environment.restricted_revision
+    elif isinstance(spec, dict):
+        found = environment.revision(spec.get("revisionId"))
+    if found is None:
+        raise BadRequest(f"Environment {environment.name} has no revision {_as_word(spec)}")
+    return found
+
+
+def _as_word(spec: Any) -> Any:
+    return spec.get("revisionId") if isinstance(spec, dict) else spec
+
+
+def _input_commit(platform: Platform, project: Project, request: StartRequest) -> str:
+    repository = platform.repository(project.id)
+    if request.commit_id is not None:
+        if not repository.has_commit(request.commit_id):
+            raise BadRequest(f"Commit {request.commit_id} not found in project {project.full_name}")
+        return request.commit_id
+    kind, value = (request.git_ref or {}).get("type"), (request.git_ref or {}).get("value")
+    if kind == "commitId":
+        if not (isinstance(value, str) and is_commit_id(value) and repository.has_commit(value)):
+            raise BadRequest(f"Commit {value} not found in project {project.full_name}")
+        return value
+    known = {"branches": (None, "main"), "ref": (None, "main", "refs/heads/main"), "tags": ()}
+    if kind in known and value not in known[kind]:
+        raise BadRequest(f"Git reference {kind} {value!r} not found in project {project.full_name}")
+    return repository.head()
+
+
+def _check_cluster(platform: Platform, cluster: dict[str, Any] | None) -> None:
+    if cluster is None:
+        return
+    for key in ("masterHardwareTierId", "workerHardwareTierId"):
+        if cluster.get(key) is not None:
+            platform.tier(cluster[key]["value"])
+    environment = platform.environment(cluster["computeEnvironmentId"])
+    wanted_revision(environment, cluster.get("computeEnvironmentRevisionSpec"))
