@@ -14,11 +14,13 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from airflow_domino.local.described import GENERATIONS
 from airflow_domino.local.errors import Forbidden, Unauthorized, error_body
 from airflow_domino.local.platform import Platform
 
 API_PREFIXES = ("/v1/", "/v4/", "/api/", "/_local/")
-_OPEN_PATHS = ("/version", "/login", "/health")
+# The descriptions of the API are open to everybody, as Domino's own are.
+_OPEN_PATHS = ("/version", "/login", "/health", *(generation.address for generation in GENERATIONS))
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 

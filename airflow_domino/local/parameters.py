@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
+from fastapi import Query
 from starlette.convertors import Convertor, register_url_convertor
 
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.repository import FileInfo, clean_path
+
+# A number in a query that counts something; as large as the numbers of the API may be.
+Count = Annotated[int, Query(ge=0, le=2**31 - 1)]
+# What the described answer of a route is that gives bytes.
+BINARY: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 class FilePath(Convertor[str]):

@@ -2,36 +2,40 @@
 
 import re
 import uuid
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from airflow_domino.local import shapes_public, statuses
+from airflow_domino.local import answers_public as answers
+from airflow_domino.local import shapes_public
+from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import plain
-from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.errors import NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
-from airflow_domino.local.parameters import check_choice, found_file
+from airflow_domino.local.parameters import BINARY, Count, found_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_v1 import started
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.starting import StartRequest, split_command
 
-_SORT_FIELDS = {
-    "number": "number",
-    "title": "title",
-    "command": "command",
-    "startedTime": "startedTime",
-    "duration": "duration",
-    "status": "status",
-    "user": "user",
-    "commentCount": "commentCount",
-    "dominoStatsField": "dominoStatsField",
-}
+SortField = Literal[
+    "number", "title", "command", "startedTime", "duration", "status", "user", "commentCount", "dominoStatsField"
+]
+Group = Literal["all", "queued", "running", "completed", "archived", "active"]
+# Its case does not matter, and is not described.
+LogType = Annotated[
+    Literal["stdOut", "stdErr", "prepareOutput", "complete"],
+    BeforeValidator(lambda word: _LOG_WORDS.get(word.lower(), word.lower())),
+]
 _LOG_WORDS = {"stdout": "stdOut", "stderr": "stdErr", "prepareoutput": "prepareOutput"}
 _ONE_REVISION = re.compile(r"SomeRevision\(([0-9a-f]{24})\)")
+
+
+_Route = Callable[[str, str, str], Response]
 
 
 class _Body(BaseModel):
@@ -99,8 +103,9 @@ def router(platform: Platform) -> APIRouter:
 
 
 def _add_jobs(routes: APIRouter, platform: Platform) -> None:
-    @routes.post("/jobs/v1/jobs")
-    def start(body: NewJob) -> dict[str, Any]:
+    @routes.post("/jobs/v1/jobs", response_model=answers.JobEnvelope)
+    def start_job(body: NewJob) -> dict[str, Any]:
+        """Start a job."""
         git_ref = body.main_repo_git_ref
         request = StartRequest(
             command=body.run_command,
@@ -117,25 +122,23 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
         run = platform.start(platform.project(body.project_id), request)
         return {"job": shapes_public.job_details(platform, run), "metadata": metadata()}
 
-    @routes.get("/jobs/beta/jobs")
-    def list_jobs(
-        projectId: str,  # noqa: N803 - the parameter's name in the API
-        offset: int = 0,
-        limit: int = 10,
-        sortBy: str = "number",  # noqa: N803
+    @routes.get("/jobs/beta/jobs", response_model=answers.Jobs)
+    def get_jobs(
+        projectId: ObjectId,  # noqa: N803 - the parameter's name in the API
+        offset: Count = 0,
+        limit: Count = 10,
+        sortBy: SortField = "number",  # noqa: N803
         dominoStatsSortFieldName: str | None = None,  # noqa: N803
         ascending: bool = False,
         showArchived: bool = False,  # noqa: N803
-        statusFilter: str = "all",  # noqa: N803
+        statusFilter: Group = "all",  # noqa: N803
         tagFilter: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
-        check_choice("sortBy", sortBy, tuple(_SORT_FIELDS))
-        check_choice("statusFilter", statusFilter, ("all", "archived", *statuses.GROUPS))
-        check_page(offset, limit)
+        """List jobs of a project, in pages of ten."""
         page = platform.runs.listed(
             platform.project(projectId).id,
             group=statusFilter,
-            sort_field=_SORT_FIELDS[sortBy],
+            sort_field=sortBy,
             descending=not ascending,
             show_archived=showArchived,
             tag=tagFilter,
@@ -146,29 +149,32 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
         jobs = [shapes_public.job(run) for run in page.runs]
         return {"jobs": jobs, "metadata": page_metadata(offset, limit, page.total)}
 
-    @routes.get("/jobs/beta/jobs/{job_id}")
-    def job(job_id: str) -> dict[str, Any]:
+    @routes.get("/jobs/beta/jobs/{job_id}", response_model=answers.JobEnvelope)
+    def get_job_details(job_id: ObjectId) -> dict[str, Any]:
+        """Give a job."""
         return {"job": shapes_public.job_details(platform, platform.run(job_id)), "metadata": metadata()}
 
-    @routes.post("/jobs/v1/jobs/{job_id}/tags")
-    def add_tag(job_id: str, body: NewTag) -> dict[str, Any]:
+    @routes.post("/jobs/v1/jobs/{job_id}/tags", response_model=answers.TagEnvelope)
+    def add_job_tag(job_id: ObjectId, body: NewTag) -> dict[str, Any]:
+        """Give a job a tag."""
         tag = platform.tag(platform.run(job_id), body.tag_name)
         return {"tag": shapes_public.tag(tag), "metadata": metadata()}
 
-    @routes.delete("/jobs/v1/jobs/{job_id}/tags/{tag_id}")
-    def remove_tag(job_id: str, tag_id: str) -> dict[str, Any]:
+    @routes.delete("/jobs/v1/jobs/{job_id}/tags/{tag_id}", response_model=answers.Success)
+    def remove_job_tag(job_id: ObjectId, tag_id: str) -> dict[str, Any]:
+        """Take a tag from a job."""
         platform.untag(platform.run(job_id), tag_id)
         return {"success": True, "metadata": metadata()}
 
-    @routes.get("/jobs/beta/jobs/{job_id}/logs")
-    def log(
-        job_id: str,
-        logType: str = "complete",  # noqa: N803
-        limit: int = LARGEST_PAGE,
-        latestTimeNano: str = "0",  # noqa: N803
+    @routes.get("/jobs/beta/jobs/{job_id}/logs", response_model=answers.Log)
+    def get_job_logs(
+        job_id: ObjectId,
+        logType: LogType = "complete",  # noqa: N803
+        limit: Count = LARGEST_PAGE,
+        latestTimeNano: Nanoseconds = "0",  # noqa: N803
     ) -> dict[str, Any]:
+        """Give the lines of a job's log that are younger than a cursor."""
         run = platform.run(job_id)
-        check_choice("logType", logType.lower(), ("stdout", "stderr", "prepareoutput", "complete"))
         page = read_page(platform, run, LOG_TYPES[logType.lower()], cursor=latestTimeNano, limit=limit)
         content = [
             {
@@ -186,29 +192,40 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_projects(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/projects/beta/projects")
-    def list_projects(offset: int = 0, limit: int = 10) -> dict[str, Any]:
-        check_page(offset, limit)
+    @routes.get("/projects/beta/projects", response_model=answers.Projects)
+    def get_projects(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
+        """List projects, in pages of ten."""
         projects = platform.projects.all()
         listed = [shapes_public.project(platform, project) for project in projects[offset : offset + limit]]
         return {"projects": listed, "metadata": page_metadata(offset, limit, len(projects))}
 
-    @routes.get("/projects/v1/projects/{project_id}")
-    def project(project_id: str) -> dict[str, Any]:
+    @routes.get("/projects/v1/projects/{project_id}", response_model=answers.ProjectEnvelope)
+    def get_project_by_id(project_id: ObjectId) -> dict[str, Any]:
+        """Give a project."""
         found = platform.project(project_id)
         return {"project": shapes_public.project(platform, found), "metadata": metadata()}
 
-    @routes.get("/projects/beta/projects/{project_id}/results-settings")
-    def results_settings(project_id: str) -> dict[str, Any]:
+    @routes.get("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
+    def get_project_result_settings(project_id: ObjectId) -> dict[str, Any]:
+        """Say where results of a project's runs go."""
         return {"resultsSettings": {"branch": platform.project(project_id).results}, "metadata": metadata()}
 
-    @routes.put("/projects/beta/projects/{project_id}/results-settings")
-    def set_results_settings(project_id: str, body: ResultsSettings) -> dict[str, Any]:
+    @routes.put("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
+    def update_project_result_settings(project_id: ObjectId, body: ResultsSettings) -> dict[str, Any]:
+        """Set where results of a project's runs go."""
         found = platform.add_project(platform.project(project_id).full_name, results=body.branch)
         return {"resultsSettings": {"branch": found.results}, "metadata": metadata()}
 
-    @routes.get("/projects/v1/projects/{project_id}/files/{commit_id}/{path:file}/content")
-    @routes.get("/projects/beta/projects/{project_id}/files/{commit_id}/{path:file}/content")
+    @_content_route(routes, "v1")
+    def get_project_file_contents(project_id: ObjectId, commit_id: str, path: str) -> Response:
+        """Give the content of a file of a commit."""
+        return content(project_id, commit_id, path)
+
+    @_content_route(routes, "beta")
+    def get_project_file_contents_deprecated(project_id: ObjectId, commit_id: str, path: str) -> Response:
+        """Give the content of a file of a commit; better ask version 1."""
+        return content(project_id, commit_id, path)
+
     def content(project_id: str, commit_id: str, path: str) -> Response:
         found = platform.project(project_id)
         commit = platform.commit_id(found, commit_id)
@@ -218,42 +235,54 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
         return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 
+def _content_route(routes: APIRouter, version: str) -> Callable[[_Route], _Route]:
+    path = f"/projects/{version}/projects/{{project_id}}/files/{{commit_id}}/{{path:file}}/content"
+    return routes.get(path, response_class=StreamingResponse, responses=BINARY, deprecated=version == "beta")
+
+
 def _add_others(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/hardwaretiers/v1/hardwaretiers")
-    def list_tiers(offset: int = 0, limit: int = 10, includeArchived: bool = False) -> dict[str, Any]:  # noqa: N803
-        check_page(offset, limit)
+    @routes.get("/hardwaretiers/v1/hardwaretiers", response_model=answers.Tiers)
+    def get_all_hardware_tiers(
+        offset: Count = 0,
+        limit: Count = 10,
+        includeArchived: bool = False,  # noqa: N803
+    ) -> dict[str, Any]:
+        """List the hardware tiers, in pages of ten."""
         capacities = platform.capacities()
         tiers = [tier for tier in platform.tiers if includeArchived or not tier.is_archived]
         listed = [shapes_public.hardware_tier(tier, capacities[tier.id]) for tier in tiers[offset : offset + limit]]
         return {"hardwareTiers": listed, "metadata": page_metadata(offset, limit, len(tiers))}
 
-    @routes.get("/hardwaretiers/v1/hardwaretiers/{tier_id}")
-    def tier(tier_id: str) -> dict[str, Any]:
+    @routes.get("/hardwaretiers/v1/hardwaretiers/{tier_id}", response_model=answers.TierEnvelope)
+    def get_hardware_tier_by_id(tier_id: str) -> dict[str, Any]:
+        """Give a hardware tier."""
         found = next((tier for tier in platform.tiers if tier.id == tier_id), None)
         if found is None:
             raise NotFound(f"There is no hardware tier {tier_id}")
         shape = shapes_public.hardware_tier(found, platform.capacities()[found.id])
         return {"hardwareTier": shape, "metadata": metadata()}
 
-    @routes.get("/environments/beta/environments")
-    def list_environments(offset: int = 0, limit: int = 10) -> dict[str, Any]:
-        check_page(offset, limit)
+    @routes.get("/environments/beta/environments", response_model=answers.Environments)
+    def get_environments(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
+        """List the environments, in pages of ten."""
         known = platform.usable_environments()
         listed = [shapes_public.environment(one) for one in known[offset : offset + limit]]
         return {"environments": listed, "metadata": page_metadata(offset, limit, len(known))}
 
-    @routes.get("/environments/v1/environments/{environment_id}")
-    def environment(environment_id: str) -> dict[str, Any]:
+    @routes.get("/environments/v1/environments/{environment_id}", response_model=answers.EnvironmentEnvelope)
+    def get_environment(environment_id: ObjectId) -> dict[str, Any]:
+        """Give an environment."""
         found = platform.seen_environment(environment_id)
         return {"environment": shapes_public.environment(found), "metadata": metadata()}
 
-    @routes.get("/users/v1/self")
-    def own_user() -> dict[str, Any]:
+    @routes.get("/users/v1/self", response_model=answers.UserEnvelope)
+    def get_current_user() -> dict[str, Any]:
+        """Say whose credentials these are."""
         return {"user": shapes_public.user(platform), "metadata": metadata()}
 
-    @routes.get("/users/v1/users")
-    def users(offset: int = 0, limit: int = 10) -> dict[str, Any]:
-        check_page(offset, limit)
+    @routes.get("/users/v1/users", response_model=answers.Users)
+    def get_visible_users(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
+        """List people, in pages of ten."""
         listed = [shapes_public.user(platform)][offset : offset + limit]
         return {"users": listed, "metadata": page_metadata(offset, limit, 1)}
 
@@ -270,15 +299,6 @@ def page_metadata(offset: int, limit: int, total: int) -> dict[str, Any]:
     """
     numbers = {"offset": offset, "limit": limit, "totalCount": total}
     return metadata(**numbers, pagination=numbers)
-
-
-def check_page(offset: int, limit: int) -> None:
-    """Refuse a page that cannot be.
-
-    :raises BadRequest: when offset or limit is negative.
-    """
-    if offset < 0 or limit < 0:
-        raise BadRequest("offset and limit must not be negative")
 
 
 def _revision_spec(text: str | None) -> Any:

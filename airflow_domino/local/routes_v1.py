@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from starlette.concurrency import run_in_threadpool
 
-from airflow_domino.local import shapes_v4
+from airflow_domino.local import answers_v1, shapes_v4
+from airflow_domino.local.answers import CommitId, ObjectId
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
-from airflow_domino.local.parameters import listed_files, put_file
+from airflow_domino.local.parameters import BINARY, listed_files, put_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import FileInfo
@@ -30,6 +31,10 @@ _PRE = (
 )
 # The whole log is one JSON text here, so a huge one is cut at its beginning.
 _MOST_LINES = 50_000
+# A file is sent as it is, whatever its media type.
+_RAW_BODY = {
+    "requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 class StartRun(BaseModel):
@@ -51,8 +56,9 @@ def router(platform: Platform) -> APIRouter:
     """
     routes = APIRouter(prefix="/v1")
 
-    @routes.get("/environments")
-    def environments() -> dict[str, Any]:
+    @routes.get("/environments", response_model=answers_v1.Environments)
+    def list_environments() -> dict[str, Any]:
+        """List all environments."""
         listed = [
             {"id": known.id, "name": known.name, "visibility": known.visibility}
             for known in platform.usable_environments()
@@ -67,26 +73,35 @@ def router(platform: Platform) -> APIRouter:
 def _add_runs(routes: APIRouter, platform: Platform) -> None:
     base = "/projects/{owner}/{name}"
 
-    @routes.post(f"{base}/runs")
-    def start(owner: str, name: str, body: StartRun, request: Request) -> dict[str, Any]:
+    @routes.post(f"{base}/runs", response_model=answers_v1.Started)
+    def start_run(owner: str, name: str, body: StartRun) -> dict[str, Any]:
+        """Start a run."""
         project = platform.project_named(owner, name)
         run = platform.start(project, _start_request(platform, body))
         link = f"{platform.runner.user_host}/{owner}/{name}/runs/{run.id}"
         return {"runId": run.id, "message": f"Your run was started. See {link}"}
 
-    @routes.get(f"{base}/runs")
+    @routes.get(f"{base}/runs", response_model=answers_v1.RunList)
     def list_runs(owner: str, name: str) -> dict[str, Any]:
+        """List all runs of a project, in no pages."""
         project = platform.project_named(owner, name)
         page = platform.runs.listed(project.id, show_archived=True)
         uri = f"/v1/projects/{owner}/{name}/runs"
         return {"objectType": "list", "uri": uri, "data": [_run_status(run) for run in page.runs]}
 
-    @routes.get(f"{base}/runs/{{run_id}}")
-    def run(owner: str, name: str, run_id: str) -> dict[str, Any]:
+    @routes.get(f"{base}/runs/{{run_id}}", response_model=answers_v1.RunStatus)
+    def get_run(owner: str, name: str, run_id: ObjectId) -> dict[str, Any]:
+        """Give a run."""
         return _run_status(_run_of(platform, owner, name, run_id))
 
-    @routes.get(f"{base}/run/{{run_id}}/stdout")
-    def stdout(owner: str, name: str, run_id: str, previewNumberOfLines: int = _MOST_LINES) -> dict[str, str]:  # noqa: N803
+    @routes.get(f"{base}/run/{{run_id}}/stdout", response_model=answers_v1.WholeLog)
+    def get_run_log(
+        owner: str,
+        name: str,
+        run_id: ObjectId,
+        previewNumberOfLines: int = _MOST_LINES,  # noqa: N803 - the parameter's name in the API
+    ) -> dict[str, str]:
+        """Give the whole log of a run as HTML, or the last lines of it."""
         log = platform.log(_run_of(platform, owner, name, run_id))
         most = max(0, min(previewNumberOfLines, _MOST_LINES))
         return {
@@ -98,20 +113,23 @@ def _add_runs(routes: APIRouter, platform: Platform) -> None:
 def _add_files(routes: APIRouter, platform: Platform) -> None:
     base = "/projects/{owner}/{name}"
 
-    @routes.get(f"{base}/commits")
-    def commits(owner: str, name: str) -> list[str]:
+    @routes.get(f"{base}/commits", response_model=list[CommitId])
+    def list_commits(owner: str, name: str) -> list[str]:
+        """List the ids of a project's commits, newest first."""
         project = platform.project_named(owner, name)
         return [commit.id for commit in platform.repository(project.id).commits()]
 
-    @routes.get(f"{base}/files/{{commit_id}}/{{path:file}}")
-    def files(owner: str, name: str, commit_id: str, path: str) -> dict[str, Any]:
+    @routes.get(f"{base}/files/{{commit_id}}/{{path:file}}", response_model=answers_v1.Files)
+    def list_files(owner: str, name: str, commit_id: str, path: str) -> dict[str, Any]:
+        """List the files of a commit below a folder, ``/`` being all."""
         project = platform.project_named(owner, name)
         commit = platform.commit_id(project, commit_id)
         found = listed_files(platform, project.id, commit, path)
         return {"data": [_file(platform, project, file) for file in found]}
 
-    @routes.get(f"{base}/blobs/{{key}}")
-    def blob(owner: str, name: str, key: str) -> Response:
+    @routes.get(f"{base}/blobs/{{key}}", response_class=StreamingResponse, responses=BINARY)
+    def get_blob(owner: str, name: str, key: str) -> Response:
+        """Give the content of a file by its key."""
         project = platform.project_named(owner, name)
         try:
             content = platform.repository(project.id).content(key)
@@ -119,8 +137,9 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
         except KeyError as error:
             raise NotFound(f"There is no content with the key {key}") from error
 
-    @routes.put(f"{base}/{{path:file}}", status_code=201)
-    async def upload(owner: str, name: str, path: str, request: Request) -> Response:
+    @routes.put(f"{base}/{{path:file}}", status_code=201, response_model=answers_v1.File, openapi_extra=_RAW_BODY)
+    async def upload_file(owner: str, name: str, path: str, request: Request, response: Response) -> dict[str, Any]:
+        """Put a file into a project, as a new commit."""
         project = await run_in_threadpool(platform.project_named, owner, name)
         with tempfile.NamedTemporaryFile(dir=platform.root) as copy:
             async for chunk in request.stream():
@@ -128,7 +147,8 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
             await run_in_threadpool(copy.flush)
             file = await run_in_threadpool(put_file, platform, project.id, path, Path(copy.name))
         shape = _file(platform, project, file)
-        return JSONResponse(shape, status_code=201, headers={"Location": shape["url"]})
+        response.headers["Location"] = shape["url"]
+        return shape
 
 
 def _start_request(platform: Platform, body: StartRun) -> StartRequest:

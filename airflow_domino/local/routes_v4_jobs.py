@@ -1,20 +1,35 @@
 """Jobs in version 4 of the API: the only generation that can stop and restart them and give their log in pieces."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
+from airflow_domino.local import answers_v4_jobs as answers
 from airflow_domino.local import bodies, shapes_v4, statuses
+from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import plain
-from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.errors import NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
-from airflow_domino.local.parameters import check_choice
+from airflow_domino.local.parameters import Count
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.runs import SORT_FIELDS, Run
+from airflow_domino.local.runs import Run
 from airflow_domino.local.starting import StartRequest, resolve, split_command, wanted_revision
 
-_V4_SORT_FIELDS = tuple(field for field in SORT_FIELDS if field != "startedTime")
+SortField = Literal[
+    "number",
+    "numberAsDouble",
+    "duration",
+    "dominoStatsField",
+    "queued",
+    "command",
+    "commentCount",
+    "status",
+    "title",
+    "user",
+]
+Group = Literal["all", "queued", "running", "completed", "archived", "active"]
+LogType = Literal["console", "stdout", "stderr", "stdoutstderr", "prepareoutput"]
 
 
 def router(platform: Platform) -> APIRouter:
@@ -35,8 +50,9 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
     def answer(run: Run) -> dict[str, Any]:
         return shapes_v4.job(platform, run)
 
-    @routes.post("/start")
-    def start(body: bodies.StartJob) -> dict[str, Any]:
+    @routes.post("/start", response_model=answers.Job)
+    def start_job(body: bodies.StartJob) -> dict[str, Any]:
+        """Start a job."""
         project = platform.project(body.project_id)
         request = StartRequest(
             command=body.command_to_run,
@@ -52,17 +68,20 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
         )
         return answer(platform.start(project, request))
 
-    @routes.post("/stop")
-    def stop(body: bodies.StopJob) -> dict[str, Any]:
+    @routes.post("/stop", response_model=answers.Job)
+    def stop_job(body: bodies.StopJob) -> dict[str, Any]:
+        """Wish a job stopped; it is when its status says so."""
         return answer(platform.stop(platform.run(body.job_id), keep_results=body.commit_results))
 
-    @routes.post("/restart")
-    def restart(body: bodies.RestartJob) -> dict[str, Any]:
+    @routes.post("/restart", response_model=answers.Job)
+    def restart_job(body: bodies.RestartJob) -> dict[str, Any]:
+        """Start a job again as a new one."""
         run = platform.run(body.job_id)
         return answer(platform.restart(run, same_commit=body.should_use_original_input_commit))
 
-    @routes.post("/{project_id}/resolveJobDefaults")
-    def resolve_defaults(project_id: str, body: bodies.JobDefaults) -> dict[str, Any]:
+    @routes.post("/{project_id}/resolveJobDefaults", response_model=answers.JobDefaults)
+    def resolve_job_defaults(project_id: ObjectId, body: bodies.JobDefaults) -> dict[str, Any]:
+        """Say what a start would use."""
         request = StartRequest(
             command="",
             arguments=[],
@@ -96,34 +115,39 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
     def answer(run: Run) -> dict[str, Any]:
         return shapes_v4.job(platform, run)
 
-    @routes.post("/archive")
-    def archive(body: bodies.OneJob) -> dict[str, Any]:
+    @routes.post("/archive", response_model=answers.Job)
+    def archive_job(body: bodies.OneJob) -> dict[str, Any]:
+        """Put a job out of sight."""
         run = platform.run(body.job_id)
         platform.runs.change(run.id, lambda run: replace(run, is_archived=True))
         platform.ledger.enter("archive", run, {})
         return answer(platform.run(run.id))
 
-    @routes.post("/{job_id}/name")
-    def rename(job_id: str, body: bodies.JobName) -> dict[str, Any]:
+    @routes.post("/{job_id}/name", response_model=answers.Job)
+    def update_job(job_id: ObjectId, body: bodies.JobName) -> dict[str, Any]:
+        """Give a job another title."""
         run = platform.run(job_id)
         platform.runs.change(run.id, lambda run: replace(run, title=body.name))
         platform.ledger.enter("rename", run, {"title": body.name})
         return answer(platform.run(run.id))
 
-    @routes.post("/{job_id}/tag")
-    def add_tag(job_id: str, body: bodies.NewTag) -> dict[str, Any]:
+    @routes.post("/{job_id}/tag", response_model=answers.TagName)
+    def add_tag_to_job(job_id: ObjectId, body: bodies.NewTag) -> dict[str, Any]:
+        """Give a job a tag."""
         tag = platform.tag(platform.run(job_id), body.tag_name)
         return {"tagId": tag["tagId"], "name": tag["name"]}
 
-    @routes.delete("/{job_id}/tag")
-    def remove_tag(job_id: str, body: bodies.OldTag) -> dict[str, Any]:
+    @routes.delete("/{job_id}/tag", response_model=answers.TagName)
+    def remove_tag_from_job(job_id: ObjectId, body: bodies.OldTag) -> dict[str, Any]:
+        """Take a tag from a job."""
         tag = platform.untag(platform.run(job_id), body.tag_id)
         return {"tagId": tag["tagId"], "name": tag["name"]}
 
 
 def _add_choices(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/{project_id}/retrieveValidProperties")
-    def valid_properties(project_id: str) -> dict[str, Any]:
+    @routes.get("/{project_id}/retrieveValidProperties", response_model=answers.JobChoices)
+    def retrieve_valid_job_properties(project_id: ObjectId) -> dict[str, Any]:
+        """Say what a job of a project may be started with."""
         platform.project(project_id)
         return {
             "hardwareTiers": [{"id": tier.id, "name": tier.name} for tier in platform.tiers if not tier.is_archived],
@@ -146,25 +170,21 @@ def _add_choices(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_reading(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("")
-    def list_jobs(
-        projectId: str,  # noqa: N803 - the parameter's name in the API
-        order_by: str = "number",
-        sort_by: str = "desc",
-        page_size: int = 3,
-        page_no: int = 1,
+    @routes.get("", response_model=answers.JobList)
+    def get_jobs(
+        projectId: ObjectId,  # noqa: N803 - the parameter's name in the API
+        order_by: SortField = "number",
+        sort_by: Literal["asc", "desc"] = "desc",
+        page_size: Count = 3,
+        page_no: Annotated[int, Query(ge=1, le=2**31 - 1)] = 1,
         show_archived: bool = False,
-        status: str = "all",
+        status: Group = "all",
         tag: str | None = None,
         query: str | None = None,
         dominoStatsSortFieldName: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
+        """List jobs of a project: by ``order_by`` in the direction of ``sort_by``, in pages of three."""
         project = platform.project(projectId)
-        check_choice("order_by", order_by, _V4_SORT_FIELDS)
-        check_choice("sort_by", sort_by, ("asc", "desc"))
-        check_choice("status", status, ("all", "archived", *statuses.GROUPS))
-        if page_size < 0 or page_no < 1:
-            raise BadRequest("page_no begins at 1, and page_size must not be negative")
         offset = (page_no - 1) * page_size
         page = platform.runs.listed(
             project.id,
@@ -193,30 +213,33 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
             "dominoStatColumns": names,
         }
 
-    @routes.get("/getStatus/values")
-    def status_values() -> dict[str, list[str]]:
+    @routes.get("/getStatus/values", response_model=answers.StatusGroups)
+    def get_job_statuses() -> dict[str, list[str]]:
+        """Say which words of status the filter words of the list stand for."""
         return {group: list(words) for group, words in statuses.GROUPS.items()} | {"archived": list(statuses.COMPLETED)}
 
-    @routes.get("/{job_id}")
-    def job(job_id: str) -> dict[str, Any]:
+    @routes.get("/{job_id}", response_model=answers.Job)
+    def get_job(job_id: ObjectId) -> dict[str, Any]:
+        """Give a job."""
         return shapes_v4.job(platform, platform.run(job_id))
 
-    @routes.get("/{job_id}/tags")
-    def tags(job_id: str) -> list[dict[str, Any]]:
+    @routes.get("/{job_id}/tags", response_model=list[answers.Tag])
+    def get_tags_for_job(job_id: ObjectId) -> list[dict[str, Any]]:
+        """List the tags of a job."""
         return platform.run(job_id).tags
 
 
 def _add_results(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/{job_id}/logsWithProblemSuggestions")
-    def log(
-        job_id: str,
-        logType: str = "console",  # noqa: N803
-        limit: int = LARGEST_PAGE,
-        offset: int = 0,
-        latestTimeNano: str = "0",  # noqa: N803
+    @routes.get("/{job_id}/logsWithProblemSuggestions", response_model=answers.Log)
+    def get_logs_with_problem_suggestions(
+        job_id: ObjectId,
+        logType: LogType = "console",  # noqa: N803
+        limit: Count = LARGEST_PAGE,
+        offset: Count = 0,
+        latestTimeNano: Nanoseconds = "0",  # noqa: N803
     ) -> dict[str, Any]:
+        """Give the lines of a job's log that are younger than a cursor."""
         run = platform.run(job_id)
-        check_choice("logType", logType, tuple(name for name in LOG_TYPES if name != "complete"))
         page = read_page(platform, run, LOG_TYPES[logType], cursor=latestTimeNano, limit=limit, offset=offset)
         content = [
             {
@@ -233,13 +256,15 @@ def _add_results(routes: APIRouter, platform: Platform) -> None:
         suggestion = {"problemSuggestion": {"problem": problem, "helpLink": ""}} if problem else {}
         return {"logset": logset, **suggestion}
 
-    @routes.get("/{job_id}/runtimeExecutionDetails")
-    def runtime_details(job_id: str) -> dict[str, Any]:
+    @routes.get("/{job_id}/runtimeExecutionDetails", response_model=answers.RuntimeDetails)
+    def get_runtime_execution_details(job_id: ObjectId) -> dict[str, Any]:
+        """Say on which tier and in which environment a job executes."""
         run = platform.run(job_id)
         return shapes_v4.runtime_details(platform, run)
 
-    @routes.get("/{job_id}/results")
-    def results(job_id: str, projectId: str) -> dict[str, Any]:  # noqa: N803
+    @routes.get("/{job_id}/results", response_model=answers.Results)
+    def get_results(job_id: ObjectId, projectId: ObjectId) -> dict[str, Any]:  # noqa: N803
+        """List the files that a job changed."""
         run = platform.run(job_id)
         project = platform.project(projectId)
         if run.project_id != project.id:

@@ -3,13 +3,18 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, File, Query, UploadFile
 
+from airflow_domino.local import answers_v4 as answers
 from airflow_domino.local import shapes_v4
-from airflow_domino.local.parameters import check_choice, listed_files, put_file
+from airflow_domino.local.answers import ObjectId
+from airflow_domino.local.parameters import listed_files, put_file
 from airflow_domino.local.platform import Platform
+
+# The last word is python-domino's spelling of the one before.
+Relationship = Literal["Owned", "Collaborating", "OwnedAndCollaborating", "Popular", "Suggested", "Suggesting"]
 
 
 def router(platform: Platform) -> APIRouter:
@@ -24,12 +29,14 @@ def router(platform: Platform) -> APIRouter:
 
 
 def _add_projects(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/gateway/projects/findProjectByOwnerAndName")
-    def find_project(ownerName: str, projectName: str) -> dict[str, Any]:  # noqa: N803
+    @routes.get("/gateway/projects/findProjectByOwnerAndName", response_model=answers.GatewayProject)
+    def find_project_by_owner_and_name(ownerName: str, projectName: str) -> dict[str, Any]:  # noqa: N803
+        """Look a project up."""
         return shapes_v4.gateway_project(platform, platform.project_named(ownerName, projectName))
 
-    @routes.get("/gateway/projects")
-    def list_projects(relationship: str) -> list[dict[str, Any]]:
+    @routes.get("/gateway/projects", response_model=list[answers.ListedProject])
+    def list_projects(relationship: Relationship) -> list[dict[str, Any]]:
+        """List the projects that somebody owns or works on."""
         projects = [
             project
             for project in platform.projects.all()
@@ -37,20 +44,26 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
         ]
         return [shapes_v4.listed_project(platform, project, relationship) for project in projects]
 
-    @routes.get("/projects/{project_id}/hardwareTiers")
-    def tiers(project_id: str, showArchived: bool = False) -> list[dict[str, Any]]:  # noqa: N803
+    @routes.get("/projects/{project_id}/hardwareTiers", response_model=list[answers.TierWithCapacity])
+    def list_hardware_tiers_for_project(
+        project_id: ObjectId,
+        showArchived: bool = False,  # noqa: N803
+    ) -> list[dict[str, Any]]:
+        """List the tiers that runs of a project may use, and how full they are."""
         platform.project(project_id)
         capacities = platform.capacities()
         listed = [tier for tier in platform.tiers if showArchived or not tier.is_archived]
         return [shapes_v4.hardware_tier(tier, capacities[tier.id]) for tier in listed]
 
-    @routes.get("/projects/{project_id}/useableEnvironments")
-    def environments(project_id: str) -> dict[str, Any]:
+    @routes.get("/projects/{project_id}/useableEnvironments", response_model=answers.UseableEnvironments)
+    def get_useable_environments(project_id: ObjectId) -> dict[str, Any]:
+        """List the environments that runs of a project may use, and its own choice."""
         platform.project(project_id)
         return shapes_v4.useable_environments(platform)
 
-    @routes.get("/projects/{project_id}/settings")
-    def settings(project_id: str) -> dict[str, Any]:
+    @routes.get("/projects/{project_id}/settings", response_model=answers.ProjectSettings)
+    def get_project_settings(project_id: ObjectId) -> dict[str, Any]:
+        """Give the settings of a project."""
         platform.project(project_id)
         return {
             "defaultEnvironmentId": platform.default_environment.id,
@@ -63,16 +76,18 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
             "recommendedVolumeSizeGiB": 10.0,
         }
 
-    @routes.get("/users/self")
-    def own_user() -> dict[str, Any]:
+    @routes.get("/users/self", response_model=answers.OwnUser)
+    def get_current_user() -> dict[str, Any]:
+        """Say whose credentials these are."""
         return {**shapes_v4.user(platform), "roles": ["Practitioner"], "organizations": []}
 
-    @routes.get("/users")
-    def users(
-        userId: list[str] | None = Query(None),  # noqa: B008, N803
+    @routes.get("/users", response_model=list[answers.User])
+    def list_users(
+        userId: list[ObjectId] | None = Query(None),  # noqa: B008, N803
         userName: str | None = None,  # noqa: N803
         query: str | None = None,
     ) -> list[dict[str, Any]]:
+        """List people, all or those that are asked for."""
         user = shapes_v4.user(platform)
         is_meant = (
             (userId is None or user["id"] in userId)
@@ -83,22 +98,25 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_files(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/projects/{project_id}/commits")
-    def commits(project_id: str) -> list[dict[str, Any]]:
+    @routes.get("/projects/{project_id}/commits", response_model=list[answers.Commit])
+    def get_project_commits(project_id: ObjectId) -> list[dict[str, Any]]:
+        """List the commits of a project, newest first."""
         project = platform.project(project_id)
         return [
             {"id": commit.id, "name": commit.message, "commitTime": commit.time}
             for commit in platform.repository(project.id).commits()
         ]
 
-    @routes.get("/projects/{project_id}/commits/head")
-    def head(project_id: str) -> dict[str, Any]:
+    @routes.get("/projects/{project_id}/commits/head", response_model=answers.Commit)
+    def get_project_head_commit(project_id: ObjectId) -> dict[str, Any]:
+        """Give the latest commit of a project."""
         repository = platform.repository(platform.project(project_id).id)
         commit = repository.commit(repository.head())
         return {"id": commit.id, "name": commit.message, "commitTime": commit.time}
 
-    @routes.get("/projects/{project_id}/commits/{commit_id}/files/{path:file}")
-    def files(project_id: str, commit_id: str, path: str) -> list[dict[str, Any]]:
+    @routes.get("/projects/{project_id}/commits/{commit_id}/files/{path:file}", response_model=list[answers.CommitFile])
+    def get_project_files(project_id: ObjectId, commit_id: str, path: str) -> list[dict[str, Any]]:
+        """List the files of a commit below a folder."""
         project = platform.project(project_id)
         commit = platform.commit_id(project, commit_id)
         return [
@@ -111,20 +129,24 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
             for file in listed_files(platform, project.id, commit, path)
         ]
 
-    @routes.get("/files/browseFiles")
-    def browse(
+    @routes.get("/files/browseFiles", response_model=list[answers.BrowsedFile])
+    def list_files_at_path(
         ownerUsername: str,  # noqa: N803
         projectName: str,  # noqa: N803
         filePath: str,  # noqa: N803
         commitId: str = "head",  # noqa: N803
     ) -> list[dict[str, Any]]:
+        """List the files of a commit below a folder, as the pages show them."""
         project = platform.project_named(ownerUsername, projectName)
         commit = platform.commit_id(project, commitId)
         found = listed_files(platform, project.id, commit, filePath)
         return [shapes_v4.browsed_file(project, commit, file) for file in found]
 
-    @routes.post("/projects/{project_id}/commits/head/files/{path:file}", status_code=201)
-    def upload(project_id: str, path: str, upfile: UploadFile = File()) -> dict[str, Any]:  # noqa: B008
+    @routes.post(
+        "/projects/{project_id}/commits/head/files/{path:file}", status_code=201, response_model=answers.UploadedFile
+    )
+    def upload_file(project_id: ObjectId, path: str, upfile: UploadFile = File()) -> dict[str, Any]:  # noqa: B008
+        """Put a file into a project, as a new commit."""
         project = platform.project(project_id)
         with tempfile.NamedTemporaryFile(dir=platform.root) as copy:
             shutil.copyfileobj(upfile.file, copy)
@@ -133,11 +155,6 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
 
 
 def _is_related(relationship: str, *, is_owner: bool) -> bool:
-    check_choice("relationship", relationship, _RELATIONSHIPS)
     if relationship == "Owned":
         return is_owner
     return relationship == "OwnedAndCollaborating" or (relationship == "Collaborating" and not is_owner)
-
-
-# The last word is python-domino's spelling of the one before.
-_RELATIONSHIPS = ("Owned", "Collaborating", "OwnedAndCollaborating", "Popular", "Suggested", "Suggesting")

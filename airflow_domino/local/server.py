@@ -17,7 +17,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from airflow_domino.local import control, pages, routes_public, routes_v1, routes_v4_jobs, routes_v4_projects
+from airflow_domino.local import control, described, pages, routes_public, routes_v1, routes_v4_jobs, routes_v4_projects
+from airflow_domino.local.answers_v1 import Version
 from airflow_domino.local.errors import ApiError, error_body
 from airflow_domino.local.fault_layer import FaultLayer, Freeze
 from airflow_domino.local.gate import API_PREFIXES, Access, Gate
@@ -37,11 +38,19 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     :param platform: what it serves.
     :param access: who may come in.
     """
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Functions of routes are named after the operations of Domino's documents.
+        generate_unique_id_function=lambda route: route.name,
+    )
     freeze = Freeze()
 
-    @app.get("/version")
+    @app.get("/version", response_model=Version)
     def version() -> dict[str, Any]:
+        """Say which release is served."""
         build = named_object_id("build", DOMINO_VERSION)
         return {
             "version": DOMINO_VERSION,
@@ -62,6 +71,7 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     app.include_router(routes_public.router(platform))
     app.include_router(control.router(platform, freeze))
     app.include_router(routes_v1.router(platform))
+    app.include_router(described.router(app, DOMINO_VERSION))
     app.include_router(pages.router(platform))
     return Gate(FaultLayer(app, platform.faults, freeze), platform, access)
 

@@ -1,0 +1,408 @@
+"""Answers of the public API."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+from airflow_domino.local.answers import Answer, CommitId, Free, IsoTime, Nanoseconds, ObjectId, Stat
+
+ClusterType = Literal["spark", "ray", "dask", "mpi"]
+
+
+class Metadata(Answer):
+    """What every answer says of itself."""
+
+    requestId: str
+    notices: list[str]
+
+
+class Numbers(Answer):
+    """Which part of a list an answer is."""
+
+    offset: int
+    limit: int
+    totalCount: int
+
+
+class PageMetadata(Metadata):
+    """What an answer says of itself that is a part of a list: the numbers twice, since the documents want both."""
+
+    offset: int
+    limit: int
+    totalCount: int
+    pagination: Numbers
+
+
+class LogNumbers(Answer):
+    """Which part of a log an answer is; ``latestTimeNano`` given back brings the lines that follow."""
+
+    limit: int
+    latestTimeNano: Nanoseconds
+
+
+class LogMetadata(Metadata):
+    """What a part of a log says of itself."""
+
+    pagination: LogNumbers
+
+
+class Status(Answer):
+    """Where a job is; ``isCompleted`` says that it has ended, whatever word ``executionStatus`` is."""
+
+    executionStatus: str
+    isCompleted: bool
+    isArchived: bool
+    isScheduled: bool
+
+
+class StageTimes(Answer):
+    """When a job was submitted, began, and ended."""
+
+    submissionTime: IsoTime
+    startTime: NotRequired[IsoTime]
+    completedTime: NotRequired[IsoTime]
+
+
+class CommitDetails(Answer):
+    """The commit that a job began from, and the one that holds its results."""
+
+    inputCommitId: CommitId
+    outputCommitId: NotRequired[CommitId]
+
+
+class GitRef(Answer):
+    """Which code of a git-based project."""
+
+    refType: str
+    value: NotRequired[str]
+
+
+class Cluster(Answer):
+    """The compute cluster that a job asked for."""
+
+    clusterType: ClusterType
+    computeEnvironmentId: ObjectId
+    masterHardwareTierId: NotRequired[str]
+    workerCount: int
+    maxWorkerCount: NotRequired[int]
+    workerHardwareTier: str
+    workerStorageMB: NotRequired[float]
+
+
+class GitRepo(Answer):
+    """A git repository that a job used, and the commits of it before and after."""
+
+    id: str
+    name: NotRequired[str]
+    uri: str
+    ref: NotRequired[str]
+    serviceProvider: NotRequired[str]
+    startingCommitId: NotRequired[str]
+    endingCommitId: NotRequired[str]
+    startingBranch: NotRequired[str]
+    endingBranch: NotRequired[str]
+
+
+class Usage(Answer):
+    """The most that a job used."""
+
+    cpuPercentage: float
+    memoryGiB: float
+
+
+class Job(Answer):
+    """A job in a list."""
+
+    id: ObjectId
+    number: int
+    title: NotRequired[str]
+    runCommand: str
+    status: Status
+    stageTimes: StageTimes
+    startedById: ObjectId
+    commitDetails: CommitDetails
+    usage: NotRequired[Usage]
+    dominoStats: list[Stat]
+    datasetMounts: list[Free]
+    externalVolumeMounts: list[Free]
+    gitRepos: list[GitRepo]
+    netAppVolumeMounts: list[Free]
+    projects: list[Free]
+    mainRepoGitRef: NotRequired[GitRef]
+    computeCluster: NotRequired[Cluster]
+
+
+class Tag(Answer):
+    """A tag of a job."""
+
+    id: ObjectId
+    name: str
+    creatorId: ObjectId
+    createdAt: IsoTime
+
+
+class QueueDetails(Answer):
+    """Why a job waits."""
+
+    expectedWait: str
+    explanation: str
+    helpText: str
+
+
+class JobDetails(Job):
+    """One job."""
+
+    commentsCount: int
+    goalIds: list[ObjectId]
+    tags: list[Tag]
+    queuedJobStatusDetails: NotRequired[QueueDetails]
+
+
+class JobEnvelope(Answer):
+    """One job in its envelope."""
+
+    job: JobDetails
+    metadata: Metadata
+
+
+class Jobs(Answer):
+    """Some jobs of a project."""
+
+    jobs: list[Job]
+    metadata: PageMetadata
+
+
+class TagEnvelope(Answer):
+    """A tag in its envelope."""
+
+    tag: Tag
+    metadata: Metadata
+
+
+class Success(Answer):
+    """That something was done."""
+
+    success: bool
+    metadata: Metadata
+
+
+class LogLine(Answer):
+    """One line of a log."""
+
+    log: str
+    logType: Literal["stdOut", "stdErr", "prepareOutput"]
+    size: int
+    timestamp: IsoTime
+
+
+class LogContent(Answer):
+    """Some lines of a log; ``isComplete`` says that no more will follow."""
+
+    logContent: list[LogLine]
+    isComplete: bool
+    problem: NotRequired[str]
+
+
+class Log(Answer):
+    """A part of a job's log in its envelope."""
+
+    logs: LogContent
+    metadata: LogMetadata
+
+
+class Collaborator(Answer):
+    """Somebody who works on a project beside its owner."""
+
+    id: ObjectId
+    role: str
+
+
+class MainRepository(Answer):
+    """The git repository of a git-based project's code."""
+
+    id: str
+    uri: str
+    name: NotRequired[str]
+    serviceProvider: str
+    defaultRef: Free
+
+
+class Project(Answer):
+    """A project."""
+
+    id: ObjectId
+    name: str
+    description: str
+    ownerId: ObjectId
+    ownerUsername: str
+    visibility: Literal["Public", "Private", "Searchable"]
+    collaborators: list[Collaborator]
+    isRestricted: bool
+    mainRepository: NotRequired[MainRepository]
+
+
+class ProjectEnvelope(Answer):
+    """A project in its envelope."""
+
+    project: Project
+    metadata: Metadata
+
+
+class Projects(Answer):
+    """Some projects."""
+
+    projects: list[Project]
+    metadata: PageMetadata
+
+
+class Results(Answer):
+    """Where results of runs go: into the main line, or kept apart."""
+
+    branch: Literal["isolated", "main"]
+
+
+class ResultsEnvelope(Answer):
+    """Where results of runs go, in its envelope."""
+
+    resultsSettings: Results
+    metadata: Metadata
+
+
+class Memory(Answer):
+    """A size of memory with its unit."""
+
+    value: float
+    units: Literal["MB", "MiB", "GB", "GiB"]
+
+
+class TierResources(Answer):
+    """What a run on a tier may use."""
+
+    cores: float
+    memory: Memory
+    allowSharedMemoryToExceedDefault: bool
+
+
+class TierFlags(Answer):
+    """What a tier is meant for."""
+
+    isDefault: bool
+    isGlobal: bool
+    isVisible: bool
+    isArchived: bool
+    isDataAnalystTier: bool
+
+
+class Capacity(Answer):
+    """How full a tier is."""
+
+    executingRuns: int
+    queuedRuns: int
+    numberOfExecutors: int
+    maxNumberOfExecutors: int
+    maxConcurrentRuns: int
+    availableCapacityWithoutLaunching: int
+    maxAvailableCapacity: int
+    capacityLevel: Literal["CanExecuteWithCurrentInstances", "RequiresLaunchingInstance", "Full", "Unknown"]
+
+
+class Gpus(Answer):
+    """The graphics processors of a tier."""
+
+    numberOfGpus: int
+    gpuKey: str
+
+
+class Tier(Answer):
+    """A hardware tier."""
+
+    id: str
+    name: str
+    centsPerMinute: float
+    resources: TierResources
+    flags: TierFlags
+    capacity: Capacity
+    gpuConfiguration: NotRequired[Gpus]
+    maxSimultaneousExecutions: int
+    podCustomization: Free
+    metadata: Free
+    creationTime: IsoTime
+    updateTime: IsoTime
+    dataPlaneId: ObjectId
+
+
+class TierEnvelope(Answer):
+    """A hardware tier in its envelope."""
+
+    hardwareTier: Tier
+    metadata: Metadata
+
+
+class Tiers(Answer):
+    """Some hardware tiers."""
+
+    hardwareTiers: list[Tier]
+    metadata: PageMetadata
+
+
+class Revision(Answer):
+    """A revision of an environment."""
+
+    id: ObjectId
+    number: int
+    status: str
+    availableTools: list[Free]
+
+
+class Environment(Answer):
+    """A compute environment."""
+
+    id: ObjectId
+    name: str
+    archived: bool
+    visibility: Literal["private", "organization", "global"]
+    rebuildOnBaseChanges: Literal["never", "followActive"]
+    supportedClusters: list[ClusterType]
+    latestRevision: Revision
+    selectedRevision: Revision
+
+
+class EnvironmentEnvelope(Answer):
+    """A compute environment in its envelope."""
+
+    environment: Environment
+    metadata: Metadata
+
+
+class Environments(Answer):
+    """Some compute environments."""
+
+    environments: list[Environment]
+    metadata: PageMetadata
+
+
+class User(Answer):
+    """A person."""
+
+    id: ObjectId
+    userName: str
+    fullName: str
+    firstName: str
+    lastName: str
+    avatarUrl: str
+    email: NotRequired[str]
+    roles: list[str]
+
+
+class UserEnvelope(Answer):
+    """A person in an envelope."""
+
+    user: User
+    metadata: Metadata
+
+
+class Users(Answer):
+    """Some people."""
+
+    users: list[User]
+    metadata: PageMetadata

@@ -1,0 +1,340 @@
+"""Answers about projects, tiers, environments, people and files in version 4 of the API."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+from airflow_domino.local.answers import Answer, CommitId, Free, IsoTime, Milliseconds, ObjectId
+from airflow_domino.local.answers_v4_jobs import ClusterType, Revision, RevisionWord, Storage
+
+Visibility = Literal["Public", "Private", "Searchable"]
+EnvironmentVisibility = Literal["Private", "Organization", "Global"]
+
+
+class Owner(Answer):
+    """Who owns a project."""
+
+    id: ObjectId
+    userName: str
+
+
+class RunsCount(Answer):
+    """How many runs of a sort a project has."""
+
+    runType: str
+    count: int
+
+
+class ProjectDetails(Answer):
+    """When a project was changed, and of what sort it is."""
+
+    updatedAt: IsoTime
+    isRestricted: bool
+    projectType: NotRequired[str]
+
+
+class ProjectStatus(Answer):
+    """Whether a project is worked on."""
+
+    status: str
+    isBlocked: bool
+
+
+class MainRepository(Answer):
+    """The git repository of a git-based project's code."""
+
+    id: str
+    uri: str
+    serviceProvider: str
+    name: NotRequired[str]
+    ref: NotRequired[Free]
+
+
+class ProjectTag(Answer):
+    """A tag of a project."""
+
+    id: str
+    name: str
+    isApproved: NotRequired[bool]
+
+
+class GatewayProject(Answer):
+    """A project that was looked up by owner and name."""
+
+    id: ObjectId
+    name: str
+    description: str
+    owner: Owner
+    visibility: Visibility
+    hardwareTierId: str
+    hardwareTierName: str
+    environmentName: str
+    requestingUserRole: str
+    totalRunTime: str
+    tags: list[ProjectTag]
+    numComments: int
+    runsCountByType: list[RunsCount]
+    allowedOperations: list[str]
+    details: ProjectDetails
+    mainRepository: NotRequired[MainRepository]
+    stageId: ObjectId
+    status: ProjectStatus
+
+
+class RunCounts(Answer):
+    """How many runs of a sort execute or have ended."""
+
+    runType: str
+    executingCount: int
+    stoppedCount: int
+
+
+class ListedProject(Answer):
+    """A project in the gateway's list."""
+
+    id: ObjectId
+    name: str
+    ownerId: ObjectId
+    ownerName: str
+    description: str
+    visibility: Visibility
+    tags: list[ProjectTag]
+    runCounts: list[RunCounts]
+    relationship: str
+    projectType: str
+    stageId: ObjectId
+    status: ProjectStatus
+    details: ProjectDetails
+
+
+class TierResources(Answer):
+    """What a run on a tier may use."""
+
+    cores: float
+    coresLimit: NotRequired[float]
+    memory: Storage
+    memoryLimit: NotRequired[Storage]
+    allowSharedMemoryToExceedDefault: bool
+
+
+class TierFlags(Answer):
+    """What a tier is meant for."""
+
+    isDefault: bool
+    isVisible: bool
+    isGlobal: bool
+    isArchived: bool
+    isFree: bool
+    isDataAnalystTier: bool
+    isAllowedDuringTrial: bool
+
+
+class PodCustomization(Answer):
+    """What a tier adds to its machines."""
+
+    additionalRequests: Free
+    additionalLimits: Free
+    additionalAnnotations: Free
+    additionalLabels: Free
+    hugepages: Free
+    capabilities: list[str]
+
+
+class Gpus(Answer):
+    """The graphics processors of a tier."""
+
+    numberOfGpus: int
+    gpuKey: str
+
+
+class CapacityTypes(Answer):
+    """Whether a tier may use machines that can be taken away."""
+
+    enableSpotInstances: bool
+
+
+class Tier(Answer):
+    """A hardware tier."""
+
+    id: str
+    name: str
+    hwtResources: TierResources
+    hwtFlags: TierFlags
+    clusterType: Literal["Kubernetes", "ClassicAWS", "ClassicOnPremises"]
+    gpuConfiguration: NotRequired[Gpus]
+    capacityTypeRestrictions: NotRequired[CapacityTypes]
+    centsPerMinute: float
+    maxSimultaneousExecutions: int
+    podCustomization: PodCustomization
+    creationTime: IsoTime
+    updateTime: IsoTime
+    dataPlaneId: ObjectId
+    metadata: Free
+
+
+class Capacity(Answer):
+    """How full a tier is."""
+
+    currentNumberOfExecutors: int
+    maximumNumberOfExecutors: int
+    numberOfCurrentlyExecutingRuns: int
+    numberOfQueuedRuns: int
+    maximumConcurrentRuns: int
+    availableCapacityWithoutLaunching: int
+    maximumAvailableCapacity: int
+    capacityLevel: Literal["CAN_EXECUTE_WITH_CURRENT_INSTANCES", "REQUIRES_LAUNCHING_INSTANCE", "FULL", "UNKNOWN"]
+
+
+class DataPlaneStatus(Answer):
+    """How a data plane is."""
+
+    state: str
+    message: str
+    agentVersion: str
+    catalogVersion: str
+    requiresUpgrade: bool
+    supportsUpgrade: bool
+
+
+class DataPlane(Answer):
+    """Where the machines of a tier are."""
+
+    id: ObjectId
+    name: str
+    namespace: str
+    isLocal: bool
+    configuration: Free
+    status: DataPlaneStatus
+    isHealthy: bool
+    isArchived: bool
+    isFileSyncDisabled: bool
+    isLocked: bool
+
+
+class TierWithCapacity(Answer):
+    """A hardware tier, and how full it is."""
+
+    hardwareTier: Tier
+    capacity: Capacity
+    dataPlane: DataPlane
+
+
+class SelectedRevision(Answer):
+    """The revision of an environment that a project uses."""
+
+    latestRevision: int
+    latestRevisionUrl: str
+    latestRevisionStatus: str
+    selectedRevision: int
+    selectedRevisionId: ObjectId
+
+
+class SelectedEnvironment(Answer):
+    """The environment that runs of a project get."""
+
+    id: ObjectId
+    name: str
+    v2EnvironmentDetails: SelectedRevision
+    supportedClusters: list[ClusterType]
+
+
+class UseableEnvironment(Answer):
+    """An environment that runs of a project may name."""
+
+    id: ObjectId
+    archived: bool
+    name: str
+    version: int
+    visibility: EnvironmentVisibility
+    supportedClusters: list[ClusterType]
+    activeRevisionNumber: int
+    activeRevisionId: ObjectId
+
+
+class UseableEnvironments(Answer):
+    """The environments of a project."""
+
+    currentlySelectedEnvironment: SelectedEnvironment
+    environments: list[UseableEnvironment]
+
+
+class ProjectSettings(Answer):
+    """The settings of a project."""
+
+    defaultEnvironmentId: ObjectId
+    defaultEnvironmentRevisionSpec: RevisionWord | Revision
+    defaultHardwareTierId: str
+    sparkClusterMode: Literal["Local", "Standalone", "Yarn", "OnDemand"]
+    defaultVolumeSizeGiB: float
+    maxVolumeSizeGiB: float
+    minVolumeSizeGiB: float
+    recommendedVolumeSizeGiB: float
+
+
+class User(Answer):
+    """A person."""
+
+    id: ObjectId
+    userName: str
+    fullName: str
+    firstName: str
+    lastName: str
+    avatarUrl: str
+    email: NotRequired[str]
+
+
+class OwnUser(User):
+    """The person whose credentials were sent."""
+
+    roles: list[str]
+    organizations: list[Free]
+
+
+class Commit(Answer):
+    """A commit of a project's files."""
+
+    id: CommitId
+    name: str
+    commitTime: Milliseconds
+
+
+class FilePath(Answer):
+    """The path of a file."""
+
+    canonicalizedPathString: str
+    separator: str
+
+
+class CommitFile(Answer):
+    """A file of a commit."""
+
+    path: FilePath
+    lastModified: Milliseconds
+    size: int
+    key: str
+
+
+class BrowsedFile(Answer):
+    """A file as the pages show it."""
+
+    path: str
+    name: str
+    size: int
+    sizeLabel: str
+    lastModified: Milliseconds
+    key: str
+    goalIds: list[ObjectId]
+    quotedFilePath: str
+    isFileLaunchableAsNotebook: bool
+    isFileRunnableFromView: bool
+    isFileRunnableAsApp: bool
+
+
+class UploadedFile(Answer):
+    """A file that was uploaded."""
+
+    path: str
+    lastModified: Milliseconds
+    size: int
+    key: str
+    goalIds: list[ObjectId]
