@@ -11,6 +11,12 @@ from airflow_domino.local.gate import cookie_name, has_session, session_value
 from airflow_domino.local.page_templates import Pages
 from airflow_domino.local.platform import Platform
 
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<rect x="3" width="10" height="16" rx="2" fill="#3530c4"/><path d="M3 8h10" stroke="#fff"/><g fill="#fff">'
+    '<circle cx="8" cy="4" r="1.3"/><circle cx="6" cy="10.5" r="1.2"/><circle cx="10" cy="13.5" r="1.2"/></g></svg>'
+)
+
 
 def router(platform: Platform) -> APIRouter:
     """Make the pages.
@@ -20,6 +26,7 @@ def router(platform: Platform) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     pages = Pages(platform)
     _add_login(routes, pages)
+    _add_icon(routes)
     pages_runs.add_to(routes, pages)
     pages_usage.add_to(routes, pages)
     pages_files.add_to(routes, pages)
@@ -50,6 +57,12 @@ def _add_login(routes: APIRouter, pages: Pages) -> None:
     @routes.get("/relogin")
     def relogin(redirectPath: str = "/") -> Response:  # noqa: N803
         return RedirectResponse(f"/login?redirectPath={quote(_own_path(redirectPath), safe='')}", status_code=303)
+
+
+def _add_icon(routes: APIRouter) -> None:
+    @routes.get("/icon.svg")
+    def icon() -> Response:
+        return Response(_ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
 def _own_path(path: str) -> str:
