@@ -115,7 +115,9 @@ def clock(milliseconds: int, span: str) -> str:
 def duration(milliseconds: float) -> str:
     """Write a length of time for people."""
     seconds = max(0.0, milliseconds / 1000)
-    if seconds < 60:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -127,6 +129,8 @@ def duration(milliseconds: float) -> str:
 def cents(amount: float) -> str:
     """Write a price in dollars, with as many digits as tell something."""
     dollars = amount / 100
+    if 0 < dollars < 0.0001:
+        return "< $0.0001"
     return f"${dollars:.2f}" if dollars >= 1 or not dollars else f"${dollars:.4f}"
 
 

@@ -1,0 +1,157 @@
+"""The pages over a server's data as a whole: filters, use of the tiers, costs; also with ten thousand runs."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from starlette.testclient import TestClient
+
+from airflow_domino.local.gate import Access
+from airflow_domino.local.ids import new_object_id
+from airflow_domino.local.platform import Platform
+from airflow_domino.local.runs import Run
+from airflow_domino.local.server import create_app
+from airflow_domino.local.usage import peaks
+
+MINUTE = 60_000
+MANY = 10_000
+BASE = "/jobs/domino/quick-start"
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A local Domino whose runs are only remembered, none of them executed."""
+    made = Platform(root=tmp_path_factory.mktemp("pages") / "root", token="secret")
+    made.add_project("domino/quick-start")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def client(platform: Platform) -> TestClient:
+    return TestClient(
+        create_app(platform, Access()), base_url="http://127.0.0.1", headers={"X-Domino-Api-Key": "secret"}
+    )
+
+
+@pytest.fixture(scope="module")
+def remember(platform: Platform) -> Callable[..., Run]:
+    """Remembers a run that was submitted an hour ago, waited a minute and ran for ten, unless told otherwise."""
+    project = platform.projects.all()[0]
+    plain = Run(
+        id="",
+        project_id=project.id,
+        number=0,
+        command="train.py",
+        arguments=["train.py"],
+        tier_id="small-k8s",
+        environment_id=platform.environments[0].id,
+        input_commit=platform.repository(project.id).head(),
+        started_by="domino",
+        submitted_at=0,
+        status="Succeeded",
+    )
+    begin = int(time.time() * 1000) - 58 * MINUTE
+
+    def remembered(minute: float = 0, wait: float = 1, lasted: float = 10, **values: object) -> Run:
+        submitted = begin + int(minute * MINUTE)
+        started = submitted + int(wait * MINUTE)
+        run = replace(
+            plain,
+            id=new_object_id(),
+            submitted_at=submitted,
+            started_at=started,
+            completed_at=started + int(lasted * MINUTE),
+        )
+        return platform.runs.add(replace(run, **values))  # type: ignore[arg-type]
+
+    return remembered
+
+
+@pytest.fixture(scope="module")
+def odd(remember: Callable[..., Run]) -> Run:
+    """A run that differs in everything that can be filtered by."""
+    remember(cents_per_minute=3.0)
+    tag = {"tagId": "0" * 24, "name": "a&b", "createdBy": "", "createdAt": 0, "projectId": ""}
+    return remember(
+        5, 2, 20, tier_id="gpu-small-k8s", started_by="ada", title="The <odd> one", tags=[tag], status="Failed"
+    )
+
+
+def rows(text: str) -> int:
+    return len(re.findall(r'<td class="number"><a href="/jobs/', text))
+
+
+@pytest.mark.parametrize(
+    "query", ["tier=gpu-small-k8s", "user=ada", "tag=a%26b", "text=%3CODD%3E", "user=ada&text=odd"]
+)
+def test_the_list_of_runs_is_filtered(client: TestClient, odd: Run, query: str) -> None:
+    text = client.get(f"{BASE}?{query}").text
+    assert rows(text) == 1
+    assert f"{BASE}/{odd.id}/logs" in text
+    assert "The &lt;odd&gt; one" in text
+    assert "<odd>" not in text
+
+
+def test_a_filter_that_nothing_passes_says_so_and_can_be_cleared(client: TestClient, odd: Run) -> None:
+    text = client.get(f"{BASE}?tier=large-k8s").text
+    assert "No job is like that." in text
+    assert f'<a href="{BASE}?status=all">Clear</a>' in text
+
+
+def test_the_links_of_a_filtered_list_keep_the_filter(client: TestClient, odd: Run) -> None:
+    text = html.unescape(client.get(f"{BASE}?tag=a%26b&text=odd").text)
+    assert f'href="{BASE}?status=completed&tag=a%26b&text=odd"' in text
+
+
+def test_costs_are_what_runs_were_priced_at_or_what_their_tier_costs(client: TestClient, odd: Run) -> None:
+    text = client.get("/costs").text
+    figures = re.findall(r"<td>(Small|GPU)</td><td class=\"number\">1</td>.*\n?.*?(\$[\d.]+)</td>", text)
+    # Ten minutes at a remembered 3 cents, and 20 minutes at the 6 cents of the tier.
+    assert sorted(figures) == [("GPU", "$1.20"), ("Small", "$0.3000")]
+    assert "$1.50" in text
+
+
+def test_the_timeline_tells_how_full_the_tiers_were(client: TestClient, odd: Run) -> None:
+    text = client.get("/timeline").text
+    assert "executing at most 1 of 4, queued at most 1, for 2 min 00 s on average" in text
+    assert text.count("<svg") == 2
+    assert 'style="' not in text
+
+
+def test_an_unknown_time_is_refused_with_those_there_are(client: TestClient) -> None:
+    answer = client.get("/timeline?span=year")
+    assert answer.status_code == 400
+    assert "6 hours" in answer.text
+
+
+def test_most_overlaps_are_counted_in_each_part_of_a_time() -> None:
+    spans = [(0, 10), (5, 15), (10, 20), (15, 15), (-50, -1), (35, 90)]
+    assert peaks(spans, 0, 40, 4) == [2, 2, 0, 1]
+    assert peaks([], 0, 40, 4) == [0, 0, 0, 0]
+
+
+def test_the_pages_of_ten_thousand_runs_are_still_small(
+    client: TestClient, platform: Platform, remember: Callable[..., Run], odd: Run
+) -> None:
+    # In one transaction of the database, since its making is not what is tried.
+    with platform.database.transaction() as connection:
+        connection.execute(
+            "WITH RECURSIVE counted (n) AS (SELECT 3 UNION ALL SELECT n + 1 FROM counted WHERE n < :many) "
+            "INSERT INTO runs SELECT printf('%024x', n), project_id, n, status, tier_id, title, command, started_by, "
+            "is_archived, submitted_at + n * 100, started_at + n * 100, completed_at + n * 100, "
+            "json_set(document, '$.id', printf('%024x', n), '$.number', n) FROM runs, counted WHERE number = 1",
+            {"many": MANY},
+        )
+    listed = client.get(f"{BASE}?page=200").text
+    assert f"{MANY} jobs, page 200 of 200" in listed
+    assert rows(listed) == 50
+    for path in ("/", BASE, f"{BASE}?text=train&user=domino", "/timeline", "/timeline?span=everything", "/costs"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert len(answer.content) < 100_000, path
