@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from .outcome import COMPLETE, ENGINE_FAILED, INCOMPLETE, PLANNED, REQUEST_WRONG, TERMINATED, Problem, Terminated
+from .quick_import import import_luigi
 
 _GRACE_SECONDS = 30
 
@@ -54,6 +55,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:
+        import_luigi()
         from . import (
             command,
             completion,
