@@ -111,6 +111,11 @@ class Run:
         return statuses.is_completed(self.status)
 
 
+def stat_text(value: object) -> str:
+    """Give a value of ``dominostats.json`` as a run keeps it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 @dataclass(frozen=True)
 class RunPage:
     """Some runs of a list, and how many the whole list has."""

@@ -20,8 +20,8 @@ class Tier:
 
     :param id: free text such as ``small-k8s``; what version 4 and the public API call it by.
     :param name: the name that people see; what version 1 calls it by.
-    :param cores: processors. Shown, not enforced.
-    :param memory_gib: memory in GiB. Shown, not enforced.
+    :param cores: processors that a run may use.
+    :param memory_gib: memory in GiB that a run and all that it starts may use.
     :param cents_per_minute: price of a running minute.
     :param capacity: how many runs execute at once; more of them queue.
     :param gpus: graphics processors. Shown, not enforced.
@@ -73,7 +73,7 @@ def load_tiers(path: Path) -> tuple[Tier, ...]:
     :raises TiersError: when the file cannot be read or does not describe a usable set of tiers.
     """
     try:
-        document = _read(path)
+        document = read_document(path)
     except (OSError, ValueError) as error:
         raise TiersError(f"{path}: cannot be read: {error}") from error
     entries = document.get("tiers") if isinstance(document, Mapping) else document
@@ -99,7 +99,13 @@ def check_tiers(tiers: Sequence[Tier]) -> None:
         raise TiersError(f"exactly one tier must be the default, not {len(defaults)}")
 
 
-def _read(path: Path) -> Any:
+def read_document(path: Path) -> Any:
+    """Read a JSON, TOML or YAML file; its suffix says which.
+
+    :param path: the file.
+    :raises OSError: when it cannot be read.
+    :raises ValueError: when it is not in its language.
+    """
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         return json.loads(text)
