@@ -87,7 +87,7 @@ class FaultLayer:
             await self._app(scope, receive, _swallow)
         await asyncio.sleep(fault.seconds)
         if fault.action in ("drop", "reset"):
-            await _hang_up(receive, send, is_reset=fault.action == "reset")
+            await hang_up(receive, send, is_reset=fault.action == "reset")
         else:
             await _bad_answer(fault, scope["path"])(scope, receive, send)
 
@@ -116,7 +116,7 @@ class FaultLayer:
         await send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         if body:
-            await _hang_up(receive, send, is_reset=False, is_begun=True)
+            await hang_up(receive, send, is_reset=False, is_begun=True)
         else:
             await send({"type": "http.response.body", "body": b""})
 
@@ -136,7 +136,14 @@ async def _swallow(message: Message) -> None:
     """Take an answer that nobody will get."""
 
 
-async def _hang_up(receive: Receive, send: Send, *, is_reset: bool, is_begun: bool = False) -> None:
+async def hang_up(receive: Receive, send: Send, *, is_reset: bool, is_begun: bool = False) -> None:
+    """Close a connection.
+
+    :param receive: tells of its end.
+    :param send: what would have sent the answer, or the bound method of something that has its ``transport``.
+    :param is_reset: by a reset, otherwise by an end.
+    :param is_begun: whether a part of the answer was sent, and is to arrive.
+    """
     # ASGI has no word for closing a connection without an answer, so this reaches for uvicorn's own transport.
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if not isinstance(transport, asyncio.Transport):

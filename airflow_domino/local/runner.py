@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -49,6 +50,7 @@ class Runner:
     api_host: str = ""
     user_host: str = ""
     _executions: dict[str, Execution] = field(default_factory=dict)
+    _keys: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
     _threads: set[threading.Thread] = field(default_factory=set)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _is_closing: bool = False
@@ -99,6 +101,10 @@ class Runner:
         """Give the log of a run."""
         execution = self._executions.get(run_id)
         return execution.log if execution is not None else RunLog(self._log_folder(run_id))
+
+    def keys(self) -> list[str]:
+        """List the keys that the latest runs were given."""
+        return list(self._keys)
 
     def run_of_key(self, key: str) -> str | None:
         """Give the id of the executing run that was given this key, if there is one."""
@@ -173,6 +179,7 @@ class Runner:
         # Its end is noted under the lock that is held here, and so comes after these notes of its beginning.
         thread.start()
         self._executions[run.id] = execution
+        self._keys.append(execution.key)
         self._threads.add(thread)
 
     def _complete(self, execution: Execution) -> None:

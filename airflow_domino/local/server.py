@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -25,6 +25,10 @@ from airflow_domino.local.gate import API_PREFIXES, Access, Gate
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.recorder import Recorder
+from airflow_domino.local.recorder import router as recorder_routes
+from airflow_domino.local.recordings import Exchange
+from airflow_domino.local.replay import Replay
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +36,12 @@ logger = logging.getLogger(__name__)
 DOMINO_VERSION = "6.3.0"
 
 
-def create_app(platform: Platform, access: Access) -> ASGIApp:
+def create_app(platform: Platform, access: Access, recording: Sequence[Exchange] | None = None) -> ASGIApp:
     """Put the server together.
 
     :param platform: what it serves.
     :param access: who may come in.
+    :param recording: answer from this alone; None is the platform itself.
     """
     app = FastAPI(
         openapi_url=None,
@@ -47,6 +52,8 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
         generate_unique_id_function=lambda route: route.name,
     )
     freeze = Freeze()
+    gate = Gate(FaultLayer(app, platform.faults, freeze), platform, access)
+    recorder = Recorder(gate, platform.root / "recording.jsonl", lambda: (platform.secret, *platform.runner.keys()))
 
     @app.get("/version", response_model=Version)
     def version() -> dict[str, Any]:
@@ -70,14 +77,22 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     app.include_router(routes_v4_projects.router(platform))
     app.include_router(routes_public.router(platform))
     app.include_router(control.router(platform, freeze))
+    app.include_router(recorder_routes(recorder))
     app.include_router(routes_v1.router(platform))
     app.include_router(described.router(app, DOMINO_VERSION))
     app.include_router(pages.router(platform))
-    return Gate(FaultLayer(app, platform.faults, freeze), platform, access)
+    return recorder if recording is None else Gate(Replay(recording, app), platform, access)
 
 
 def serve(
-    platform: Platform, access: Access, *, host: str, port: int, public_url: str | None, token: Mapping[str, str]
+    platform: Platform,
+    access: Access,
+    *,
+    host: str,
+    port: int,
+    public_url: str | None,
+    token: Mapping[str, str],
+    recording: Sequence[Exchange] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then end all runs.
 
@@ -89,14 +104,20 @@ def serve(
     :param port: port to listen on; 0 takes a free one.
     :param public_url: address under which people reach the server; None is the address it listens on.
     :param token: what that line says of the token.
+    :param recording: answer from this alone; None is the platform itself.
     """
     with listening(host, port) as listener:
         number = listener.getsockname()[1]
         own_url = f"http://{reachable(host)}:{number}"
         user_url = (public_url or own_url).rstrip("/")
-        platform.runner.start(own_url, user_url)
+        if recording is None:
+            platform.runner.start(own_url, user_url)
         config = uvicorn.Config(
-            create_app(platform, access), log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="off"
+            create_app(platform, access, recording),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            lifespan="off",
         )
         server = _Server(config, {"url": user_url, **token, "projects": _projects(platform)})
         asyncio.run(server.serve(sockets=[listener]))

@@ -13,6 +13,7 @@ from airflow_domino.local.command import TOKEN_VARIABLE
 from airflow_domino.local.environments import EnvironmentSetting, interpreter
 from airflow_domino.local.gate import Access, host_name
 from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
+from airflow_domino.local.recordings import load
 from airflow_domino.local.root import RootInUseError, kept_secret
 from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
 
@@ -40,7 +41,15 @@ def serve(args: argparse.Namespace) -> None:
         names = [*args.allow_host, host_name(args.url.partition("//")[2]) if args.url else args.host]
         access = Access(frozenset(name.lower() for name in names), args.open_pages)
         told = _told_of_token(args, platform)
-        server.serve(platform, access, host=args.host, port=args.port, public_url=args.url, token=told)
+        server.serve(
+            platform,
+            access,
+            host=args.host,
+            port=args.port,
+            public_url=args.url,
+            token=told,
+            recording=None if args.replay is None else load(args.replay),
+        )
     finally:
         platform.close()
 
