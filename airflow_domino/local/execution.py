@@ -242,7 +242,7 @@ class Execution:
     def _save(self, checkout: Checkout) -> str | None:
         run, notes = self.run, list[str]()
         has_output = self.log.output.stat().st_size > 0
-        commit = self._place.repository.commit_run(
+        saved = self._place.repository.commit_run(
             checkout,
             run.id,
             f"Results of run {run.number}: {run.title or run.command}",
@@ -251,10 +251,9 @@ class Execution:
             isolated=self._place.project.results == "isolated",
             notes=notes,
         )
-        for note in notes:
+        for note in (*notes, *saved.sentences()):
             self._say(note)
-        self._say(f"Results are in commit {commit}" if commit else "The run changed no files")
-        return commit
+        return saved.commit
 
     def _advance(self, status: str, **values: int) -> bool:
         """Give the run its next status, unless somebody wished it stopped."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import cast
 
 import pygit2
@@ -17,7 +17,19 @@ from pygit2.enums import ConfigLevel, SortMode
 from airflow_domino.local import changes
 from airflow_domino.local.changes import Change, Comparison
 from airflow_domino.local.ids import is_commit_id
-from airflow_domino.local.trees import FolderReader, Ignore, Stamp, merge_trees, tree_at, walk, with_file, write_folder
+from airflow_domino.local.saved_results import DEFAULT_LIMITS, FileLimits, SavedResults
+from airflow_domino.local.trees import (
+    Conflicts,
+    FolderReader,
+    Ignore,
+    Stamp,
+    merge_trees,
+    obstacle_to,
+    tree_at,
+    walk,
+    with_file,
+    write_folder,
+)
 
 # The files of a project must not depend on how somebody has set up git on this machine, nor on who owns the folder.
 for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
@@ -28,6 +40,8 @@ _MAIN = "refs/heads/main"
 _IMPORTED = "refs/domino/imported"
 _RUNS = "refs/domino/runs/"
 _CHUNK = 1 << 20
+# Every run writes these, so that it is no news that another one did.
+_OF_EVERY_RUN = ("results/stdout.txt",)
 
 
 @dataclass(frozen=True)
@@ -76,10 +90,12 @@ class ProjectRepository:
     """The commits of one project. All methods may be called from several threads.
 
     :param path: folder of the bare repository; made, with an empty first commit, when it does not exist.
+    :param limits: what its files may be at most.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: FileLimits = DEFAULT_LIMITS) -> None:
         self._path = path
+        self._limits = limits
         self._lock = threading.RLock()
         if not path.exists():
             self._create(path)
@@ -214,11 +230,14 @@ class ProjectRepository:
         :param path: path in the project, in canonical form.
         :param source: file that holds the content.
         :param author: name of the user who uploads it.
-        :raises ValueError: when there is a folder at the path, or a file where the path needs a folder.
+        :raises ValueError: when it is too large, or there is a folder at the path, or a file where the path needs a
+            folder.
         """
+        if (reason := self._limits.refusal(source.stat().st_size)) is not None:
+            raise ValueError(f"{path} cannot be put into the project: {reason}")
         with self._lock, self._opened() as repository:
             commit = _main(repository)
-            if obstacle := _obstacle(commit.tree, path):
+            if obstacle := obstacle_to(commit.tree, path):
                 raise ValueError(f"no file can be put at {path} of the project, since {obstacle}")
             blob = repository.create_blob_fromdisk(str(source))
             tree = with_file(repository, commit.tree, path.split("/"), blob)
@@ -238,7 +257,7 @@ class ProjectRepository:
         :return: a sentence for each file that could not be read.
         """
         with self._lock, self._opened() as repository:
-            reader = FolderReader(repository, folder, _ignore_of_folder(folder))
+            reader = FolderReader(repository, folder, Ignore.of_folder(folder), refusal=self._limits.refusal)
             theirs = tree_at(repository, reader.tree())
             head = _main(repository)
             known = _referred(repository, _IMPORTED) if _IMPORTED in repository.references else None
@@ -272,7 +291,7 @@ class ProjectRepository:
         extra: dict[str, Path],
         isolated: bool,
         notes: list[str],
-    ) -> str | None:
+    ) -> SavedResults:
         """Commit everything that a run wrote, removed or changed.
 
         :param checkout: the folder that the run worked in.
@@ -282,32 +301,55 @@ class ProjectRepository:
         :param extra: files from elsewhere that belong to the results, by their path in the project.
         :param isolated: keep the commit beside the main line instead of merging it.
         :param notes: gathers a sentence for each file that could not be kept.
-        :return: id of the commit, or None when there is nothing new.
+        :return: where it is.
         """
         with self._opened() as repository:
             base = _commit_at(repository, checkout.commit)
-            ignore = _ignore_of_folder(checkout.folder)
-            reader = FolderReader(repository, checkout.folder, ignore, checkout.stamps, notes)
+            ignore = Ignore.of_folder(checkout.folder)
+            reader = FolderReader(repository, checkout.folder, ignore, checkout.stamps, notes, self._limits.refusal)
             tree = tree_at(repository, reader.tree(base.tree))
+            problem = self._limits.problem(reader.count, reader.refused)
             for path, source in extra.items():
-                if _obstacle(tree, path) is None:
+                if obstacle_to(tree, path) is None:
                     blob = repository.create_blob_fromdisk(str(source))
                     tree = tree_at(repository, with_file(repository, tree, path.split("/"), blob))
             if tree.id == base.tree.id:
-                return None
+                return SavedResults(None, problem=problem)
             commit = self._commit(repository, tree.id, [base.id], message, author, f"{_RUNS}{run_id}")
-            if not isolated:
-                with self._lock:
-                    self._merge(repository, base, _commit_at(repository, commit), author)
-        return str(commit)
+            if isolated or reader.count > self._limits.most:
+                return SavedResults(str(commit), problem=problem)
+            with self._lock:
+                return self._merge(repository, base, _commit_at(repository, commit), author, problem)
 
-    def _merge(self, repository: pygit2.Repository, base: pygit2.Commit, commit: pygit2.Commit, author: str) -> None:
+    def _merge(
+        self,
+        repository: pygit2.Repository,
+        base: pygit2.Commit,
+        commit: pygit2.Commit,
+        author: str,
+        problem: str | None,
+    ) -> SavedResults:
         head = _main(repository)
         if head.id == base.id:
             repository.references[_MAIN].set_target(commit.id)
-            return
-        tree = merge_trees(repository, base.tree, head.tree, commit.tree)
-        self._commit(repository, tree, [head.id, commit.id], f"Merge: {commit.message}", author, _MAIN)
+            return SavedResults(str(commit.id), str(commit.id), problem=problem)
+        conflicts = Conflicts()
+        tree = merge_trees(repository, base.tree, head.tree, commit.tree, conflicts)
+        merged = self._commit(repository, tree, [head.id, commit.id], f"Merge: {commit.message}", author, _MAIN)
+        return SavedResults(
+            str(commit.id),
+            str(merged),
+            overwritten=tuple(path for path in conflicts.overwritten if path not in _OF_EVERY_RUN),
+            other=str(head.id),
+            spared=tuple(conflicts.spared),
+            problem=problem,
+        )
+
+    def commit_of_run(self, run_id: str) -> str | None:
+        """Give the commit with the results of a run, if there is one."""
+        with self._opened() as repository:
+            name = f"{_RUNS}{run_id}"
+            return str(_referred(repository, name).id) if name in repository.references else None
 
     @staticmethod
     def _commit(
@@ -340,14 +382,6 @@ def _at(tree: pygit2.Tree, path: str) -> pygit2.Object:
     return tree[path] if path else tree
 
 
-def _obstacle(tree: pygit2.Tree, path: str) -> str | None:
-    """Say what is in the way of a file at a path: a folder, or a file where the path needs a folder."""
-    for parent in map(str, PurePosixPath(path).parents):
-        if parent in tree and not isinstance(tree[parent], pygit2.Tree):
-            return f"{parent} is a file, not a folder"
-    return f"{path} is a folder" if path in tree and isinstance(tree[path], pygit2.Tree) else None
-
-
 def _commit_info(commit: pygit2.Commit) -> CommitInfo:
     message = commit.message.partition("\n")[0]
     return CommitInfo(str(commit.id), message, commit.author.name, commit.commit_time * 1000)
@@ -363,10 +397,3 @@ def _pieces(repository: pygit2.Repository, blob: pygit2.Blob) -> Iterator[bytes]
     for start in range(0, len(content), _CHUNK):
         yield bytes(content[start : start + _CHUNK])
     repository.free()
-
-
-def _ignore_of_folder(folder: Path) -> Ignore:
-    file = folder / ".dominoignore"
-    if not file.is_file():
-        return Ignore()
-    return Ignore.parse(file.read_text(encoding="utf-8", errors="replace"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import TypeGuard, cast
+from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeGuard, cast
 
 import pygit2
 
@@ -15,6 +15,7 @@ _FILE = 0o100644
 _PROGRAM = 0o100755
 _LINK = 0o120000
 _FOLDER = 0o040000
+_OTHER_REPOSITORY = 0o160000
 
 # Names that are never part of a project: git's own folder, and what Python leaves beside sources.
 NEVER_KEPT = (".git", "__pycache__")
@@ -36,6 +37,13 @@ class Stamp:
         return cls(blob, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
+class LeavesOut(Protocol):
+    """Tells which paths of a folder are left out of its tree."""
+
+    def covers(self, path: str) -> bool:
+        """Tell whether a path, or the folder that it is being looked for in, is left out."""
+
+
 @dataclass(frozen=True)
 class Ignore:
     """The patterns of a ``.dominoignore``: relative to the root, ``*`` stands for anything, a folder covers all below.
@@ -51,6 +59,12 @@ class Ignore:
         lines = (line.strip() for line in text.splitlines())
         return cls(tuple(line.strip("/") for line in lines if line and not line.startswith("#")))
 
+    @classmethod
+    def of_folder(cls, folder: Path) -> Ignore:
+        """Read the ``.dominoignore`` of a folder, where there is one."""
+        file = folder / ".dominoignore"
+        return cls.parse(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else cls()
+
     def covers(self, path: str) -> bool:
         """Tell whether a path, or the folder that it is being looked for in, is left out."""
         name = path.rpartition("/")[2]
@@ -65,14 +79,18 @@ class FolderReader:
     :param root: the folder.
     :param ignore: what to leave out; of such paths the tree keeps what the base tree has.
     :param known: stamps of files whose content is known, by path.
-    :param notes: gathers a sentence for each file that could not be kept.
+    :param notes: gathers a sentence for each file that could not be kept, or not as it was meant.
+    :param refusal: says for the size of a file why it is refused, if it is.
     """
 
     repository: pygit2.Repository
     root: Path
-    ignore: Ignore = Ignore()
+    ignore: LeavesOut = Ignore()
     known: Mapping[str, Stamp] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    refusal: Callable[[int], str | None] = lambda _: None
+    refused: list[str] = field(default_factory=list)
+    count: int = 0
 
     def tree(self, base: pygit2.Tree | None = None) -> pygit2.Oid:
         """Write the tree of the folder as it is now.
@@ -83,7 +101,7 @@ class FolderReader:
 
     def _tree(self, folder: Path, prefix: str, base: pygit2.Tree | None) -> pygit2.Oid | None:
         builder = self.repository.TreeBuilder()
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        for entry in sorted(_entries(folder), key=lambda entry: entry.name):
             path = prefix + entry.name
             if self.ignore.covers(path):
                 continue
@@ -91,29 +109,56 @@ class FolderReader:
                 self._add(builder, entry, path, base)
             except (OSError, ValueError, pygit2.GitError) as error:
                 self.notes.append(f"{path!r} was not kept: {error}")
+                self.refused.append(path)
+                # What was there before is not lost by that.
+                if (old := _entry(base, entry.name)) is not None:
+                    builder.insert(entry.name, old.id, int(old.filemode))
         for kept in base or ():
-            if self.ignore.covers(prefix + str(kept.name)):
+            # The commit of another repository (a git submodule) has no files here that could be read.
+            if kept.filemode == _OTHER_REPOSITORY or self.ignore.covers(prefix + str(kept.name)):
                 builder.insert(str(kept.name), kept.id, kept.filemode)
         return builder.write() if len(builder) else None
 
     def _add(self, builder: pygit2.TreeBuilder, entry: os.DirEntry[str], path: str, base: pygit2.Tree | None) -> None:
         path.encode()  # a name that is not UTF-8 could not be told to anybody; this raises ValueError
         if entry.is_symlink():
-            builder.insert(entry.name, self.repository.create_blob(os.fsencode(Path(entry).readlink())), _LINK)
+            target = os.readlink(entry)  # noqa: PTH115 - a Path would change the text
+            self.count += 1
+            if _leaves(path.rpartition("/")[0], target):
+                self.notes.append(f"{path!r} leads out of the project, to {target!r}: the link is kept, not its target")
+            builder.insert(entry.name, self.repository.create_blob(os.fsencode(target)), _LINK)
         elif entry.is_dir(follow_symlinks=False):
             subtree = self._tree(Path(entry), f"{path}/", _subtree(base, entry.name))
             if subtree is not None:
                 builder.insert(entry.name, subtree, _FOLDER)
         elif entry.is_file(follow_symlinks=False):
             status = entry.stat(follow_symlinks=False)
+            if (reason := self.refusal(status.st_size)) is not None:
+                raise ValueError(reason)
             mode = _PROGRAM if status.st_mode & 0o100 else _FILE
+            self.count += 1
             builder.insert(entry.name, self._blob(entry, path, status), mode)
 
     def _blob(self, entry: os.DirEntry[str], path: str, status: os.stat_result) -> pygit2.Oid:
         stamp = self.known.get(path)
         if stamp is not None and stamp == Stamp.of(stamp.blob, status):
             return stamp.blob
+        if not status.st_mode & 0o400:
+            # A program can take the right to read its results from everybody; they are kept nevertheless.
+            Path(entry).chmod(status.st_mode & 0o777 | 0o400)
         return self.repository.create_blob_fromdisk(entry.path)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        folder.chmod(0o700)
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
+def _leaves(folder: str, target: str) -> bool:
+    """Tell whether a link in a folder of the project leads out of the project, going by the words alone."""
+    return target.startswith("/") or os.path.normpath(f"{folder}/{target}" if folder else target).split("/")[0] == ".."
 
 
 def write_folder(repository: pygit2.Repository, tree: pygit2.Tree, folder: Path, modified: int) -> dict[str, Stamp]:
@@ -176,8 +221,29 @@ def with_file(
     return builder.write()
 
 
+def obstacle_to(tree: pygit2.Tree, path: str) -> str | None:
+    """Say what is in the way of a file at a path: a folder, or a file where the path needs a folder."""
+    for parent in map(str, PurePosixPath(path).parents):
+        if parent in tree and not isinstance(tree[parent], pygit2.Tree):
+            return f"{parent} is a file, not a folder"
+    return f"{path} is a folder" if path in tree and isinstance(tree[path], pygit2.Tree) else None
+
+
+@dataclass
+class Conflicts:
+    """Where two changes met: paths of which *theirs* won, and paths that *ours* kept although *theirs* removed them."""
+
+    overwritten: list[str] = field(default_factory=list)
+    spared: list[str] = field(default_factory=list)
+
+
 def merge_trees(
-    repository: pygit2.Repository, base: pygit2.Tree | None, ours: pygit2.Tree | None, theirs: pygit2.Tree | None
+    repository: pygit2.Repository,
+    base: pygit2.Tree | None,
+    ours: pygit2.Tree | None,
+    theirs: pygit2.Tree | None,
+    conflicts: Conflicts | None = None,
+    prefix: str = "",
 ) -> pygit2.Oid:
     """Carry the changes from one tree to another over to a third, without ever stopping at a conflict.
 
@@ -188,10 +254,13 @@ def merge_trees(
     :param base: what both started from.
     :param ours: the tree that gets the changes.
     :param theirs: the tree that has the changes.
+    :param conflicts: gathers where both changed the same.
+    :param prefix: what the paths begin with: empty, or ending in ``/``.
     """
-    builder = repository.TreeBuilder()
+    builder, found = repository.TreeBuilder(), Conflicts() if conflicts is None else conflicts
     for name in sorted(_names(base) | _names(ours) | _names(theirs)):
-        chosen = _merge_entry(repository, _entry(base, name), _entry(ours, name), _entry(theirs, name))
+        entries = _entry(base, name), _entry(ours, name), _entry(theirs, name)
+        chosen = _merge_entry(repository, *entries, found, prefix + name)
         if chosen is not None:
             builder.insert(name, *chosen)
     return builder.write()
@@ -206,16 +275,22 @@ _Entry = pygit2.Object | None
 
 
 def _merge_entry(
-    repository: pygit2.Repository, base: _Entry, ours: _Entry, theirs: _Entry
+    repository: pygit2.Repository, base: _Entry, ours: _Entry, theirs: _Entry, conflicts: Conflicts, path: str
 ) -> tuple[pygit2.Oid, int] | None:
     if _same(base, theirs) or _same(ours, theirs):
         return _chosen(ours)
     if _same(base, ours):
         return _chosen(theirs)
     if _is_folder_or_nothing(ours) and _is_folder_or_nothing(theirs):
-        merged = merge_trees(repository, base if isinstance(base, pygit2.Tree) else None, ours, theirs)
+        below = base if isinstance(base, pygit2.Tree) else None
+        merged = merge_trees(repository, below, ours, theirs, conflicts, f"{path}/")
         return (merged, _FOLDER) if len(tree_at(repository, merged)) else None
-    return _chosen(ours) if theirs is None else _chosen(theirs)
+    if theirs is None:
+        conflicts.spared.append(path)
+        return _chosen(ours)
+    if ours is not None:
+        conflicts.overwritten.append(path)
+    return _chosen(theirs)
 
 
 def _is_folder_or_nothing(entry: _Entry) -> TypeGuard[pygit2.Tree | None]:
