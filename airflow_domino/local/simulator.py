@@ -239,7 +239,7 @@ class Simulator:
             for path, text in plan.files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(filled_in(text, run), encoding="utf-8")
-            return repository.commit_run(
+            saved = repository.commit_run(
                 checkout,
                 run.id,
                 f"Results of run {run.number}: {run.title or run.command}",
@@ -248,6 +248,7 @@ class Simulator:
                 isolated=project.results == "isolated",
                 notes=[],
             )
+            return saved.commit
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
