@@ -1,4 +1,4 @@
-"""A local Domino for tests: the shipped server in a process of its own, on a free port, in a temporary folder.
+"""A local Domino for tests, by the fixtures that the package ships.
 
 And a real Airflow beside it, one for all tests that need one (end to end, and in a browser).
 """
@@ -6,23 +6,26 @@ And a real Airflow beside it, one for all tests that need one (end to end, and i
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from airflow_domino.testing import LocalDomino
+from airflow_domino.testing.server import write_files
+
 if TYPE_CHECKING:
     from airflow_domino.demo.airflow_stack import AirflowStack
+
+pytest_plugins = ["airflow_domino.testing"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_PROJECT = ROOT / "dags" / "projects" / "luigi-multi-run"
@@ -54,171 +57,24 @@ SAMPLE_FILES = {"hello.py": HELLO, "write.py": WRITE, "fail.py": FAIL, "sleep.py
 PATIENCE = 60.0
 
 
-@dataclass
-class LocalDomino:
-    """A running local Domino.
-
-    ``project`` is ``owner/name`` of its first project.
-    """
-
-    url: str
-    token: str
-    projects: dict[str, str]
-    root: Path
-    process: subprocess.Popen[str]
-    session: requests.Session = field(default_factory=requests.Session)
-
-    @property
-    def project(self) -> str:
-        return next(iter(self.projects))
-
-    @property
-    def project_id(self) -> str:
-        return next(iter(self.projects.values()))
-
-    def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Ask with the token, and without going through any proxy."""
-        return self.session.request(method, f"{self.url}{path}", timeout=PATIENCE, **options)
-
-    def get(self, path: str, /, **query: Any) -> Any:
-        """The JSON of a good answer to a GET."""
-        answer = self.request("GET", path, params=query)
-        assert answer.ok, answer.text
-        return answer.json()
-
-    def post(self, path: str, /, **body: Any) -> Any:
-        """The JSON of a good answer to a POST."""
-        answer = self.request("POST", path, json=body)
-        assert answer.ok, answer.text
-        return answer.json()
-
-    def start(self, command: str, **fields: Any) -> dict[str, Any]:
-        """Start a run of the first project, or of the one that `projectId` names."""
-        return self.post("/v4/jobs/start", **{"projectId": self.project_id, "commandToRun": command, **fields})
-
-    def job(self, run_id: str) -> dict[str, Any]:
-        return self.get(f"/v4/jobs/{run_id}")
-
-    def wait(self, run_id: str, until: Callable[[dict[str, Any]], bool] | None = None) -> dict[str, Any]:
-        """The job once it has ended, or once something else is so."""
-        is_reached = until or (lambda job: job["statuses"]["isCompleted"])
-        deadline = time.monotonic() + PATIENCE
-        while not is_reached(job := self.job(run_id)):
-            assert time.monotonic() < deadline, f"still {job['statuses']}, log: {self.log(run_id)}"
-            time.sleep(0.02)
-        return job
-
-    def wait_for_status(self, run_id: str, *words: str) -> dict[str, Any]:
-        return self.wait(run_id, lambda job: job["statuses"]["executionStatus"] in words)
-
-    def run(self, command: str, **fields: Any) -> dict[str, Any]:
-        """Start a run and wait for its end."""
-        return self.wait(self.start(command, **fields)["id"])
-
-    def log(self, run_id: str, log_type: str = "console") -> list[str]:
-        """The lines of a log."""
-        logset = self.get(f"/v4/jobs/{run_id}/logsWithProblemSuggestions", logType=log_type)["logset"]
-        return [line["log"] for line in logset["logContent"]]
-
-    def content(self, commit_id: str, path: str) -> bytes:
-        """A file of the first project at a commit."""
-        answer = self.request("GET", f"/api/projects/v1/projects/{self.project_id}/files/{commit_id}/{path}/content")
-        assert answer.ok, answer.text
-        return answer.content
-
-    def files(self, commit_id: str) -> dict[str, str]:
-        """Paths and keys of the files of the first project at a commit."""
-        found = self.get(f"/v1/projects/{self.project}/files/{commit_id}//")["data"]
-        return {file["path"]: file["key"] for file in found}
-
-    def head(self) -> str:
-        return str(self.get(f"/v4/projects/{self.project_id}/commits/head")["id"])
-
-    def ledger(self) -> list[dict[str, Any]]:
-        """Everything that happened, in order."""
-        entries: list[dict[str, Any]] = self.get("/_local/ledger")["entries"]
-        return entries
-
-    def order_fault(self, action: str, **fault: Any) -> None:
-        """Let the next matching request get a bad answer."""
-        self.post("/_local/faults", action=action, **fault)
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self.process.kill()
-        self._finish()
-
-    def stop(self) -> int:
-        """End it politely, once or again; gives its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(PATIENCE)
-        finally:
-            if self.process.poll() is None:
-                self.process.kill()
-            self._finish()
-        return self.process.returncode
-
-    def _finish(self) -> None:
-        self.process.wait(PATIENCE)
-        self.session.close()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-
-
 def serve_local_domino(
     root: Path,
     projects: Mapping[str, Path | None],
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> LocalDomino:
-    """Start `python -m airflow_domino.local` on a free port and wait until it is ready."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    log_file = root.with_name(f"{root.name}.log")
-    words = [f"--project={name}" + (f"={folder}" if folder else "") for name, folder in projects.items()]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DOMINO_"))}
-    with log_file.open("a") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_domino.local", "--port=0", f"--root={root}", *words, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            cwd=ROOT,
-            env=kept | dict(environment or {}),
-            start_new_session=True,
-        )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        process.wait(PATIENCE)
-        process.stdout.close()
-        pytest.fail(f"the local Domino did not start:\n{log_file.read_text()}")
-    ready = json.loads(line)
-    found = {f"{project['owner']}/{project['name']}": project["id"] for project in ready["projects"]}
-    domino = LocalDomino(ready["url"], _told_token(ready, environment or {}), found, root, process)
-    domino.session.trust_env = False
-    domino.session.headers["X-Domino-Api-Key"] = domino.token
-    return domino
-
-
-def _told_token(ready: Mapping[str, Any], environment: Mapping[str, str]) -> str:
-    if "token_file" in ready:
-        return Path(ready["token_file"]).read_text().strip()
-    return str(ready["token"]) if "token" in ready else environment["DOMINO_LOCAL_TOKEN"]
+    """Start a local Domino in a folder."""
+    return LocalDomino.serve(projects, root=root, arguments=arguments, environment=environment)
 
 
 @pytest.fixture(scope="session")
-def local_domino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDomino]:
+def local_domino_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One local Domino for all tests, with the project of the sample DAGs and a few small programs in it."""
-    folder = tmp_path_factory.mktemp("local-domino")
-    files = folder / "files"
+    files = tmp_path_factory.mktemp("local-domino-project") / "files"
     if SAMPLE_PROJECT.is_dir():
         shutil.copytree(SAMPLE_PROJECT, files, ignore=shutil.ignore_patterns("__pycache__"))
     write_files(files, SAMPLE_FILES)
-    domino = serve_local_domino(folder / "root", {SAMPLE_PROJECT_NAME: files})
-    yield domino
-    domino.stop()
+    return {"projects": {SAMPLE_PROJECT_NAME: files}}
 
 
 @pytest.fixture(scope="session")
@@ -357,12 +213,3 @@ def luigid(tmp_path: Path) -> Iterator[CentralScheduler]:
     scheduler.start()
     yield scheduler
     scheduler.kill()
-
-
-def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write files into a folder that may not exist yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -62,6 +62,8 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--open-pages", action="store_true", help="let the pages be read without login; the API always needs the token")
     add("--stop-grace", type=float, default=10.0, metavar="SECONDS", help="time a stopped run has to end by itself")
+    add("--until-eof", action="store_true", help="end when the standard input ends, and so with whoever holds it")
+    add("--seed", type=int, help="make ids that are alike every time, for tests")
     add("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help=argparse.SUPPRESS)
 
 

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
+from airflow_domino.local import control_state
 from airflow_domino.local.disguises import Disguise
 from airflow_domino.local.errors import BadRequest, NotFound
-from airflow_domino.local.fault_layer import Freeze
+from airflow_domino.local.fault_layer import Freeze, RequestLog
 from airflow_domino.local.faults import ANSWER_ACTIONS, CONTROL_PREFIX, RUN_ACTIONS, Action, Fault, Moment, Phase
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.runs import Run
@@ -68,17 +69,19 @@ class FreezeOrder(BaseModel):
     seconds: float | None = Field(None, gt=0, le=86_400)
 
 
-def router(platform: Platform, freeze: Freeze) -> APIRouter:
+def router(platform: Platform, freeze: Freeze, requests: RequestLog) -> APIRouter:
     """Make the routes of the control plane.
 
     :param platform: knows what happened.
     :param freeze: lets the server hang.
+    :param requests: the latest requests.
     """
     routes = APIRouter(prefix=CONTROL_PREFIX.rstrip("/"))
     _add_ledger(routes, platform)
     _add_faults(routes, platform)
     _add_freeze(routes, freeze)
     _add_runs(routes, platform)
+    control_state.add_to(routes, platform, freeze, requests)
     return routes
 
 
@@ -121,9 +124,9 @@ def _project_id(platform: Platform, text: str) -> str:
 
 def _add_faults(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/faults")
-    def ordered() -> dict[str, Any]:
+    def ordered(spent: bool = False) -> dict[str, Any]:
         return {
-            "faults": [order.shape() for order in platform.faults.ordered()],
+            "faults": [order.shape() for order in platform.faults.ordered(spent=spent)],
             "actions": {"answers": ANSWER_ACTIONS, "runs": RUN_ACTIONS},
         }
 

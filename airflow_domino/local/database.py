@@ -64,6 +64,32 @@ class Database:
         with self._lock:
             return self._connection.execute(statement, values).fetchall()
 
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of everything into a file, in place of what was there."""
+        path.unlink(missing_ok=True)
+        with self._lock:
+            self._connection.execute("VACUUM INTO ?", (str(path),))
+        path.chmod(0o600)
+
+    def bring_back(self, path: Path) -> None:
+        """Let every table be again what it is in a copy; numbers that were given once are not given again.
+
+        :param path: the copy.
+        """
+        tables = "SELECT name FROM {}.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        with self._lock:
+            self._connection.execute("ATTACH ? AS copy", (str(path),))
+            try:
+                with self.transaction() as connection:
+                    known = {row["name"] for row in connection.execute(tables.format("copy"))}
+                    for row in connection.execute(tables.format("main")).fetchall():
+                        table = row["name"]
+                        connection.execute(f'DELETE FROM main."{table}"')  # noqa: S608 - a name of a table of ours
+                        if table in known:
+                            connection.execute(f'INSERT INTO main."{table}" SELECT * FROM copy."{table}"')  # noqa: S608
+            finally:
+                self._connection.execute("DETACH copy")
+
     def setting(self, key: str, make: Callable[[], str]) -> str:
         """Give a remembered text, made on the first request.
 

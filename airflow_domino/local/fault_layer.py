@@ -9,17 +9,20 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from airflow_domino.local.clock import now_ms
 from airflow_domino.local.errors import error_body
 from airflow_domino.local.faults import CONTROL_PREFIX, Fault, Faults
 
 LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Log in</title></head><body><form>Log in to Domino</form></body></html>"
 _LONGEST_FAREWELL = 5.0
 _LOOK_AGAIN = 0.02
+_KEPT_REQUESTS = 1000
 
 
 class Freeze:
@@ -53,43 +56,79 @@ class Freeze:
             await asyncio.sleep(_LOOK_AGAIN)
 
 
+class RequestLog:
+    """The latest requests and how they were answered, except those of the control plane."""
+
+    def __init__(self) -> None:
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT_REQUESTS)
+        self.last = 0
+
+    def begin(self, scope: Scope) -> dict[str, Any]:
+        """Add a request; its ``status`` is filled in when it is answered, and stays None where it never is."""
+        self.last += 1
+        entry = {
+            "sequence": self.last,
+            "at": now_ms(),
+            "method": scope["method"],
+            "path": scope["path"],
+            "query": scope["query_string"].decode("latin-1"),
+            "status": None,
+            "fault": None,
+        }
+        self._entries.append(entry)
+        return entry
+
+    def entries(self, after: int = 0) -> list[dict[str, Any]]:
+        """List the requests in the order in which they came, without those up to and with this number."""
+        return [entry for entry in list(self._entries) if entry["sequence"] > after]
+
+
 class FaultLayer:
     """Serves requests, badly where that is on order. The control plane itself is always served well.
 
     :param app: what lies behind.
     :param faults: what is on order.
     :param freeze: whether the server hangs.
+    :param requests: where the requests are noted.
     """
 
-    def __init__(self, app: ASGIApp, faults: Faults, freeze: Freeze) -> None:
+    def __init__(self, app: ASGIApp, faults: Faults, freeze: Freeze, requests: RequestLog) -> None:
         self._app = app
         self._faults = faults
         self._freeze = freeze
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http" or scope["path"].startswith(CONTROL_PREFIX):
             await self._app(scope, receive, send)
             return
+        entry = self._requests.begin(scope)
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry["status"] = message["status"]
+            await send(message)
+
         await self._freeze.over()
         fault = self._faults.of_request(scope["method"], scope["path"])
         if fault is None:
-            await self._app(scope, receive, send)
-        elif fault.action == "delay":
-            await self._late(fault, scope, receive, send)
+            await self._app(scope, receive, noted)
+            return
+        entry["fault"] = fault.action
+        if fault.action == "delay":
+            await self._late(fault, scope, receive, noted)
         elif fault.action == "half":
-            await self._half(fault, scope, receive, send)
+            await self._half(fault, scope, receive, noted)
+            await hang_up(receive, send, is_begun=True)
         else:
-            await self._instead(fault, scope, receive, send)
-
-    async def _instead(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        if fault.moment == "after":
-            await self._app(scope, receive, _swallow)
-        await asyncio.sleep(fault.seconds)
-        if fault.action in ("drop", "reset"):
-            await hang_up(receive, send, is_reset=fault.action == "reset")
-        else:
-            await _bad_answer(fault, scope["path"])(scope, receive, send)
+            if fault.moment == "after":
+                await self._app(scope, receive, _swallow)
+            await asyncio.sleep(fault.seconds)
+            if fault.action in ("drop", "reset"):
+                await hang_up(receive, send, is_reset=fault.action == "reset")
+            else:
+                await _bad_answer(fault, scope["path"])(scope, receive, noted)
 
     async def _late(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_late(message: Message) -> None:
@@ -107,6 +146,7 @@ class FaultLayer:
         async def keep(message: Message) -> None:
             messages.append(message)
 
+        # It is carried out as a whole, and so is what it asked for.
         await self._app(scope, receive, keep)
         await asyncio.sleep(fault.seconds)
         start, body = messages[0], b"".join(message.get("body", b"") for message in messages[1:])
@@ -115,10 +155,6 @@ class FaultLayer:
         ]
         await send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-        if body:
-            await hang_up(receive, send, is_reset=False, is_begun=True)
-        else:
-            await send({"type": "http.response.body", "body": b""})
 
 
 def _bad_answer(fault: Fault, path: str) -> Response:
@@ -136,7 +172,7 @@ async def _swallow(message: Message) -> None:
     """Take an answer that nobody will get."""
 
 
-async def hang_up(receive: Receive, send: Send, *, is_reset: bool, is_begun: bool = False) -> None:
+async def hang_up(receive: Receive, send: Send, *, is_reset: bool = False, is_begun: bool = False) -> None:
     """Close a connection.
 
     :param receive: tells of its end.

@@ -128,8 +128,8 @@ class Faults:
         self._chance = random.Random()  # noqa: S311 - no secret is made of it
         self._last_id = 0
 
-    def seed(self, seed: int) -> None:
-        """Let the chance of all faults without a seed of their own come out alike from now on."""
+    def seed(self, seed: int | None) -> None:
+        """Let the chance of all faults without a seed of their own come out alike from now on; None: by chance."""
         with self._lock:
             self._chance.seed(seed)
 
@@ -156,10 +156,13 @@ class Faults:
             self._ordered.clear()
             self._spent.clear()
 
-    def ordered(self) -> list[Order]:
-        """List what is still on order."""
+    def ordered(self, *, spent: bool = False) -> list[Order]:
+        """List what is still on order.
+
+        :param spent: also what has met as many as it was to meet, and was not taken back.
+        """
         with self._lock:
-            return [replace(order) for order in self._ordered]
+            return [replace(order) for order in [*self._ordered, *(self._spent.values() if spent else ())]]
 
     def of_request(self, method: str, path: str) -> Fault | None:
         """Give the fault that a request meets, and count it as met; None where all is to go well."""

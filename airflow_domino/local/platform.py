@@ -6,7 +6,7 @@ import hmac
 import logging
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,11 @@ class Platform:
             if project_id not in self._repositories:
                 self._repositories[project_id] = ProjectRepository(self.root / "projects" / f"{project_id}.git")
             return self._repositories[project_id]
+
+    def forget_repositories(self, kept: Collection[str]) -> None:
+        """Forget the files of all projects but these, whose ids are given."""
+        with self._repositories_lock:
+            self._repositories = {known: self._repositories[known] for known in kept if known in self._repositories}
 
     def commit_id(self, project: Project, commit_id: str) -> str:
         """Give the full id of a commit that a request names: its id, or ``head``.

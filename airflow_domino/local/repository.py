@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pygit2.enums import ConfigLevel, SortMode
 
 from airflow_domino.local import changes
 from airflow_domino.local.changes import Change, Comparison
-from airflow_domino.local.ids import is_commit_id
+from airflow_domino.local.ids import IDS, is_commit_id
 from airflow_domino.local.saved_results import DEFAULT_LIMITS, FileLimits, SavedResults
 from airflow_domino.local.trees import (
     Conflicts,
@@ -360,7 +359,8 @@ class ProjectRepository:
         author: str,
         reference: str,
     ) -> pygit2.Oid:
-        signature = pygit2.Signature(author, f"{author}@localhost", int(time.time()), 0)
+        made_at = IDS.commit_time(_commit_at(repository, parent).commit_time for parent in parents)
+        signature = pygit2.Signature(author, f"{author}@localhost", made_at, 0)
         commit = repository.create_commit(None, signature, signature, message, tree, parents)
         repository.references.create(reference, commit, force=True)
         return commit

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,7 @@ class Runner:
     _threads: set[threading.Thread] = field(default_factory=set)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _is_closing: bool = False
+    _is_emptied: bool = False
 
     def start(self, api_host: str, user_host: str) -> None:
         """Settle what an earlier server left, and begin to start queued runs.
@@ -122,6 +124,27 @@ class Runner:
         for thread in threads:
             thread.join()
 
+    @contextmanager
+    def emptied(self) -> Iterator[None]:
+        """End all runs with everything that they started, and start none for as long as the context lasts.
+
+        What is found executing at its end was not started by this server, and is settled.
+        """
+        with self._wake:
+            self._is_emptied = True
+            for execution in self._executions.values():
+                execution.interrupt()
+            threads = list(self._threads)
+        try:
+            for thread in threads:
+                thread.join()
+            yield
+        finally:
+            self._settle_interrupted()
+            with self._wake:
+                self._is_emptied = False
+                self._wake.notify_all()
+
     def _settle_interrupted(self) -> None:
         for run in self.runs.with_status(statuses.EXECUTING):
             processes.end_run(run.id, None, _SHUTDOWN_GRACE)
@@ -142,6 +165,8 @@ class Runner:
                 self._wake.wait()
 
     def _start_what_fits(self) -> None:
+        if self._is_emptied:
+            return
         places = {tier.id: self.tiers.places(tier.id) for tier in self.tiers}
         for execution in self._executions.values():
             places[execution.run.tier_id] = places.get(execution.run.tier_id, 0) - 1

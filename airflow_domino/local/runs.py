@@ -182,6 +182,10 @@ class Runs:
             self._ledger.enter("state", after, {"from": before.status, "to": after.status, **output}, connection)
         return after
 
+    def ids(self) -> list[str]:
+        """List the ids of all runs."""
+        return [row["id"] for row in self._database.rows("SELECT id FROM runs")]
+
     def with_status(self, words: Sequence[str]) -> list[Run]:
         """List runs of all projects in any of these statuses, in the order of their submission."""
         marks = ", ".join("?" * len(words))

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from airflow_domino.local import control, described, pages, routes_public, routes_v1, routes_v4_jobs, routes_v4_projects
 from airflow_domino.local.answers_v1 import Version
 from airflow_domino.local.errors import ApiError, error_body
-from airflow_domino.local.fault_layer import FaultLayer, Freeze
+from airflow_domino.local.fault_layer import FaultLayer, Freeze, RequestLog
 from airflow_domino.local.gate import API_PREFIXES, Access, Gate
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
@@ -51,8 +51,8 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
         # Functions of routes are named after the operations of Domino's documents.
         generate_unique_id_function=lambda route: route.name,
     )
-    freeze = Freeze()
-    gate = Gate(FaultLayer(app, platform.faults, freeze), platform, access)
+    freeze, requests = Freeze(), RequestLog()
+    gate = Gate(FaultLayer(app, platform.faults, freeze, requests), platform, access)
     recorder = Recorder(gate, platform.root / "recording.jsonl", lambda: (platform.secret, *platform.runner.keys()))
 
     @app.get("/version", response_model=Version)
@@ -76,7 +76,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     app.include_router(routes_v4_jobs.router(platform))
     app.include_router(routes_v4_projects.router(platform))
     app.include_router(routes_public.router(platform))
-    app.include_router(control.router(platform, freeze))
+    app.include_router(control.router(platform, freeze, requests))
     app.include_router(recorder_routes(recorder))
     app.include_router(routes_v1.router(platform))
     app.include_router(described.router(app, DOMINO_VERSION))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from airflow_domino.local import server
 from airflow_domino.local.command import TOKEN_VARIABLE
 from airflow_domino.local.environments import EnvironmentSetting, interpreter
 from airflow_domino.local.gate import Access, host_name
+from airflow_domino.local.ids import IDS
 from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
 from airflow_domino.local.recordings import load
 from airflow_domino.local.root import RootInUseError, kept_secret
@@ -36,7 +39,11 @@ def serve(args: argparse.Namespace) -> None:
     logging.basicConfig(
         level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    IDS.seed(args.seed)
     platform = _platform(args)
+    platform.faults.seed(args.seed)
+    if args.until_eof:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         names = [*args.allow_host, host_name(args.url.partition("//")[2]) if args.url else args.host]
         access = Access(frozenset(name.lower() for name in names), args.open_pages)
@@ -52,6 +59,13 @@ def serve(args: argparse.Namespace) -> None:
         )
     finally:
         platform.close()
+
+
+def _end_with_input() -> None:
+    # Python's own file would not let the server end while somebody reads from it.
+    while os.read(sys.stdin.fileno(), 1 << 16):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _platform(args: argparse.Namespace) -> Platform:
