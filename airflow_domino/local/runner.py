@@ -14,12 +14,13 @@ from pathlib import Path
 from airflow_domino.local import processes, statuses
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.environments import Environments
-from airflow_domino.local.execution import INTERRUPTED_MESSAGE, Execution, Workplace
+from airflow_domino.local.execution import INTERRUPTED_MESSAGE, Execution
 from airflow_domino.local.logs import RunLog
 from airflow_domino.local.projects import Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.tiers_in_use import TiersInUse
+from airflow_domino.local.workplace import Workplace
 
 logger = logging.getLogger(__name__)
 

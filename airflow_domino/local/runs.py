@@ -85,6 +85,8 @@ class Run:
     environment_revision_spec: Any = "ActiveRevision"
     environment_revision_id: str | None = None
     git_ref: dict[str, Any] | None = None
+    repositories: list[dict[str, Any]] = field(default_factory=list)
+    results: dict[str, Any] | None = None
     compute_cluster: dict[str, Any] | None = None
     external_volumes: list[str] = field(default_factory=list)
     output_commit: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 _MOST_NAMED = 8
 
@@ -62,6 +63,21 @@ class SavedResults:
     other: str | None = None
     spared: tuple[str, ...] = ()
     problem: str | None = None
+
+    def as_document(self, setting: str) -> dict[str, Any]:
+        """Give what the run remembers of it.
+
+        :param setting: the results setting of its project, ``main`` or ``isolated``.
+        """
+        return {
+            "commitId": self.commit,
+            "branch": setting,
+            "mainCommitId": self.head,
+            "overwritten": list(self.overwritten),
+            "otherCommitId": self.other,
+            "spared": list(self.spared),
+            "problem": self.problem,
+        }
 
     def sentences(self) -> list[str]:
         """Say where the results are, for the log of the run."""
