@@ -1,62 +1,256 @@
-"""``airflow-domino check``: what is wrong between here and Domino, if anything."""
+"""``airflow-domino check``: whether a deployment has, and lets us do, what this package does."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_domino.commands.connection import add_connection_arguments, make_client, project_name, settings
+from airflow_domino.commands.connection import (
+    add_connection_arguments,
+    airflow_connection,
+    make_client,
+    project_name,
+    settings,
+)
 from airflow_domino.commands.failures import NOT_WELL, CommandError
-from airflow_domino.commands.output import say
-from airflow_domino.domino import DominoClient, DominoError, Project
+from airflow_domino.commands.output import remark, say
+from airflow_domino.domino.errors import (
+    AuthenticationError,
+    DominoError,
+    DominoUnavailableError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 
-Step = tuple[str, Callable[[], str]]
+if TYPE_CHECKING:
+    from airflow_domino.domino import DominoClient, HardwareTier, Project
+    from airflow_domino.domino.checkup import Checked, Tried
+    from airflow_domino.domino.described import Document
+
+_ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
+    (AuthenticationError, "", "make a new token or key in Domino's account settings, and say which kind it is"),
+    (PermissionDeniedError, "", "ask the owner of the project, or Domino's administrator, for access"),
+    (NotFoundError, "project", "compare the name with the address of the project's page: .../u/OWNER/NAME"),
+    (DominoUnavailableError, "connection", "open the same address in a browser on this machine"),
+    (DominoError, "connection", "open the same address in a browser on this machine: it must be Domino's"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the settings to be checked."""
+    """Add what is to be checked, and how it is told."""
     add_connection_arguments(parser)
+    parser.add_argument(
+        "--launch", action="store_true", help="also start one trivial run, stop it and wait for its end"
+    )
+    parser.add_argument("--tier", metavar="NAME", help="hardware tier of that run (default: the cheapest)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+
+
+@dataclass
+class Report:
+    """What has been found so far.
+
+    :param is_quiet: whether it is printed as a whole at the end, instead of line by line.
+    """
+
+    is_quiet: bool
+    is_well: bool = True
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    operations: list[dict[str, Any]] = field(default_factory=list)
+    tiers: list[dict[str, Any]] = field(default_factory=list)
+    launch: dict[str, Any] | None = None
+
+    def step(self, name: str, text: str, *, is_well: bool = True) -> None:
+        """Take a step in."""
+        self.steps.append({"name": name, "ok": is_well, "text": text})
+        self.line("ok" if is_well else "FAILED", f"{name}: {text}")
+        self.is_well = self.is_well and is_well
+
+    def line(self, word: str, text: str) -> None:
+        """Print a line for a person."""
+        if not self.is_quiet:
+            say(f"{word:<8}{text}")
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Try each thing that later ones need, and end at the first that fails."""
-    for name, attempt in _steps(options):
-        try:
-            say(f"ok      {name}: {attempt()}")
-        except (DominoError, CommandError, OSError) as error:
-            say(f"FAILED  {name}: {error}")
-            return NOT_WELL
-    return 0
-
-
-def _steps(options: argparse.Namespace) -> Iterator[Step]:
-    clients: list[DominoClient] = []
-    projects: list[Project] = []
-
-    def connect() -> str:
-        clients.append(make_client(options))
-        return _address(options)
-
-    def open_project() -> str:
-        projects.append(clients[0].project(project_name(options)))
-        role = projects[0].role
-        return projects[0].full_name + (f", as {role}" if role else "")
-
-    yield "settings", connect
+    """Try each thing that later ones need, ending at the first that fails; then each operation that is used."""
+    report = Report(is_quiet=options.json)
+    client: DominoClient | None = None
     try:
-        yield "host name", lambda: _resolve(_address(options))
-        yield "connection", lambda: f"Domino {clients[0].version().version}"
-        yield "credentials", lambda: f"user {clients[0].current_user().user_name}"
-        yield "project", open_project
-        yield "tiers", lambda: ", ".join(tier.name for tier in clients[0].tiers(projects[0].id) if not tier.is_archived)
+        client = _through(report, "settings", lambda: make_client(options), lambda _: _address(options))
+        if client is not None:
+            _check(client, report, options)
     finally:
-        for client in clients:
+        if client is not None:
             client.close()
+    if options.json:
+        found = {key: value for key, value in asdict(report).items() if key not in ("is_quiet", "is_well")}
+        say(json.dumps({"ok": report.is_well, **found}, indent=2))
+    elif report.is_well:
+        notes = sum(one["verdict"] == "note" for one in report.operations)
+        say(f"All is well{f', apart from {notes} notes' if notes else ''}.")
+    return 0 if report.is_well else NOT_WELL
+
+
+def _check(client: DominoClient, report: Report, options: argparse.Namespace) -> None:
+    from airflow_domino.domino.checkup import Access, Tried, attempt, read_documents
+
+    address = _address(options)
+    done: dict[str, Tried] = {}
+
+    def known(name: str) -> None:
+        done[name] = Tried(Access.ALLOWED)
+
+    if _through(report, "host name", lambda: _resolve(address), str) is None:
+        return
+    version = _through(report, "connection", client.version, lambda found: f"Domino {found.version}")
+    if version is None:
+        return
+    known("GET /version")
+    if _through(report, "credentials", client.current_user, lambda user: f"user {user.user_name}") is None:
+        return
+    known("GET /v4/users/self")
+    project = _through(report, "project", lambda: client.project(project_name(options)), _described_project)
+    if project is None:
+        return
+    known("GET /v4/gateway/projects/findProjectByOwnerAndName")
+    tiers = _through(report, "tiers", lambda: _usable_tiers(client, project), _named)
+    if tiers is None:
+        return
+    known("GET /v4/projects/{projectId}/hardwareTiers")
+    report.tiers = [_tier(tier) for tier in tiers]
+    documents, troubles = read_documents(client)
+    _tell_documents(report, documents, troubles)
+    if options.launch:
+        _launch(client, project, tiers, report, options, done, attempt)
+    _check_operations(client, project, documents, report, done)
+    for tier in report.tiers:
+        report.line("tier", _tier_line(tier))
+
+
+def _through(report: Report, name: str, attempt: Callable[[], Any], tell: Callable[[Any], str]) -> Any:
+    """Take a step, and give what it found; None when it failed."""
+    try:
+        found = attempt()
+    except (DominoError, CommandError, OSError) as error:
+        advice = next((advice for kind, at, advice in _ADVICE if isinstance(error, kind) and at in ("", name)), None)
+        report.step(name, f"{error}. What to do: {advice}" if advice else str(error), is_well=False)
+        return None
+    report.step(name, tell(found))
+    return found
+
+
+def _tell_documents(report: Report, documents: dict[str, Document], troubles: dict[str, str]) -> None:
+    for path, document in documents.items():
+        report.step("description", f"{path}, {len(document.content['paths'])} paths")
+    for path, trouble in troubles.items():
+        report.line("note", f"description: {path} cannot be read, since {trouble}; what it would tell is only tried")
+
+
+def _check_operations(
+    client: DominoClient, project: Project, documents: dict[str, Document], report: Report, done: dict[str, Tried]
+) -> None:
+    from airflow_domino.domino.checkup import Checkup, Verdict
+
+    for checked in Checkup(client, project, documents).checked(done):
+        report.operations.append(_as_json(checked))
+        report.is_well = report.is_well and checked.verdict != Verdict.FAILED
+        for sentence in checked.sentences():
+            report.line(checked.verdict, f"{checked.operation.name}: {sentence}")
+
+
+def _as_json(checked: Checked) -> dict[str, Any]:
+    found, operation = checked.found, checked.operation
+    return {
+        "operation": operation.name,
+        "purpose": operation.purpose,
+        "verdict": str(checked.verdict),
+        "described": None if found is None else found.is_there,
+        "lacks": [{"field": one.path, "loss": one.loss or None} for one in checked.lacks]
+        + [{"parameter": name} for name in (found.lacks_query if found else ())],
+        "access": str(checked.tried.access),
+        "why": checked.tried.why or None,
+    }
+
+
+def _launch(
+    client: DominoClient,
+    project: Project,
+    tiers: list[HardwareTier],
+    report: Report,
+    options: argparse.Namespace,
+    done: dict[str, Tried],
+    attempt: Callable[[Callable[[], object]], Tried],
+) -> None:
+    from airflow_domino.commands.check_launch import launch_and_stop
+
+    def tell(text: str) -> None:
+        if not report.is_quiet:
+            remark(text)
+
+    tier = _through(
+        report, "tier of the run", lambda: _chosen(client, project, tiers, options.tier), lambda one: one.name
+    )
+    if tier is None:
+        return
+    launched = launch_and_stop(client, project, tier, attempt, tell)
+    done |= launched.done
+    report.launch = launched.as_json()
+    report.step("launch", launched.text, is_well=launched.is_well)
+
+
+def _chosen(client: DominoClient, project: Project, tiers: list[HardwareTier], name: str | None) -> HardwareTier:
+    if name:
+        return client.resolve_tier(project, name)
+    return min(tiers, key=lambda tier: (tier.capacity_level == "FULL", tier.cents_per_minute))
+
+
+def _usable_tiers(client: DominoClient, project: Project) -> list[HardwareTier]:
+    found = [tier for tier in client.tiers(project.id) if not tier.is_archived]
+    if not found:
+        raise CommandError(f"the project {project.full_name} has no hardware tier that could be used")
+    return found
+
+
+def _named(tiers: list[HardwareTier]) -> str:
+    return ", ".join(tier.name for tier in tiers)
+
+
+def _described_project(project: Project) -> str:
+    kind = ", its code in a git repository" if project.is_git_based else ""
+    return project.full_name + (f", as {project.role}" if project.role else "") + kind
+
+
+def _tier(tier: HardwareTier) -> dict[str, Any]:
+    return {name: getattr(tier, name) for name in _TIER_FIELDS}
+
+
+_TIER_FIELDS = ("id", "name", "cores", "memory_gib", "gpus", "cents_per_minute", "capacity_level", "is_default")
+
+
+def _tier_line(tier: dict[str, Any]) -> str:
+    def pieces() -> Iterator[str]:
+        yield f"{tier['cores']:g} cores, {tier['memory_gib']:g} GiB"
+        if tier["gpus"]:
+            yield f"{tier['gpus']} GPUs"
+        yield f"${tier['cents_per_minute'] * 0.6:.2f} an hour"
+        if tier["capacity_level"]:
+            yield tier["capacity_level"].lower().replace("_", " ")
+        if tier["is_default"]:
+            yield "default"
+
+    return f"{tier['name']} ({tier['id']}): {', '.join(pieces())}"
 
 
 def _address(options: argparse.Namespace) -> str:
+    if options.conn:
+        connection = airflow_connection(options)
+        return connection.api_proxy or connection.host
     chosen = settings(options)
     return chosen.get("DOMINO_API_PROXY") or chosen.get("DOMINO_API_HOST", "")
 

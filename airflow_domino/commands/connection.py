@@ -11,11 +11,13 @@ from airflow_domino.commands.failures import REFUSED, CommandError
 
 if TYPE_CHECKING:
     from airflow_domino.domino import DominoClient, Project, Run
+    from airflow_domino.hooks.connection import ConnectionSettings
 
 
 def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the settings, each of which wins over its variable. Secrets are no arguments, since anybody can see those."""
     group = parser.add_argument_group("Domino")
+    group.add_argument("--conn", metavar="ID", help="an Airflow connection of type domino, such as domino_default")
     group.add_argument("--host", metavar="URL", help="Domino's address (default: DOMINO_API_HOST)")
     group.add_argument("--token-file", metavar="FILE", help="file with a token, read anew for each request")
     group.add_argument("--api-proxy", metavar="URL", help="Domino's API proxy, which adds the credential itself")
@@ -42,14 +44,40 @@ def make_client(options: argparse.Namespace) -> DominoClient:
     """Make the client that the arguments and the environment describe.
 
     :raises ConfigurationError: when there is no host or no credential
+    :raises CommandError: when Airflow has no such connection
     """
     from airflow_domino.domino import DominoClient
 
+    if options.conn:
+        return airflow_connection(options).make_client()
     if options.ca_file:
         return DominoClient.from_environment(settings(options), verify=options.ca_file)
     if options.insecure:
         return DominoClient.from_environment(settings(options), verify=False)
     return DominoClient.from_environment(settings(options))
+
+
+def airflow_connection(options: argparse.Namespace) -> ConnectionSettings:
+    """Read the Airflow connection that ``--conn`` names.
+
+    :raises ConfigurationError: when a field of it is missing or malformed
+    :raises CommandError: when there is no such connection, or it is given beside other settings
+    """
+    others = ("host", "token_file", "api_proxy", "ca_file", "insecure")
+    for name in others:
+        if getattr(options, name):
+            raise CommandError(f"--conn and --{name.replace('_', '-')} exclude each other: the connection holds it all")
+    # Airflow looks into its database only where it is told that it may, as its own command `connections` does.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    try:
+        from airflow_domino.compat import AirflowException
+        from airflow_domino.hooks.domino import DominoHook
+    except ModuleNotFoundError as error:
+        raise CommandError(f"--conn needs Airflow, which is not installed here ({error.name} is missing)") from error
+    try:
+        return DominoHook(options.conn).settings
+    except AirflowException as error:
+        raise CommandError(f"Airflow has no connection {options.conn!r}: {error}") from error
 
 
 def project_name(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> str:
@@ -59,6 +87,10 @@ def project_name(options: argparse.Namespace, environ: Mapping[str, str] = os.en
     """
     if options.project:
         return str(options.project)
+    if options.conn:
+        if default := airflow_connection(options).project:
+            return default
+        raise CommandError(f"which project? The connection {options.conn!r} names none; give --project owner/name")
     owner, name = environ.get("DOMINO_PROJECT_OWNER"), environ.get("DOMINO_PROJECT_NAME")
     if not owner or not name:
         raise CommandError(

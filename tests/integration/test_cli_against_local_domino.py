@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -171,14 +172,45 @@ def test_files_of_a_run_are_those_it_left(command: Command, tmp_path: Path) -> N
 def test_check_goes_through_all_that_is_needed(command: Command) -> None:
     checked = command("check")
     assert checked.returncode == 0, checked.stdout
-    assert [line.split(":")[0].split(None, 1)[1] for line in checked.stdout.splitlines()] == [
+    lines = checked.stdout.splitlines()
+    assert [line.split(":")[0].split(None, 1)[1] for line in lines[:8]] == [
         "settings",
         "host name",
         "connection",
         "credentials",
         "project",
         "tiers",
+        "description",
+        "description",
     ]
+    assert "ok      GET /v4/users/self: described with all 2 fields that are used; allowed" in lines
+    assert (
+        "tier    Small (small-k8s): 1 cores, 4 GiB, $0.12 an hour, can execute with current instances, default" in lines
+    )
+    assert lines[-1] == "All is well."
+
+
+def test_check_starts_and_stops_one_run_where_that_is_wished(command: Command, local_domino) -> None:
+    before = local_domino.ledger()[-1]["sequence"]
+    told = json.loads(command("check", "--launch", "--json").stdout)
+    assert told["ok"] is True
+    assert told["launch"]["run"]["status"] == "Stopped"
+    access = {one["operation"]: one["access"] for one in told["operations"]}
+    assert access.pop("POST /v4/jobs/restart") == access.pop("PUT /v1/projects/{owner}/{project}/{path}")
+    assert set(access.values()) == {"allowed"}
+    events = [entry["event"] for entry in local_domino.ledger() if entry["sequence"] > before]
+    assert [events.count(event) for event in ("start", "stop")] == [1, 1]
+
+
+def test_check_reads_an_airflow_connection(command: Command, local_domino) -> None:
+    connection = {"conn_type": "domino", "host": local_domino.url, "password": local_domino.token}
+    found = {"AIRFLOW_CONN_DOMINO_THERE": json.dumps(connection), "DOMINO_API_HOST": "", "DOMINO_TOKEN_FILE": ""}
+    checked = command("check", "--conn", "domino_there", "--project", local_domino.project, **found)
+    assert checked.returncode == 0, checked.stdout
+    assert local_domino.token not in checked.stdout + checked.stderr
+    unknown = command("check", "--conn", "domino_nowhere")
+    assert unknown.returncode == 1
+    assert "Airflow has no connection 'domino_nowhere'" in unknown.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from airflow_domino.commands.failures import CommandError
 
 
 def options(**given: Any) -> argparse.Namespace:
-    nothing = {"host": None, "token_file": None, "api_proxy": None, "ca_file": None, "insecure": False, "project": None}
-    return argparse.Namespace(**(nothing | given))
+    names = ("conn", "host", "token_file", "api_proxy", "ca_file", "insecure", "project")
+    return argparse.Namespace(**(dict.fromkeys(names) | given))
 
 
 def test_an_argument_wins_over_its_environment_variable() -> None:
