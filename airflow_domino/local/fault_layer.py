@@ -110,7 +110,10 @@ class FaultLayer:
                 entry["status"] = message["status"]
             await send(message)
 
-        await self._freeze.over()
+        if self._freeze.seconds_left:
+            # What was sent to a server that hangs is in its hands, also when nobody waits for the answer any more.
+            receive = await _read_ahead(receive)
+            await self._freeze.over()
         fault = self._faults.of_request(scope["method"], scope["path"])
         if fault is None:
             await self._app(scope, receive, noted)
@@ -166,6 +169,17 @@ def _bad_answer(fault: Fault, path: str) -> Response:
         return Response(fault.body, status_code=fault.status, headers=headers)
     content: dict[str, Any] = error_body(path, fault.status, "This answer was ordered by a test")
     return JSONResponse(content, status_code=fault.status, headers=headers)
+
+
+async def _read_ahead(receive: Receive) -> Receive:
+    messages = deque([await receive()])
+    while messages[-1].get("more_body", False):
+        messages.append(await receive())
+
+    async def again() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return again
 
 
 async def _swallow(message: Message) -> None:

@@ -289,6 +289,15 @@ class LocalDomino(Asking):
         self.has_faults = True
         self.post("/_local/faults", action=action, **fields)
 
+    def run_fault(self, run_id: str, action: str, **fields: Any) -> None:
+        """Let a fault of runs meet a run from now on.
+
+        :param run_id: which run.
+        :param action: ``lose``, ``no_output``, ``word``, ``faulty``, ``slow_log`` or ``stuck_log``.
+        :param fields: see :class:`airflow_domino.local.faults.Fault`.
+        """
+        self.post(f"/_local/runs/{run_id}/faults", action=action, **fields)
+
     def clear_faults(self) -> None:
         """Take all faults back, and thaw."""
         self.answer("DELETE", "/_local/faults")
