@@ -354,6 +354,14 @@ class Revision(Answer):
     availableTools: list[Free]
 
 
+class EnvironmentOwner(Answer):
+    """Who made an environment."""
+
+    id: ObjectId
+    username: str
+    ownerType: Literal["individual", "organization"]
+
+
 class Environment(Answer):
     """A compute environment."""
 
@@ -365,6 +373,8 @@ class Environment(Answer):
     supportedClusters: list[ClusterType]
     latestRevision: Revision
     selectedRevision: Revision
+    restrictedRevision: NotRequired[Revision]
+    owner: NotRequired[EnvironmentOwner]
 
 
 class EnvironmentEnvelope(Answer):

@@ -227,6 +227,8 @@ class SelectedRevision(Answer):
     latestRevisionStatus: str
     selectedRevision: int
     selectedRevisionId: ObjectId
+    restrictedRevisionNumber: NotRequired[int]
+    restrictedRevisionId: NotRequired[ObjectId]
 
 
 class SelectedEnvironment(Answer):
@@ -238,6 +240,13 @@ class SelectedEnvironment(Answer):
     supportedClusters: list[ClusterType]
 
 
+class EnvironmentOwner(Answer):
+    """Who made an environment."""
+
+    id: ObjectId
+    username: str
+
+
 class UseableEnvironment(Answer):
     """An environment that runs of a project may name."""
 
@@ -247,8 +256,11 @@ class UseableEnvironment(Answer):
     version: int
     visibility: EnvironmentVisibility
     supportedClusters: list[ClusterType]
+    owner: NotRequired[EnvironmentOwner]
     activeRevisionNumber: int
     activeRevisionId: ObjectId
+    restrictedRevisionNumber: NotRequired[int]
+    restrictedRevisionId: NotRequired[ObjectId]
 
 
 class UseableEnvironments(Answer):

@@ -138,6 +138,11 @@ class CodeRepositories:
                 self._copies[repository.id] = CodeCopy(path, repository.uri, credentials)
             return self._copies[repository.id]
 
+    def load(self) -> None:
+        """Forget what was read from the database before."""
+        with self._lock:
+            self._copies.clear()
+
     def _login(self, repository_id: str) -> Login | None:
         rows = self._database.rows("SELECT login, password FROM code_repositories WHERE id = ?", (repository_id,))
         return Login(rows[0]["login"], rows[0]["password"]) if rows and rows[0]["login"] is not None else None

@@ -25,6 +25,41 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="make the project, with the folder's files; on a restart, bring changed files of the folder into it",
     )
     add(
+        "--repository",
+        action="append",
+        default=[],
+        metavar="OWNER/NAME=GIT_URL_OR_FOLDER[#BRANCH]",
+        help="make the project a git-based one: its code comes from this git repository, and its own files are the "
+        "artifacts of its runs; a login is better given by --git-credentials than in the address",
+    )
+    add(
+        "--git-credentials",
+        type=Path,
+        metavar="FILE",
+        help="logins for private repositories, one address with a login in each line, as git's credential store has "
+        "them (https://USER:TOKEN@HOST)",
+    )
+    add(
+        "--install-requirements",
+        action="store_true",
+        help="install what a project's requirements.txt names, into a virtual environment over the environment of the "
+        "run, made once for each content (default: off, which the log of such a run says)",
+    )
+    add(
+        "--largest-file",
+        type=float,
+        default=8,
+        metavar="GIB",
+        help="size that a file of a project may have (default: %(default)s GiB, as on Domino)",
+    )
+    add(
+        "--most-files",
+        type=int,
+        default=10_000,
+        metavar="NUMBER",
+        help="how many files a project may have (default: %(default)s, as on Domino)",
+    )
+    add(
         "--results",
         action="append",
         default=[],

@@ -158,7 +158,8 @@ class Environments(Sequence[Environment]):
         self._database = database
         self._lock = threading.RLock()
         database.create(_SCHEMA)
-        self._known = self._read()
+        self._known: dict[str, Environment] = {}
+        self.load()
         self._settle([EnvironmentSetting(DEFAULT_NAME, python or Path(sys.executable)), *settings])
 
     # The sequence of those that can be used
@@ -277,6 +278,11 @@ class Environments(Sequence[Environment]):
                 self._save(environment)
 
     # Remembering
+
+    def load(self) -> None:
+        """Read everything from the database again."""
+        with self._lock:
+            self._known = self._read()
 
     def _read(self) -> dict[str, Environment]:
         revisions: dict[str, list[Revision]] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_domino.local.clock import now_ms
+from airflow_domino.local.code_repository import CodeRepositories
 from airflow_domino.local.database import Database
 from airflow_domino.local.disguises import Disguise, Disguises, ShownLog
 from airflow_domino.local.environments import Environment, Environments, EnvironmentSetting, Revision
@@ -20,11 +21,14 @@ from airflow_domino.local.faults import Fault, Faults
 from airflow_domino.local.ids import is_object_id, named_object_id, new_object_id, user_id
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.logs import RunLog
+from airflow_domino.local.project_code import code_of
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
+from airflow_domino.local.requirements import Layers
 from airflow_domino.local.root import DATABASE, claim_root, kept_secret
 from airflow_domino.local.runner import Runner
 from airflow_domino.local.runs import Run, Runs
+from airflow_domino.local.saved_results import DEFAULT_LIMITS, FileLimits
 from airflow_domino.local.starting import StartRequest, resolve
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 from airflow_domino.local.tiers_in_use import Capacity as Capacity
@@ -45,6 +49,9 @@ class Platform:
     :param tiers: the hardware tiers.
     :param environment_settings: the environments beside the default one, as the settings name them.
     :param python: interpreter of the default environment; None is the server's own.
+    :param install_requirements: whether what a project's ``requirements.txt`` names is installed for its runs.
+    :param git_credentials: file of logins for git servers, in the form of git's own credential store.
+    :param file_limits: what the files of a project may be at most.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
     """
 
@@ -54,6 +61,9 @@ class Platform:
     tiers: Sequence[Tier] = DEFAULT_TIERS
     environment_settings: Sequence[EnvironmentSetting] = ()
     python: Path | None = None
+    install_requirements: bool = False
+    git_credentials: Path | None = None
+    file_limits: FileLimits = DEFAULT_LIMITS
     stop_grace: float = 10.0
     _repositories: dict[str, ProjectRepository] = field(default_factory=dict)
 
@@ -68,6 +78,8 @@ class Platform:
         self.disguises = Disguises(self.database)
         self.faults = Faults(self.ledger)
         self.runs = Runs(self.database, self.ledger, self.disguises)
+        folder = self.root / "repositories"
+        self.code_repositories = CodeRepositories(self.database, folder, self.git_credentials)
         self.environments = Environments(self.database, self.environment_settings, self.python)
         self.tiers = self.tiers_in_use = TiersInUse(self.tiers, self.runs)
         self.secret = self.token or kept_secret(self.root / "token")
@@ -81,6 +93,8 @@ class Platform:
             root=self.root,
             user=self.user,
             stop_grace=self.stop_grace,
+            code=lambda project: code_of(self.code_repositories, project),
+            layers=Layers(self.root / "layers") if self.install_requirements else None,
         )
 
     def close(self) -> None:
@@ -143,7 +157,8 @@ class Platform:
         """Give the files of a project."""
         with self._repositories_lock:
             if project_id not in self._repositories:
-                self._repositories[project_id] = ProjectRepository(self.root / "projects" / f"{project_id}.git")
+                path = self.root / "projects" / f"{project_id}.git"
+                self._repositories[project_id] = ProjectRepository(path, self.file_limits)
             return self._repositories[project_id]
 
     def forget_repositories(self, kept: Collection[str]) -> None:
@@ -288,7 +303,7 @@ class Platform:
             environment_id=run.environment_id,
             environment_revision_spec=run.environment_revision_spec,
             commit_id=run.input_commit if same_commit else None,
-            git_ref=None if same_commit else run.git_ref,
+            git_ref=run.started_code() if same_commit else run.git_ref,
             compute_cluster=run.compute_cluster,
             restarted_from=run.id,
         )

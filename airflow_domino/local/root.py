@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-_FOLDERS = ("projects", "work", "logs", "datasets")
+_FOLDERS = ("projects", "repositories", "layers", "work", "logs", "datasets")
 DATABASE = "state.sqlite"
 
 

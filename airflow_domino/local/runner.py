@@ -16,11 +16,12 @@ from airflow_domino.local.clock import now_ms
 from airflow_domino.local.environments import Environments
 from airflow_domino.local.execution import INTERRUPTED_MESSAGE, Execution
 from airflow_domino.local.logs import RunLog
-from airflow_domino.local.projects import Projects
+from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
+from airflow_domino.local.requirements import Layers
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.tiers_in_use import TiersInUse
-from airflow_domino.local.workplace import Workplace
+from airflow_domino.local.workplace import Code, Workplace
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class Runner:
     :param root: folder under which runs work (``work``) and have their logs (``logs``).
     :param user: name of the user.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
+    :param code: gives where the code of a project comes from.
+    :param layers: installs what projects require; None where this is off.
     """
 
     runs: Runs
@@ -49,6 +52,8 @@ class Runner:
     root: Path
     user: str
     stop_grace: float = 10.0
+    code: Callable[[Project], Code | None] = lambda _: None
+    layers: Layers | None = None
     api_host: str = ""
     user_host: str = ""
     _executions: dict[str, Execution] = field(default_factory=dict)
@@ -199,6 +204,8 @@ class Runner:
             user_host=self.user_host,
             user=self.user,
             stop_grace=self.stop_grace,
+            code=self.code(project),
+            layers=self.layers,
         )
         execution = Execution(run, workplace, self.runs, RunLog(self._log_folder(run.id)))
         thread = threading.Thread(target=self._complete, args=(execution,), name=f"run {run.id}")

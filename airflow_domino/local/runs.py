@@ -107,6 +107,11 @@ class Run:
     usage: dict[str, float] | None = None
     simulation: str | None = None
 
+    def started_code(self) -> dict[str, Any] | None:
+        """Give the reference to exactly the code that the run started from, in a git-based project."""
+        commit = next((entry.get("startingCommitId") for entry in self.repositories), None)
+        return commit and {"type": "commitId", "value": commit}
+
     @property
     def is_completed(self) -> bool:
         """Whether nothing about the run will change any more."""

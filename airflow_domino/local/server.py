@@ -29,6 +29,7 @@ from airflow_domino.local.recorder import Recorder
 from airflow_domino.local.recorder import router as recorder_routes
 from airflow_domino.local.recordings import Exchange
 from airflow_domino.local.replay import Replay
+from airflow_domino.local.routes_v4_runs import router as v4_runs
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     _add_error_handlers(app)
     app.include_router(routes_v4_jobs.router(platform))
     app.include_router(routes_v4_projects.router(platform))
+    app.include_router(v4_runs(platform))
     app.include_router(routes_public.router(platform))
     app.include_router(control.router(platform, freeze, requests))
     app.include_router(recorder_routes(recorder))

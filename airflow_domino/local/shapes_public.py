@@ -40,13 +40,18 @@ def job(run: Run) -> dict[str, Any]:
         "dominoStats": run.stats,
         "datasetMounts": [],
         "externalVolumeMounts": [],
-        "gitRepos": [],
+        "gitRepos": [mounted_repository(entry) for entry in run.repositories],
         "netAppVolumeMounts": [],
         "projects": [],
     }
     if run.git_ref is not None:
         shape["mainRepoGitRef"] = present(refType=run.git_ref.get("type"), value=run.git_ref.get("value"))
     return shape | present(title=run.title, computeCluster=_cluster(run.compute_cluster))
+
+
+def mounted_repository(entry: dict[str, Any]) -> dict[str, Any]:
+    """Shape a git repository of a run as ``MountedGitRepoV1``: what version 4 calls finished is ending here."""
+    return {name.replace("finished", "ending"): value for name, value in entry.items()}
 
 
 def job_details(platform: Platform, run: Run) -> dict[str, Any]:

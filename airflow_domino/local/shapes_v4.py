@@ -46,7 +46,7 @@ def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -
         "dominoStats": run.stats,
         "commentsCount": 0,
         "goalIds": [],
-        "dependentRepositories": [],
+        "dependentRepositories": run.repositories,
         "dependentDatasetMounts": [],
         "dependentProjects": [],
         "dependentExternalVolumeMounts": [],

@@ -11,13 +11,16 @@ import threading
 from pathlib import Path
 
 from airflow_domino.local import server
+from airflow_domino.local.code_repository import parted
 from airflow_domino.local.command import TOKEN_VARIABLE
 from airflow_domino.local.environments import EnvironmentSetting, interpreter
 from airflow_domino.local.gate import Access, host_name
 from airflow_domino.local.ids import IDS
 from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
+from airflow_domino.local.project_code import set_code
 from airflow_domino.local.recordings import load
 from airflow_domino.local.root import RootInUseError, kept_secret
+from airflow_domino.local.saved_results import FileLimits
 from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
 
 # What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.
@@ -25,6 +28,10 @@ CANNOT_START = (ValueError, OSError, RootInUseError)
 _SHOWN_TOKEN = (
     "Whoever is on this machine can read --token in the list of processes; "
     f"better give it by --token-file or in {TOKEN_VARIABLE}"
+)
+_SHOWN_LOGIN = (
+    "Whoever is on this machine can read the login in --repository in the list of processes; "
+    "better give it by --git-credentials"
 )
 
 
@@ -80,10 +87,15 @@ def _platform(args: argparse.Namespace) -> Platform:
         environment_settings=environments,
         python=interpreter(args.python) if args.python else None,
         stop_grace=args.stop_grace,
+        install_requirements=args.install_requirements,
+        git_credentials=args.git_credentials and args.git_credentials.absolute(),
+        file_limits=FileLimits(int(args.largest_file * 2**30), args.most_files),
     )
     try:
         for full_name, folder in projects:
             platform.add_project(full_name, folder)
+        for full_name, uri, ref in map(_repository, args.repository):
+            set_code(platform, platform.add_project(full_name), uri, default_ref=ref)
         known = [project.full_name for project in platform.projects.all()]
         for name, setting in results:
             if name is not None and name not in known:
@@ -123,6 +135,17 @@ def _project(text: str) -> tuple[str, Path | None]:
     if has_folder and not Path(folder).is_dir():
         raise ValueError(f"--project {text}: {folder} is not a folder")
     return full_name, Path(folder).absolute() if has_folder else None
+
+
+def _repository(text: str) -> tuple[str, str, dict[str, str] | None]:
+    full_name, _, address = text.partition("=")
+    uri, _, branch = address.rpartition("#") if "#" in address else (address, "", "")
+    if not full_name or not uri:
+        # The address is not repeated: it may hold a password.
+        raise ValueError(f"--repository {full_name}: expected OWNER/NAME=GIT_URL_OR_FOLDER")
+    if parted(uri)[1] is not None:
+        sys.stderr.write(f"{_SHOWN_LOGIN}\n")
+    return full_name, uri, {"type": "branches", "value": branch} if branch else None
 
 
 def _results(text: str) -> tuple[str | None, str]:

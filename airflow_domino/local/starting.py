@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.environments import Environment, Revision
 from airflow_domino.local.errors import BadRequest
-from airflow_domino.local.ids import is_commit_id, new_object_id
+from airflow_domino.local.ids import new_object_id
+from airflow_domino.local.project_code import code_of, input_commit
+from airflow_domino.local.run_files import repository_entry
 from airflow_domino.local.runs import Run
 
 if TYPE_CHECKING:
@@ -69,12 +71,13 @@ def resolve(platform: Platform, project: Project, request: StartRequest) -> Run:
         tier_id=platform.tier(request.tier_id).id,
         environment_id=environment.id,
         environment_revision_id=revision.id,
-        input_commit=_input_commit(platform, project, request),
+        input_commit=input_commit(platform, project, request.commit_id, request.git_ref),
         started_by=platform.user,
         submitted_at=now_ms(),
         title=request.title,
         environment_revision_spec=request.environment_revision_spec or "ActiveRevision",
         git_ref=request.git_ref,
+        repositories=_repositories(platform, project, request.git_ref),
         compute_cluster=request.compute_cluster,
         restarted_from=request.restarted_from,
     )
@@ -105,21 +108,9 @@ def _as_word(spec: Any) -> Any:
     return spec.get("revisionId") if isinstance(spec, dict) else spec
 
 
-def _input_commit(platform: Platform, project: Project, request: StartRequest) -> str:
-    repository = platform.repository(project.id)
-    if request.commit_id is not None:
-        if not repository.has_commit(request.commit_id):
-            raise BadRequest(f"Commit {request.commit_id} not found in project {project.full_name}")
-        return request.commit_id
-    kind, value = (request.git_ref or {}).get("type"), (request.git_ref or {}).get("value")
-    if kind == "commitId":
-        if not (isinstance(value, str) and is_commit_id(value) and repository.has_commit(value)):
-            raise BadRequest(f"Commit {value} not found in project {project.full_name}")
-        return value
-    known = {"branches": (None, "main"), "ref": (None, "main", "refs/heads/main"), "tags": ()}
-    if kind in known and value not in known[kind]:
-        raise BadRequest(f"Git reference {kind} {value!r} not found in project {project.full_name}")
-    return repository.head()
+def _repositories(platform: Platform, project: Project, git_ref: dict[str, Any] | None) -> list[dict[str, Any]]:
+    code = code_of(platform.code_repositories, project)
+    return [] if code is None else [repository_entry(code, git_ref or code.repository.default_ref)]
 
 
 def _check_cluster(platform: Platform, cluster: dict[str, Any] | None) -> None:
