@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 from airflow.sdk import BaseOperator
 
 from airflow_domino import compat
+from airflow_domino.domino.launch import scan_marked
 from airflow_domino.domino.run_request import GitRef
 from airflow_domino.domino.waiting import PASSING
 from airflow_domino.hooks.arguments import given, in_seconds, one_of
 from airflow_domino.hooks.domino import DominoHook
-from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity
+from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity, find_earlier
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
 from airflow_domino.hooks.places import wait_for_place
 from airflow_domino.hooks.runs import RunHandle
@@ -219,6 +220,16 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         if not launched.run.status.is_completed:
             self._give_way(launch, launched)
         return launched.run
+
+    def has_earlier_run(self, context: Context) -> bool:
+        """Say whether an attempt before this one has launched a run that is to be waited for, or delivered."""
+        identity, record = TaskIdentity.of(context), LaunchRecord.load(context)
+        if identity.try_number <= 1 and record is None and not self.has_given_way:
+            return False
+        client = self.hook.client
+        project = client.project(self.hook.project_name(given(self.project)))
+        marked = scan_marked(client, project.id, identity.since)
+        return find_earlier(marked, identity, record, client).run is not None
 
     def _give_way(self, launch: RunLaunch, launched: Launched | None = None) -> None:
         """Leave it to the run of another task to make the same, if one does so already.

@@ -90,17 +90,19 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         answer = self.ask_engine("check", **asked)
         if answer.outcome == NODE_ABSENT:
             return answer.result
-        if answer.is_complete and not force:
+        is_undelivered = self.has_earlier_run(context)
+        if answer.is_complete and not force and not is_undelivered:
             self.log.info("Already complete on this worker: no Domino run is needed")
             return answer.result
-        project_files(answer.facts["outputs"], self.working_folder())  # refuses those that a run cannot leave
-        client = self.hook.client
-        project = client.project(self.hook.project_name(given(self.project)))
-        answer, self._known = self.ask_with_known_files(context, client, project, answer, **asked)
-        if answer.is_complete and not force:
-            return self._take_from_project(answer, self._known)
-        self._refuse_invisible(answer)
-        self._needed = project_files(_complete_inputs(answer), self.working_folder())
+        if not is_undelivered:
+            project_files(answer.facts["outputs"], self.working_folder())  # refuses those that a run cannot leave
+            client = self.hook.client
+            project = client.project(self.hook.project_name(given(self.project)))
+            answer, self._known = self.ask_with_known_files(context, client, project, answer, **asked)
+            if answer.is_complete and not force:
+                return self._take_from_project(answer, self._known)
+            self._refuse_invisible(answer)
+            self._needed = project_files(_complete_inputs(answer), self.working_folder())
         self._command = self._luigi_command(answer, force)
         self.work = work_key(*(str(answer.facts[name]) for name in ("module", "family", "task_id")))
         return None

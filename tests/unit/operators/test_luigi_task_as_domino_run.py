@@ -229,6 +229,25 @@ def test_a_retry_takes_up_the_run_of_the_attempt_before(make, work, fake_domino,
     assert (work / "models" / "a.zip").exists()
 
 
+@pytest.mark.parametrize("where", ["project", "worker"])
+def test_a_retry_delivers_the_run_of_the_attempt_before_although_its_results_are_there_already(
+    make, work, fake_domino, task_context, state_store, where
+):
+    fake_domino.leave_running()
+    with pytest.raises(TaskDeferred):
+        make(deferrable=True).execute(task_context(state_store))
+    run_id = fake_domino.last["id"]
+    fake_domino.end(run_id, "Succeeded", wrote={"models/a.zip": b"trained"})
+    if where == "project":
+        fake_domino.commit({"models/a.zip": b"trained"})
+    else:
+        (work / "models").mkdir()
+        (work / "models" / "a.zip").write_bytes(b"trained")
+    result = make().execute(task_context(state_store, try_number=2))
+    assert (result["run_id"], result["status"]) == (run_id, "Succeeded")
+    assert len(fake_domino.starts) == 1
+
+
 def test_a_wrong_request_is_found_before_domino_is_asked(make, fake_domino, task_context):
     with pytest.raises(AirflowFailException, match="no parameter 'deep'"):
         make(params={"deep": 1}).execute(task_context())
