@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_domino.local.clock import now_ms, now_ns
-from airflow_domino.local.logs import STREAMS, Line, RunLog
+from airflow_domino.local.logs import STREAMS, Line, ReadableLog
 from airflow_domino.local.runs import Run
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ShownLog:
     :param is_stuck: whether it never comes to its end.
     """
 
-    log: RunLog
+    log: ReadableLog
     until_ns: int
     is_stuck: bool
 
@@ -155,7 +155,7 @@ class Disguises:
             shown = replace(shown, status=disguise.word)
         return shown
 
-    def log(self, run_id: str, log: RunLog) -> RunLog | ShownLog:
+    def log(self, run_id: str, log: ReadableLog) -> ReadableLog:
         """Give a run's log as it is shown."""
         disguise = self._of.get(run_id)
         if disguise is None or (disguise.log_lines is None and disguise.log_delay == 0):

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import BinaryIO, cast
 
+from airflow_domino.local import limits as limiting
 from airflow_domino.local import logs, processes, statuses
 from airflow_domino.local.clock import now_ms
+from airflow_domino.local.endings import INTERRUPTED_MESSAGE, failed
+from airflow_domino.local.limits import Watched
 from airflow_domino.local.logs import RunLog
 from airflow_domino.local.requirements import RequirementsError
 from airflow_domino.local.run_files import RunFiles
@@ -21,7 +24,6 @@ from airflow_domino.local.workplace import PlatformFaultError, Workplace
 
 logger = logging.getLogger(__name__)
 
-INTERRUPTED_MESSAGE = "The local Domino ended while this run was executing."
 
 _LEFTOVER_GRACE = 1.0
 _PIPE_GRACE = 10.0
@@ -49,10 +51,20 @@ class Execution:
         self._runs = runs
         self._files = RunFiles(run, workplace, self._say, self.wake)
         self._is_interrupted = False
+        self._loss: Callable[[Run], Run] | None = None
+        self._memory_used: int | None = None
 
     def interrupt(self) -> None:
         """End the run since the server ends."""
         self._is_interrupted = True
+        self.wake.set()
+
+    def lose(self, change: Callable[[Run], Run]) -> None:
+        """End the run at once, as if its machine were gone.
+
+        :param change: gives the value of the run that was lost.
+        """
+        self._loss = change
         self.wake.set()
 
     def execute(self) -> None:
@@ -111,23 +123,43 @@ class Execution:
 
     def _execute_prepared(self) -> None:
         started = self._advance(statuses.RUNNING, started_at=now_ms())
-        exit_code = self._run_program() if started else 0
+        exit_code = self._run_program() if started and not self.wake.is_set() else 0
         if self._is_interrupted:
             self._end_in_error("ServerEnded", INTERRUPTED_MESSAGE)
+        elif self._loss is not None:
+            self.log.say(logs.STDERR, self._change(self._loss).failure_message or "")
         elif self._advance(statuses.FINISHING, completed_at=now_ms(), exit_code=exit_code):
             self._finish(exit_code)
         else:
             self._end_stopped()
 
     def _run_program(self) -> int:
+        limits, tier = self._place.limits, self._place.tier
+        with limits.processors(tier) as processors:
+            for note in limits.notes(tier, processors):
+                self._say(note)
+            try:
+                process = self._start_program(processors)
+            except (processes.ProgramNotFoundError, OSError, ValueError) as error:
+                self.log.say(logs.STDERR, f"The command cannot be started: {error}")
+                return 127
+            watched = Watched(self.run.id, process.pid, limits.memory_of(tier), self._run_out_of_memory)
+            with limits.memory.watching(watched):
+                code, spent = self._wait_for_end(process)
+        usage = watched.usage(spent)
+        self._change(lambda run: replace(run, usage=usage))
+        return limiting.EXIT_CODE if self._memory_used is not None else code
+
+    def _start_program(self, processors: frozenset[int] | None) -> subprocess.Popen[bytes]:
         environment = self._environment()
         python, folder = self._files.python, self._files.folder
-        try:
-            arguments = processes.program_of(self.run.arguments, python, folder, environment["PATH"])
+        arguments = processes.program_of(self.run.arguments, python, folder, environment["PATH"])
+        with limiting.on_processors(processors):
             process = processes.start(arguments, folder, environment)
-        except (processes.ProgramNotFoundError, OSError, ValueError) as error:
-            self.log.say(logs.STDERR, f"The command cannot be started: {error}")
-            return 127
+        limiting.let_go_first(process.pid)
+        return process
+
+    def _wait_for_end(self, process: subprocess.Popen[bytes]) -> tuple[int, processes.Spent]:
         pipes = {
             logs.STDOUT: cast("BinaryIO", process.stdout),
             logs.STDERR: cast("BinaryIO", process.stderr),
@@ -137,16 +169,22 @@ class Execution:
         threading.Thread(target=self._wake_at_end, args=(process,), daemon=True).start()
         self.wake.wait()
         processes.end_run(self.run.id, process.pid, self._grace())
-        code = process.wait()
+        spent = processes.reap(process)
         # Whoever could still write has ended, so the pipes close by themselves.
         pump.join(_PIPE_GRACE)
-        return code if code >= 0 else 128 - code
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode, spent
+
+    def _run_out_of_memory(self, used: int) -> None:
+        self._memory_used = used
+        self.wake.set()
 
     def _wake_at_end(self, process: subprocess.Popen[bytes]) -> None:
         processes.wait(process)
         self.wake.set()
 
     def _grace(self) -> float:
+        if self._loss is not None or self._memory_used is not None:
+            return 0.0
         if self._is_interrupted:
             return _LEFTOVER_GRACE
         stopping = self._change(
@@ -159,26 +197,31 @@ class Execution:
     def _finish(self, exit_code: int) -> None:
         if exit_code not in _SILENT_EXIT_CODES:
             self.log.say(logs.STDOUT, f"Failed with exit code: {exit_code}")
+        elif self._memory_used is not None:
+            self.log.say(logs.STDERR, limiting.memory_message(self._place.tier, self._memory_used))
         elif exit_code:
             self._say(f"The command was ended by a signal (exit code {exit_code})")
         stats, are_broken = self._files.stats()
         saved = self._files.save(self.log.output)
-        status, failure, message = statuses.SUCCEEDED, None, None
-        if exit_code:
-            status, failure = statuses.FAILED, "UserCodeFailed"
-            message = f"The command ended with exit code {exit_code}"
-        elif saved.problem is not None:
-            status, failure, message = statuses.ERROR, "ResultsNotSaved", saved.problem
+        status = statuses.FAILED if exit_code else statuses.SUCCEEDED
+        failure = self._failure(exit_code)
+        if failure is None and saved.problem is not None:
+            status, failure = statuses.ERROR, ("ResultsNotSaved", saved.problem)
         self._change(
             lambda run: replace(
                 self._saved(run, saved),
                 status=status,
                 stats=stats,
                 stats_are_broken=are_broken,
-                failure_reason=failure,
-                failure_message=message,
+                failure_reason=failure and failure[0],
+                failure_message=failure and failure[1],
             )
         )
+
+    def _failure(self, exit_code: int) -> tuple[str, str] | None:
+        if self._memory_used is not None:
+            return limiting.OUT_OF_MEMORY, limiting.memory_message(self._place.tier, self._memory_used)
+        return ("UserCodeFailed", f"The command ended with exit code {exit_code}") if exit_code else None
 
     def _end_stopped(self) -> None:
         stopping = self._change(lambda run: replace(run, status=statuses.STOPPING, completed_at=now_ms()))
@@ -206,13 +249,7 @@ class Execution:
 
     def _end_in_error(self, reason: str, message: str, status: str = statuses.ERROR) -> None:
         self.log.say(logs.STDERR, message)
-
-        def change(run: Run) -> Run:
-            now = now_ms()
-            ended = replace(run, status=status, completed_at=run.completed_at or now, saved_at=now)
-            return replace(ended, failure_reason=reason, failure_message=message)
-
-        self._change(change)
+        self._change(lambda run: replace(failed(run, reason=reason, message=message), status=status))
 
     def _advance(self, status: str, **values: int) -> bool:
         """Give the run its next status, unless somebody wished it stopped."""

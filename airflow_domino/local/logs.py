@@ -10,7 +10,7 @@ import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from airflow_domino.local.clock import now_ns
 
@@ -37,6 +37,16 @@ class Line:
     def text(self) -> str:
         """The line as text without its end; bytes that are not UTF-8 are shown as ``\\xff``."""
         return self.content.decode("utf-8", errors="backslashreplace").rstrip("\r\n")
+
+
+class ReadableLog(Protocol):
+    """A log that can be read: that of a run which is executed, or which is simulated."""
+
+    def lines(self, streams: Collection[str] = STREAMS, *, after_ns: int = 0) -> Iterator[Line]:
+        """Give the lines of some streams, oldest first; see :meth:`RunLog.lines`."""
+
+    def tail(self, count: int, streams: Collection[str] = STREAMS) -> list[Line]:
+        """Give the last lines of some streams; see :meth:`RunLog.tail`."""
 
 
 class RunLog:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import psutil
+from airflow_domino.local import process_table
+from airflow_domino.local.process_table import Marks, Process
 
-# Every process of a run has this variable with the run's id, so that those are found too which left their group.
-MARK = "AIRFLOW_DOMINO_LOCAL_RUN"
+MARK = process_table.MARK
+_MARKS = Marks()
+_POLL_SECONDS = 0.02
 _CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 16
 
@@ -44,6 +47,14 @@ _LOOPBACK = "127.0.0.1,localhost,::1"
 
 class ProgramNotFoundError(Exception):
     """The first word of a command names no program; the message says which."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a program has used: the largest memory of one of its processes in bytes, and CPU time in seconds."""
+
+    memory: int
+    cpu: float
 
 
 def base_environment(python: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -152,47 +163,52 @@ def end_run(run_id: str, leader: int | None, grace: float) -> None:
     :param grace: seconds between the polite signal and the other one.
     """
     deadline = time.monotonic() + grace
-    descendants = _descendants(leader)
+    # Who loses its parent is no descendant any more, so those of the beginning are kept in mind.
+    known: dict[int, float] = {}
 
-    def living() -> list[psutil.Process]:
-        known = [process for process in descendants if _is_alive(process)]
-        return known + [
-            process for process in psutil.process_iter() if process not in known and _belongs(process, run_id, leader)
-        ]
+    def living() -> list[Process]:
+        table = process_table.look()
+        members = {process.pid: process for process in _MARKS.members(table, run_id, leader)}
+        for pid, started in known.items():
+            if pid in table and table[pid].started == started:
+                members[pid] = table[pid]
+        known.update({process.pid: process.started for process in members.values()})
+        return list(members.values())
 
-    for process in living():
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(signal.SIGTERM)
-    while (left := living()) and time.monotonic() < deadline:
-        psutil.wait_procs(left, timeout=0.05)
+    signalled = [process for process in living() if _signal(process, signal.SIGTERM)]
+    while signalled and time.monotonic() < deadline and living():
+        time.sleep(_POLL_SECONDS)
     # What is killed may have made another process just before, so this is done until nothing is left.
-    while left := living():
-        for process in left:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(left, timeout=0.1)
+    while [process for process in living() if _signal(process, signal.SIGKILL)]:
+        time.sleep(_POLL_SECONDS)
 
 
-def _descendants(leader: int | None) -> list[psutil.Process]:
+def members(table: process_table.Table, run_id: str, leader: int) -> list[Process]:
+    """Find the processes of a run among all; see :meth:`airflow_domino.local.process_table.Marks.members`."""
+    return _MARKS.members(table, run_id, leader)
+
+
+def kill(found: Iterable[Process]) -> None:
+    """Kill processes at once, and do not wait for it."""
+    for process in found:
+        _signal(process, signal.SIGKILL)
+
+
+def reap(process: subprocess.Popen[bytes]) -> Spent:
+    """Take the end of a program, and tell what it and the processes that it waited for have used.
+
+    :param process: the program, which has ended or is about to.
+    """
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Spent(usage.ru_maxrss * unit, usage.ru_utime + usage.ru_stime)
+
+
+def _signal(process: Process, number: signal.Signals) -> bool:
+    """Signal a process; False where it is gone or somebody else's."""
     try:
-        return [] if leader is None else psutil.Process(leader).children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+        os.kill(process.pid, number)
+    except (ProcessLookupError, PermissionError):
         return False
-
-
-def _belongs(process: psutil.Process, run_id: str, leader: int | None) -> bool:
-    try:
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        if leader is not None and leader in (os.getpgid(process.pid), os.getsid(process.pid)):
-            return True
-        return bool(process.environ().get(MARK) == run_id)
-    except (psutil.Error, OSError):
-        return False
+    return True

@@ -1,26 +1,31 @@
-"""Runs: from the queue, through a place on their tier, to their results."""
+"""Runs: from the queue, through a place on their tier, to their results, or through a simulation of all that."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from airflow_domino.local import processes, statuses
-from airflow_domino.local.clock import now_ms
+from airflow_domino.local.clock import CLOCK, now_ms, now_ns
+from airflow_domino.local.endings import INTERRUPTED_MESSAGE, failed, interrupted
 from airflow_domino.local.environments import Environments
-from airflow_domino.local.execution import INTERRUPTED_MESSAGE, Execution
-from airflow_domino.local.logs import RunLog
+from airflow_domino.local.errors import BadRequest
+from airflow_domino.local.execution import Execution
+from airflow_domino.local.limits import Limits
+from airflow_domino.local.logs import STDERR, ReadableLog, RunLog
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.requirements import Layers
 from airflow_domino.local.runs import Run, Runs
-from airflow_domino.local.tiers_in_use import TiersInUse
+from airflow_domino.local.simulator import Simulator
+from airflow_domino.local.tiers_in_use import SPOT, TiersInUse
 from airflow_domino.local.workplace import Code, Workplace
 
 logger = logging.getLogger(__name__)
@@ -40,6 +45,8 @@ class Runner:
     :param root: folder under which runs work (``work``) and have their logs (``logs``).
     :param user: name of the user.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
+    :param limits: holds runs to the cores and the memory of their tier.
+    :param simulator: moves the states of runs that are only simulated; None executes runs.
     :param code: gives where the code of a project comes from.
     :param layers: installs what projects require; None where this is off.
     """
@@ -52,6 +59,8 @@ class Runner:
     root: Path
     user: str
     stop_grace: float = 10.0
+    limits: Limits = field(default_factory=Limits)
+    simulator: Simulator | None = None
     code: Callable[[Project], Code | None] = lambda _: None
     layers: Layers | None = None
     api_host: str = ""
@@ -71,11 +80,27 @@ class Runner:
         """
         self.api_host, self.user_host = api_host, user_host
         self._settle_interrupted()
+        CLOCK.follow(self)
         threading.Thread(target=self._schedule, name="queue", daemon=True).start()
 
     def look(self) -> None:
         """Look at the queue again, since a run was added or a place became free."""
         with self._wake:
+            if self.simulator is not None and not self._is_closing:
+                # At once, so that a test sees it when its own request is answered.
+                self._start_what_fits()
+            self._wake.notify_all()
+
+    def next_due(self) -> int | None:
+        """Give the time, in nanoseconds of the clock, at which a simulated run goes on next."""
+        with self._wake:
+            return None if self.simulator is None else self.simulator.next_due()
+
+    def settle(self) -> None:
+        """Let all simulated runs go on that are to by now."""
+        with self._wake:
+            while not self._is_closing and self._settle_some():
+                pass
             self._wake.notify_all()
 
     def stop(self, run_id: str, *, keep_results: bool) -> Run:
@@ -99,16 +124,82 @@ class Runner:
             execution = self._executions.get(run_id)
             if execution is not None:
                 execution.wake.set()
+            elif self.simulator is not None and self.simulator.has(run_id):
+                if run.status in statuses.STOP_WISHES:
+                    self.simulator.stop(run_id)
+                    self.settle()
             elif run.status in statuses.STOP_WISHES:
                 run = self.runs.change(
                     run_id, lambda run: replace(run, status=statuses.STOPPED, completed_at=now_ms(), saved_at=now_ms())
                 )
         return run
 
-    def log(self, run_id: str) -> RunLog:
+    def lose(self, run_id: str, *, reason: str, message: str, status: str = statuses.ERROR) -> Run:
+        """End a run as the loss of its machine does: at once, and without results. One that has ended stays as it is.
+
+        A run that executes has ended when its status says so; any other has when this returns.
+
+        :param run_id: which run.
+        :param reason: failure reason, one word.
+        :param message: the sentence about it.
+        :param status: the status that it ends in: ``Error`` or ``Faulty``.
+        """
+        with self._wake:
+            execution = self._executions.get(run_id)
+            change = partial(failed, reason=reason, message=message, status=status)
+            if execution is not None:
+                execution.lose(change)
+            elif self.simulator is not None and self.simulator.has(run_id):
+                self.simulator.lose(run_id, change)
+                self.settle()
+            else:
+                self.runs.change(run_id, change)
+            return self.runs.change(run_id, lambda run: run)
+
+    def take_away(self, tier_id: str, *, lose: str = SPOT) -> list[Run]:
+        """Take the machines of a tier away until they are brought back, and give the runs that were lost with them.
+
+        :param tier_id: which tier.
+        :param lose: the runs whose machines are lost: those on ``spot`` ones, ``all``, or ``none``.
+        :raises BadRequest: when there is no such tier.
+        """
+        tier = self.tiers.take_away(tier_id)
+        message = f"The machine of this run was taken away: hardware tier {tier.name} has none any more"
+        with self._wake:
+            executing = [run for run in self.runs.with_status(statuses.EXECUTING) if run.tier_id == tier_id]
+            lost = [run for run in executing if lose == "all" or (lose == SPOT and run.capacity_type == SPOT)]
+            return [self.lose(run.id, reason=_loss_of(run), message=message) for run in lost]
+
+    def bring_back(self, tier_id: str) -> None:
+        """Bring the machines of a tier back, and start what has waited for them.
+
+        :param tier_id: which tier.
+        :raises BadRequest: when there is no such tier.
+        """
+        self.tiers.bring_back(tier_id)
+        self.look()
+
+    def move(self, run_id: str, to: str | None = None) -> Run:
+        """Let a simulated run go on at once; see :meth:`airflow_domino.local.simulator.Simulator.move`.
+
+        :raises BadRequest: when runs are not simulated here, or this one is not on its way to that status.
+        """
+        if self.simulator is None:
+            raise BadRequest("Runs are executed here, not simulated: start the server with --depth simulate")
+        with self._wake:
+            self.simulator.move(run_id, to)
+            self.settle()
+            return self.runs.change(run_id, lambda run: run)
+
+    def log(self, run_id: str) -> ReadableLog:
         """Give the log of a run."""
         execution = self._executions.get(run_id)
-        return execution.log if execution is not None else RunLog(self._log_folder(run_id))
+        if execution is not None:
+            return execution.log
+        run = self.runs.find(run_id) if self.simulator is not None else None
+        if self.simulator is not None and run is not None and run.simulation is not None:
+            return self.simulator.log(run)
+        return RunLog(self._log_folder(run_id))
 
     def keys(self) -> list[str]:
         """List the keys that the latest runs were given."""
@@ -121,6 +212,7 @@ class Runner:
 
     def close(self) -> None:
         """End all runs with everything that they started, and wait until that is done. Queued runs stay queued."""
+        CLOCK.leave(self)
         with self._wake:
             self._is_closing = True
             for execution in self._executions.values():
@@ -138,6 +230,8 @@ class Runner:
         """
         with self._wake:
             self._is_emptied = True
+            if self.simulator is not None:
+                self.simulator.forget()
             for execution in self._executions.values():
                 execution.interrupt()
             threads = list(self._threads)
@@ -153,14 +247,17 @@ class Runner:
 
     def _settle_interrupted(self) -> None:
         for run in self.runs.with_status(statuses.EXECUTING):
-            processes.end_run(run.id, None, _SHUTDOWN_GRACE)
-            ended = statuses.STOPPED if run.status in _STOPPING else statuses.ERROR
-            self.runs.change(run.id, partial(interrupted, status=ended))
-            self.log(run.id).say("stderr", INTERRUPTED_MESSAGE)
+            if run.simulation is not None and self.simulator is not None:
+                self.simulator.take_up(run)
+                continue
+            self.runs.change(run.id, interrupted)
+            if run.simulation is None:
+                processes.end_run(run.id, None, _SHUTDOWN_GRACE)
+                RunLog(self._log_folder(run.id)).say(STDERR, INTERRUPTED_MESSAGE)
         for run_id, tier_id in self.runs.queue():
             if not self.tiers.has(tier_id):
                 message = f"There is no hardware tier {tier_id} any more"
-                self.runs.change(run_id, partial(_failed, reason="NoSuchTier", message=message))
+                self.runs.change(run_id, partial(failed, reason="NoSuchTier", message=message))
 
     def _schedule(self) -> None:
         while True:
@@ -168,7 +265,20 @@ class Runner:
                 if self._is_closing:
                     return
                 self._start_what_fits()
-                self._wake.wait()
+                if not self._settle_some():
+                    self._wake.wait(self._seconds_until_due())
+            # Without this, whoever waits for the lock would seldom get it while there is much to do.
+            time.sleep(0)
+
+    def _seconds_until_due(self) -> float | None:
+        due = None if self.simulator is None or CLOCK.is_frozen else self.simulator.next_due()
+        return None if due is None else max(0.0, (due - now_ns()) / 1e9)
+
+    def _settle_some(self) -> bool:
+        if self.simulator is None or not self.simulator.settle():
+            return False
+        self._start_what_fits()
+        return True
 
     def _start_what_fits(self) -> None:
         if self._is_emptied:
@@ -176,16 +286,28 @@ class Runner:
         places = {tier.id: self.tiers.places(tier.id) for tier in self.tiers}
         for execution in self._executions.values():
             places[execution.run.tier_id] = places.get(execution.run.tier_id, 0) - 1
-        fitting = [pair for tier_id, free in places.items() if free > 0 for pair in self.runs.queue(tier_id, free)]
-        for run_id, _ in fitting:
-            run = self.runs.change(run_id, lambda run: replace(run, status=statuses.SCHEDULED))
+        taken = self.simulator.taken if self.simulator is not None else {}
+        fitting = [
+            run_id
+            for tier_id, free in places.items()
+            if free > taken.get(tier_id, 0)
+            for run_id, _ in self.runs.queue(tier_id, free - taken.get(tier_id, 0))
+        ]
+        if self.simulator is not None:
+            self.simulator.begin(fitting)
+            return
+        for run_id in fitting:
+            run = self.runs.change(run_id, self._with_place)
             try:
                 self._execute(run)
             except Exception as error:
                 # Such as a full disk: this run ends, and the queue goes on.
                 logger.exception("run %s could not be started", run_id)
                 message = f"The run could not be started: {error}"
-                self.runs.change(run_id, partial(_failed, reason="InternalError", message=message))
+                self.runs.change(run_id, partial(failed, reason="InternalError", message=message))
+
+    def _with_place(self, run: Run) -> Run:
+        return replace(run, status=statuses.SCHEDULED, cents_per_minute=self.tiers.of(run).cents_per_minute)
 
     def _execute(self, run: Run) -> None:
         project = self.projects.find(run.project_id)
@@ -198,6 +320,7 @@ class Runner:
             environment=environment,
             revision=environment.used_revision(run.environment_revision_id),
             tier=self.tiers.of(run),
+            limits=self.limits,
             folder=self.root / "work" / run.id,
             datasets=self.root / "datasets" / project.id,
             api_host=self.api_host,
@@ -231,22 +354,5 @@ class Runner:
 _STOPPING: Sequence[str] = (*statuses.STOP_WISHES, statuses.STOPPING)
 
 
-def interrupted(run: Run, status: str = statuses.ERROR) -> Run:
-    """Give the value of a run that the end of the server cut short.
-
-    :param run: the run.
-    :param status: the status that it ends in.
-    """
-    if run.is_completed:
-        return run
-    now = now_ms()
-    ended = replace(run, status=status, completed_at=run.completed_at or now, saved_at=now)
-    if status == statuses.ERROR:
-        ended = replace(ended, failure_reason="ServerEnded", failure_message=INTERRUPTED_MESSAGE)
-    return ended
-
-
-def _failed(run: Run, *, reason: str, message: str) -> Run:
-    now = now_ms()
-    ended = replace(run, status=statuses.ERROR, completed_at=now, saved_at=now)
-    return replace(ended, failure_reason=reason, failure_message=message)
+def _loss_of(run: Run) -> str:
+    return "SpotInstanceLost" if run.capacity_type == SPOT else "NodeLost"

@@ -8,6 +8,7 @@ from pathlib import Path
 from airflow_domino.local.code_copy import CodeCopy
 from airflow_domino.local.code_repository import CodeRepository
 from airflow_domino.local.environments import Environment, Revision
+from airflow_domino.local.limits import Limits
 from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.requirements import Layers
@@ -48,6 +49,7 @@ class Workplace:
     environment: Environment
     revision: Revision
     tier: Tier
+    limits: Limits
     folder: Path
     datasets: Path
     api_host: str
