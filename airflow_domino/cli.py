@@ -19,7 +19,7 @@ COMMANDS = {
     "run": "launch a run, follow its log and bring its files back",
     "runs": "list the runs of a project",
     "logs": "show the log of a run",
-    "stop": "stop a run",
+    "stop": "stop runs",
     "files": "list, get and put files of a project",
     "luigi": "run or plan a Luigi task",
     "check": "tell what is wrong between here and Domino, if anything",
@@ -35,6 +35,8 @@ exit codes:
   3    Domino could not be asked; try again
   4    Domino refused the request
   130  interrupted
+`run` and `logs --follow` end with the exit code of the run's command: 137 when it ran out of memory, 143 when it was
+stopped, 1 where its exit code is not known.
 """
 
 
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     try:
-        options = build_parser(chosen).parse_args(arguments)
+        options = build_parser(chosen).parse_args(arguments, argparse.Namespace(given=arguments))
         return int(options.execute(options))
     except KeyboardInterrupt:
         return 130

@@ -99,16 +99,25 @@ def project_name(options: argparse.Namespace, environ: Mapping[str, str] = os.en
     return f"{owner}/{name}"
 
 
-def run_by_reference(client: DominoClient, project: Project, reference: str) -> Run:
+def run_by_reference(client: DominoClient, project: Project, reference: str | None) -> Run:
     """Find a run of a project by its number, or any run by its id.
 
-    :raises CommandError: when the project has no run of that number
+    :param reference: number or id; None means the project's latest run
+    :raises CommandError: when the project has no run of that number, or none at all
     :raises NotFoundError: when there is no run of that id
     """
+    if reference is None:
+        latest = next(client.runs(project.id, limit=1), None)
+        if latest is None:
+            raise CommandError(f"{project.full_name} has no run yet", REFUSED)
+        return latest
     number = reference.removeprefix("#")
     if not number.isdecimal() or len(number) >= 24:
         return client.run(reference)
     for run in client.runs(project.id):
         if run.number == int(number):
             return run
+        if run.number < int(number):
+            # Numbers only fall from here on.
+            break
     raise CommandError(f"{project.full_name} has no run {number}; `airflow-domino runs` lists them", REFUSED)

@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path, PurePosixPath
 
 from airflow_domino.commands.connection import add_connection_arguments, make_client, project_name, run_by_reference
-from airflow_domino.commands.failures import CommandError
+from airflow_domino.commands.failures import REFUSED, CommandError
 from airflow_domino.commands.output import local_time, say, show_table
 from airflow_domino.domino import DominoClient, Project
+
+_LEFT_OUT = {".git", "__pycache__", ".DS_Store"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,15 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list the files")
     listing.add_argument("path", nargs="?", default="", help="only below this folder")
-    get = actions.add_parser("get", help="download a file")
-    get.add_argument("path", help="file of the project")
+    get = actions.add_parser("get", help="download a file, or a folder with all that is in it")
+    get.add_argument("path", help="file of the project; a folder with / at its end; / for all files")
     get.add_argument("local", nargs="?", help="where to (default: its name, in the current folder)")
     for parser_at_commit in (listing, get):
         at = parser_at_commit.add_mutually_exclusive_group()
         at.add_argument("--commit", metavar="ID", help="as of this commit (default: latest)")
         at.add_argument("--run", metavar="RUN", help="as this run (number or id) left them")
-    put = actions.add_parser("put", help="upload a file, which makes a new commit")
-    put.add_argument("local", help="file on this machine")
+    put = actions.add_parser("put", help="upload a file, or the files of a folder; each makes a new commit")
+    put.add_argument("local", help="file or folder on this machine")
     put.add_argument("path", nargs="?", help="its path in the project (default: its name)")
     for action, execute_action in ((listing, _list), (get, _get), (put, _put)):
         add_connection_arguments(action)
@@ -57,16 +59,48 @@ def _list(client: DominoClient, project: Project, options: argparse.Namespace) -
 
 
 def _get(client: DominoClient, project: Project, options: argparse.Namespace) -> None:
+    commit = _commit(client, project, options)
+    if options.path in (".", "") or options.path.endswith("/"):
+        _get_folder(client, project, commit, options)
+        return
     local = Path(options.local or PurePosixPath(options.path).name)
     if local.is_dir():
         local = local / PurePosixPath(options.path).name
-    size = client.download_file(project, _commit(client, project, options), options.path, local)
+    size = client.download_file(project, commit, options.path, local)
     say(f"{options.path} -> {local} ({size} bytes)")
+
+
+def _get_folder(client: DominoClient, project: Project, commit: str, options: argparse.Namespace) -> None:
+    folder = "" if options.path == "." else options.path.strip("/")
+    local = Path(options.local or PurePosixPath(folder).name or ".")
+    if local.is_file():
+        raise CommandError(f"{local} is a file, and the files of a folder need a folder")
+    files = client.files(project, commit, folder)
+    for file in files:
+        target = local / PurePosixPath(file.path).relative_to(folder)
+        size = client.download_file(project, commit, file.path, target, within=local)
+        say(f"{file.path} -> {target} ({size} bytes)")
+    if not files:
+        raise CommandError(f"{project.full_name} has no files in {folder or 'it'} at commit {commit}", REFUSED)
 
 
 def _put(client: DominoClient, project: Project, options: argparse.Namespace) -> None:
     local = Path(options.local)
+    if local.is_dir():
+        _put_folder(client, project, local, options.path)
+        return
     if not local.is_file():
         raise CommandError(f"{local} is not a file")
     uploaded = client.upload_file(project, options.path or local.name, local)
     say(f"{local} -> {uploaded.path} ({uploaded.size} bytes)")
+
+
+def _put_folder(client: DominoClient, project: Project, local: Path, path: str | None) -> None:
+    name = local.resolve().name if path is None else path.strip("/")
+    top = "" if name in (".", "") else f"{name}/"
+    files = sorted(file for file in local.rglob("*") if file.is_file() and not _LEFT_OUT & set(file.parts))
+    if not files:
+        raise CommandError(f"{local} has no files in it")
+    for file in files:
+        uploaded = client.upload_file(project, f"{top}{file.relative_to(local).as_posix()}", file)
+        say(f"{file} -> {uploaded.path} ({uploaded.size} bytes)")

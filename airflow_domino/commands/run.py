@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_domino.commands.connection import add_connection_arguments, make_client, project_name
 from airflow_domino.commands.failures import CommandError
+from airflow_domino.commands.following import check_end, follow
 from airflow_domino.commands.output import cents, remark, say, seconds
 from airflow_domino.domino import (
     DominoClient,
     GitRef,
     HardwareTier,
-    LogLine,
     Project,
     Run,
     RunRequest,
     command_line,
-    run_error,
 )
 from airflow_domino.domino.launch import RunMark, launch_once
-from airflow_domino.domino.watch import wait_for_run
+
+_INTERRUPTIONS = ("ask", "stop", "leave")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the choices of a run."""
+    parser.usage = "airflow-domino run [options] SCRIPT [ARGUMENT ...]"
+    parser.epilog = (
+        "Options stand before the script: whatever follows it belongs to the command, whether it looks like an option "
+        "or not. One exception, unless `--` stands before the script: `--tier NAME` as the last words of all names "
+        "the run's tier. Ends with the command's exit code: 137 when it ran out of memory, 143 when it was stopped."
+    )
     add_connection_arguments(parser)
     parser.add_argument("--tier", metavar="NAME", help="name or id of the hardware tier (default: the project's)")
     parser.add_argument("--commit", metavar="ID", help="commit of the project's files to start from (default: latest)")
@@ -42,7 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bring this file of the run back, to the same place below the current folder or to LOCAL; may be repeated",
     )
     parser.add_argument("--detach", action="store_true", help="print the run's number and do not wait for it")
-    parser.add_argument("words", nargs="+", metavar="COMMAND", help="the run's command, best after --")
+    parser.add_argument(
+        "--on-interrupt",
+        choices=_INTERRUPTIONS,
+        default="ask",
+        help="at Ctrl-C: ask whether to stop the run (where nobody can be asked, leave it), stop it, or leave it",
+    )
+    parser.add_argument("script", metavar="SCRIPT", help="the run's command, or the first word of it")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the words after it")
 
 
 @dataclass(frozen=True)
@@ -67,29 +80,46 @@ class Output:
 def execute(options: argparse.Namespace) -> int:
     """Launch; unless detached, wait for the end.
 
-    :raises RunError: when the run ends badly
+    :raises CommandError: when the run ends badly, with the exit code of its command
     """
     outputs = [Output.parse(text) for text in options.output]
     if outputs and options.detach:
         raise CommandError("--output needs the end of the run, which --detach does not wait for")
-    words = options.words[0] if len(options.words) == 1 else options.words
+    words, tier_name = words_and_tier(options)
     with make_client(options) as client:
         project = client.project(project_name(options))
-        tier = client.resolve_tier(project, options.tier)
-        run = _launch(client, project, tier, command_line(words), options)
+        tier = client.resolve_tier(project, tier_name)
+        run = _launch(client, project, tier, command_line(words[0] if len(words) == 1 else words), options)
         url = client.run_url(project, run.id)
         remark(f"Run {run.number} on {tier.name}: {url}")
         if options.detach:
             say(str(run.number))
             return 0
-        run = _follow(client, run)
+        followed = follow(client, project, run, tier=tier, on_interrupt=options.on_interrupt)
+        run = followed.run
         price = cents(None if run.run_seconds is None else tier.cost_cents(run.run_seconds))
         remark(f"Run {run.number} {run.status}: ran {seconds(run.run_seconds)}, {price}")
-        if not run.status.succeeded:
-            raise run_error(run, url)
+        check_end(followed, url)
         for output in outputs:
             _bring(client, project, run, output)
     return 0
+
+
+def words_and_tier(options: argparse.Namespace) -> tuple[list[str], str | None]:
+    """Part the words of the command from a tier that is named at their very end, as people write it."""
+    words = [options.script, *options.arguments]
+    given: Sequence[str] = getattr(options, "given", ())
+    is_strict = "--" in given[: len(given) - len(words)]
+    if options.tier or is_strict:
+        return words, options.tier
+    if len(words) > 2 and words[-2] == "--tier":
+        words, tier = words[:-2], words[-1]
+    elif len(words) > 1 and words[-1].startswith("--tier="):
+        words, tier = words[:-1], words[-1].removeprefix("--tier=")
+    else:
+        return words, None
+    remark(f"--tier {tier} names the tier of the run; put -- before {options.script} to hand it to the command")
+    return words, tier
 
 
 def _launch(
@@ -108,21 +138,6 @@ def _launch(
     # Unique to this call: it finds the run again when the answer to its start is lost.
     mark = RunMark.for_task("airflow-domino run", uuid.uuid4().hex, "", -1, 0)
     return launch_once(client, request, mark, look_first=False).run
-
-
-def _follow(client: DominoClient, run: Run) -> Run:
-    try:
-        return wait_for_run(client, run.id, interval=1, on_log=print_log_line).run
-    except KeyboardInterrupt:
-        remark(f"Run {run.number} goes on; `airflow-domino stop {run.number}` stops it")
-        raise
-
-
-def print_log_line(line: LogLine) -> None:
-    """Print a line of a run where the run printed it."""
-    stream = sys.stderr if line.stream == "stderr" else sys.stdout
-    stream.write(f"{line.text}\n")
-    stream.flush()
 
 
 def _bring(client: DominoClient, project: Project, run: Run, output: Output) -> None:

@@ -169,6 +169,7 @@ def wait_for_run(
     url: str = "",
     renew: Callable[[], Credentials] | None = None,
     queue_deadline: datetime | None = None,
+    on_look: Callable[[Run], object] | None = None,
 ) -> Watched:
     """Block until a run is over. Trouble in asking is waited out; the run's own fate is in the answer, no exception.
 
@@ -180,6 +181,7 @@ def wait_for_run(
     :param url: the run's page, for error messages.
     :param renew: fetches the credentials anew when Domino does not accept those of the client (any more).
     :param queue_deadline: moment by which the run must have started; it is left alone all the same.
+    :param on_look: gets the run each time that it has been asked for.
     :raises RunWaitTimeoutError: when the deadline passes.
     :raises QueueWaitTimeoutError: when the run is still queued at its queue deadline.
     :raises DominoUnavailableError: when the trouble outlasts the budget (or the error that it began with).
@@ -193,6 +195,8 @@ def wait_for_run(
         try:
             run = client.run(run_id)
             patience.recovered()
+            if on_look is not None:
+                on_look(run)
         except DominoError as error:
             patience.bear(error)
             is_fresh, rest = False, min(getattr(error, "retry_after", None) or 0.0, LONGEST_REST)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_domino.commands import connection, luigi, output, run
+from airflow_domino.cli import build_parser
+from airflow_domino.commands import connection, following, luigi, output, run
 from airflow_domino.commands.failures import CommandError
+from airflow_domino.domino import HardwareTier, Run
+from airflow_domino.domino.models import RunStatus
 
 
 def options(**given: Any) -> argparse.Namespace:
@@ -113,3 +118,54 @@ def test_a_table_for_a_person_has_headings(monkeypatch: pytest.MonkeyPatch, caps
 def test_what_is_unknown_is_left_empty() -> None:
     assert (output.seconds(None), output.cents(None), output.local_time(None)) == ("", "", "")
     assert (output.seconds(1.25), output.cents(1.25)) == ("1.2 s", "$0.01250")
+
+
+def test_a_connection_that_airflow_does_not_have_is_told_by_its_name() -> None:
+    with pytest.raises(CommandError, match="Airflow has no connection 'domino_nowhere'"):
+        connection.make_client(options(conn="domino_nowhere"))
+
+
+def test_a_connection_cannot_be_mixed_with_other_settings() -> None:
+    with pytest.raises(CommandError, match="--conn and --token-file exclude each other"):
+        connection.make_client(options(conn="domino_default", token_file="token"))
+
+
+def test_the_project_of_a_connection_is_used_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"conn_type": "domino", "host": "https://domino.invalid", "password": "x", "extra": {"project": "me/mine"}}
+    monkeypatch.setenv("AIRFLOW_CONN_DOMINO_MINE", json.dumps(found))
+    assert connection.project_name(options(conn="domino_mine"), {}) == "me/mine"
+    assert connection.project_name(options(conn="domino_mine", project="me/other"), {}) == "me/other"
+
+
+@pytest.mark.parametrize(
+    ("given", "words", "tier"),
+    [
+        (["a.py", "--tier", "Small"], ["a.py"], "Small"),
+        (["a.py", "x", "--tier=Small"], ["a.py", "x"], "Small"),
+        (["--tier", "GPU", "a.py", "--tier", "Small"], ["a.py", "--tier", "Small"], "GPU"),
+        (["--", "a.py", "--tier", "Small"], ["a.py", "--tier", "Small"], None),
+        (["--title", "t", "a.py", "--workers", "3"], ["a.py", "--workers", "3"], None),
+        (["a.py", "--tier"], ["a.py", "--tier"], None),
+    ],
+)
+def test_whose_an_option_is_goes_by_its_place(given: list[str], words: list[str], tier: str | None) -> None:
+    parsed = build_parser("run").parse_args(["run", *given], argparse.Namespace(given=["run", *given]))
+    assert run.words_and_tier(parsed) == (words, tier)
+
+
+def test_how_a_run_is_doing_is_told_in_a_line() -> None:
+    queued = Run.from_api(
+        {
+            "id": "1",
+            "number": 7,
+            "statuses": {"executionStatus": "Queued", "isCompleted": False},
+            "stageTime": {"submissionTime": 1_000_000},
+            "queuedJobHistoryDetails": {"explanation": "No room."},
+        }
+    )
+    assert following.progress(queued, None, now=1012.5) == "Run 7 · Queued · 12.5 s · No room."
+    running = replace(
+        queued, status=RunStatus("Running", False), started_at=queued.submitted_at, queue_explanation=None
+    )
+    tier = HardwareTier("s", "Small", cents_per_minute=6)
+    assert following.progress(running, tier, now=1010) == "Run 7 · Running · 10.0 s · $0.01000"
