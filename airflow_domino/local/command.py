@@ -96,6 +96,24 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="a further host name under which the server may be asked",
     )
     add("--open-pages", action="store_true", help="let the pages be read without login; the API always needs the token")
+    add(
+        "--limits",
+        choices=("enforce", "off"),
+        default="enforce",
+        help="hold runs to the cores and memory of their tier, as far as this machine allows (default: %(default)s)",
+    )
+    add(
+        "--depth",
+        choices=("execute", "simulate"),
+        help="execute the commands of runs, or only move their states as a simulation says (default: execute, or "
+        "simulate when --simulation is given)",
+    )
+    add(
+        "--simulation",
+        type=Path,
+        metavar="FILE",
+        help="what becomes of simulated runs, as JSON, TOML or YAML; without it each runs for a second and succeeds",
+    )
     add("--stop-grace", type=float, default=10.0, metavar="SECONDS", help="time a stopped run has to end by itself")
     add("--until-eof", action="store_true", help="end when the standard input ends, and so with whoever holds it")
     add("--seed", type=int, help="make ids that are alike every time, for tests")

@@ -97,8 +97,8 @@ class ShownLog:
                 return
             yield line
 
-    def tail(self, count: int, streams: Collection[str] = STREAMS) -> list[Line]:
-        """Give the last lines that are shown."""
+    def tail(self, count: int, streams: Collection[str] = STREAMS, *, largest: int = 16 << 20) -> list[Line]:
+        """Give the last lines that are shown; see :meth:`airflow_domino.local.logs.RunLog.tail`."""
         return list(self.lines(streams))[-count:] if count else []
 
 

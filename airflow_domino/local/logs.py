@@ -45,7 +45,7 @@ class ReadableLog(Protocol):
     def lines(self, streams: Collection[str] = STREAMS, *, after_ns: int = 0) -> Iterator[Line]:
         """Give the lines of some streams, oldest first; see :meth:`RunLog.lines`."""
 
-    def tail(self, count: int, streams: Collection[str] = STREAMS) -> list[Line]:
+    def tail(self, count: int, streams: Collection[str] = STREAMS, *, largest: int = 16 << 20) -> list[Line]:
         """Give the last lines of some streams; see :meth:`RunLog.tail`."""
 
 

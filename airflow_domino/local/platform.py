@@ -14,13 +14,14 @@ from typing import Any
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.code_repository import CodeRepositories
 from airflow_domino.local.database import Database
-from airflow_domino.local.disguises import Disguise, Disguises, ShownLog
+from airflow_domino.local.disguises import Disguise, Disguises
 from airflow_domino.local.environments import Environment, Environments, EnvironmentSetting, Revision
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.faults import Fault, Faults
 from airflow_domino.local.ids import is_object_id, named_object_id, new_object_id, user_id
 from airflow_domino.local.ledger import Ledger
-from airflow_domino.local.logs import RunLog
+from airflow_domino.local.limits import Limits
+from airflow_domino.local.logs import ReadableLog
 from airflow_domino.local.project_code import code_of
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
@@ -29,6 +30,8 @@ from airflow_domino.local.root import DATABASE, claim_root, kept_secret
 from airflow_domino.local.runner import Runner
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.saved_results import DEFAULT_LIMITS, FileLimits
+from airflow_domino.local.simulation import Script, Simulation
+from airflow_domino.local.simulator import Simulator
 from airflow_domino.local.starting import StartRequest, resolve
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 from airflow_domino.local.tiers_in_use import Capacity as Capacity
@@ -53,6 +56,8 @@ class Platform:
     :param git_credentials: file of logins for git servers, in the form of git's own credential store.
     :param file_limits: what the files of a project may be at most.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
+    :param limits_are_enforced: whether runs are held to the cores and the memory of their tier.
+    :param simulation: what becomes of runs that are only simulated; None executes runs.
     """
 
     root: Path
@@ -65,6 +70,8 @@ class Platform:
     git_credentials: Path | None = None
     file_limits: FileLimits = DEFAULT_LIMITS
     stop_grace: float = 10.0
+    limits_are_enforced: bool = True
+    simulation: Simulation | None = None
     _repositories: dict[str, ProjectRepository] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,8 +100,23 @@ class Platform:
             root=self.root,
             user=self.user,
             stop_grace=self.stop_grace,
+            limits=Limits(self.limits_are_enforced),
+            simulator=self._simulator(),
             code=lambda project: code_of(self.code_repositories, project),
             layers=Layers(self.root / "layers") if self.install_requirements else None,
+        )
+
+    def _simulator(self) -> Simulator | None:
+        if self.simulation is None:
+            return None
+        return Simulator(
+            database=self.database,
+            runs=self.runs,
+            projects=self.projects,
+            repository=self.repository,
+            folder=self.root / "work",
+            price=lambda tier_id: self.tiers_in_use.tier(tier_id).cents_per_minute,
+            script=Script(self.simulation),
         )
 
     def close(self) -> None:
@@ -259,7 +281,7 @@ class Platform:
             raise NotFound(f"There is no job with the id {run_id}")
         return self.disguises.shown(run)
 
-    def log(self, run: Run) -> RunLog | ShownLog:
+    def log(self, run: Run) -> ReadableLog:
         """Give the log of a run as it is shown."""
         return self.disguises.log(run.id, self.runner.log(run.id))
 

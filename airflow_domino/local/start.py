@@ -21,6 +21,7 @@ from airflow_domino.local.project_code import set_code
 from airflow_domino.local.recordings import load
 from airflow_domino.local.root import RootInUseError, kept_secret
 from airflow_domino.local.saved_results import FileLimits
+from airflow_domino.local.simulation import Simulation, load_simulation
 from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
 
 # What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.
@@ -87,6 +88,8 @@ def _platform(args: argparse.Namespace) -> Platform:
         environment_settings=environments,
         python=interpreter(args.python) if args.python else None,
         stop_grace=args.stop_grace,
+        limits_are_enforced=args.limits == "enforce",
+        simulation=_simulation(args),
         install_requirements=args.install_requirements,
         git_credentials=args.git_credentials and args.git_credentials.absolute(),
         file_limits=FileLimits(int(args.largest_file * 2**30), args.most_files),
@@ -106,6 +109,14 @@ def _platform(args: argparse.Namespace) -> Platform:
         platform.close()
         raise
     return platform
+
+
+def _simulation(args: argparse.Namespace) -> Simulation | None:
+    if args.simulation is None:
+        return Simulation() if args.depth == "simulate" else None
+    if args.depth == "execute":
+        raise ValueError("--simulation is for --depth simulate, and with --depth execute no run is simulated")
+    return load_simulation(args.simulation)
 
 
 def _token(args: argparse.Namespace) -> str | None:
