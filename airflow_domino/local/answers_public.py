@@ -238,6 +238,7 @@ class Project(Answer):
     visibility: Literal["Public", "Private", "Searchable"]
     collaborators: list[Collaborator]
     isRestricted: bool
+    billingTag: NotRequired[Free]
     mainRepository: NotRequired[MainRepository]
 
 

@@ -38,6 +38,8 @@ class ProjectStatus(Answer):
 
     status: str
     isBlocked: bool
+    blockedReason: NotRequired[str]
+    completedMessage: NotRequired[str]
 
 
 class MainRepository(Answer):
@@ -281,25 +283,6 @@ class ProjectSettings(Answer):
     maxVolumeSizeGiB: float
     minVolumeSizeGiB: float
     recommendedVolumeSizeGiB: float
-
-
-class User(Answer):
-    """A person."""
-
-    id: ObjectId
-    userName: str
-    fullName: str
-    firstName: str
-    lastName: str
-    avatarUrl: str
-    email: NotRequired[str]
-
-
-class OwnUser(User):
-    """The person whose credentials were sent."""
-
-    roles: list[str]
-    organizations: list[Free]
 
 
 class Commit(Answer):

@@ -78,7 +78,30 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="a further environment: its name, and its interpreter or the folder of a virtual environment; the same "
         "name with another interpreter is its next revision, and the last one named is the active one",
     )
-    add("--user", default="domino", help="name of the user (default: %(default)s)")
+    add(
+        "--user",
+        action="append",
+        metavar="NAME[=TOKEN_FILE]",
+        help="a user, and the file of the user's token, which is made when it does not exist (default: "
+        "ROOT/tokens/NAME); the first one is the administrator, has the token of --token and --token-file, and is "
+        "named domino where none is named",
+    )
+    add("--users", type=Path, metavar="FILE", help="users, organizations and collaborators, as JSON, TOML or YAML")
+    add(
+        "--collaborator",
+        action="append",
+        default=[],
+        metavar="OWNER/NAME=USER[:ROLE]",
+        help="let a user or an organization work in a project, as Contributor, ResultsConsumer, LauncherUser, "
+        "ProjectImporter or Owner (default: Contributor)",
+    )
+    add(
+        "--visibility",
+        action="append",
+        default=[],
+        metavar="OWNER/NAME=private|searchable|public",
+        help="who may see a project beside its collaborators (default: private)",
+    )
     add("--token", help=f"the user's token, which the list of processes shows; better a file, or {TOKEN_VARIABLE}")
     add("--token-file", type=Path, help="file of the user's token, made when it does not exist (default: ROOT/token)")
     add(

@@ -20,6 +20,7 @@ from airflow_domino.local.requirements import RequirementsError
 from airflow_domino.local.run_files import RunFiles
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.saved_results import SavedResults
+from airflow_domino.local.variables import secret_values
 from airflow_domino.local.workplace import PlatformFaultError, Workplace
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Execution:
         self.log = log
         # The run's own credentials, which end with it.
         self.key = secrets.token_hex(32)
+        log.hide([self.key, *secret_values(workplace.variables)])
         # Set when the program has ended, or is to be ended.
         self.wake = threading.Event()
         self._place = workplace
@@ -101,6 +103,7 @@ class Execution:
     def _environment(self) -> dict[str, str]:
         place, run = self._place, self.run
         return {
+            **place.variables,
             **self._files.variables(),
             processes.MARK: run.id,
             "DOMINO_RUN_ID": run.id,
@@ -109,7 +112,7 @@ class Execution:
             "DOMINO_PROJECT_NAME": place.project.name,
             "DOMINO_PROJECT_OWNER": place.project.owner,
             "DOMINO_STARTING_USERNAME": run.started_by,
-            "DOMINO_USER_NAME": place.user,
+            "DOMINO_USER_NAME": run.started_by,
             "DOMINO_API_HOST": place.api_host,
             "DOMINO_USER_HOST": place.user_host,
             "DOMINO_USER_API_KEY": self.key,

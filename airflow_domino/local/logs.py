@@ -5,6 +5,7 @@ A log may have a hundred megabytes: it is written in pieces, and read by seeking
 
 from __future__ import annotations
 
+import re
 import struct
 import threading
 from collections.abc import Collection, Iterator
@@ -23,6 +24,7 @@ STREAMS = (STDOUT, STDERR, PREPARE)
 _RECORD = struct.Struct("<QQIB")
 _CHUNK_RECORDS = 4096
 DEFAULT_LIMIT = 256 << 20
+_STARS = b"********"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class RunLog:
         self.output = folder / "output"
         self._limit = limit
         self._lock = threading.Lock()
+        self._hidden: re.Pattern[bytes] | None = None
         self._is_full = False
         self._last_ns = 0
         for path in (self._content, self._index, self.output):
@@ -73,6 +76,14 @@ class RunLog:
             with self._index.open("rb") as index:
                 index.seek((self._records - 1) * _RECORD.size)
                 self._last_ns = _RECORD.unpack(index.read(_RECORD.size))[0]
+
+    def hide(self, texts: Collection[str]) -> None:
+        """Show stars in the place of secrets, in everything that is written from now on.
+
+        :param texts: the secrets, each of them within one line.
+        """
+        longest_first = sorted((text.encode() for text in texts if text), key=len, reverse=True)
+        self._hidden = re.compile(b"|".join(map(re.escape, longest_first))) if longest_first else None
 
     def write(self, stream: str, lines: Collection[bytes]) -> None:
         """Append lines.
@@ -86,6 +97,8 @@ class RunLog:
             for line in lines:
                 if self._is_full:
                     break
+                if self._hidden is not None:
+                    line = self._hidden.sub(_STARS, line)
                 self._records += 1
                 if self._size + len(line) + self._records * _RECORD.size > self._limit:
                     self._is_full = True

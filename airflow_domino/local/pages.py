@@ -1,13 +1,12 @@
 """Small pages at the addresses of Domino's own user interface, so that links to runs and files lead somewhere."""
 
-import hmac
 from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from airflow_domino.local import pages_files, pages_runs, pages_usage
-from airflow_domino.local.gate import cookie_name, has_session, session_value
+from airflow_domino.local.gate import cookie_name, session_token, session_value
 from airflow_domino.local.page_templates import Pages
 from airflow_domino.local.platform import Platform
 
@@ -38,7 +37,7 @@ def _add_login(routes: APIRouter, pages: Pages) -> None:
 
     @routes.get("/login")
     def login_form(request: Request, redirectPath: str = "/") -> Response:  # noqa: N803 - as in Domino's own addresses
-        if has_session(platform, request.headers):
+        if session_token(platform, request.headers) is not None:
             return RedirectResponse(_own_path(redirectPath), status_code=303)
         return pages.render("login.html", redirect_path=_own_path(redirectPath), is_wrong=False)
 
@@ -47,10 +46,11 @@ def _add_login(routes: APIRouter, pages: Pages) -> None:
         form = parse_qs((await request.body()).decode(errors="replace"))
         path = _own_path(form.get("redirectPath", ["/"])[0])
         token = form.get("token", [""])[0].strip()
-        if not hmac.compare_digest(token.encode(), platform.secret.encode()):
+        known = platform.tokens.of_text(token)
+        if known is None or platform.rights.authenticate(token) is None:
             return pages.render("login.html", 401, redirect_path=path, is_wrong=True)
         answer = RedirectResponse(path, status_code=303)
-        name, value = cookie_name(request.headers.get("host", "")), session_value(platform)
+        name, value = cookie_name(request.headers.get("host", "")), session_value(platform, known)
         answer.set_cookie(name, value, max_age=30 * 86400, httponly=True, samesite="lax")
         return answer
 

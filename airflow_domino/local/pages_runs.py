@@ -14,6 +14,7 @@ from airflow_domino.local.charts import segments
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.job_log import LOG_TYPES, read_page
 from airflow_domino.local.logs import Line
+from airflow_domino.local.memberships import Permission
 from airflow_domino.local.page_templates import Pages, address, cents, duration, moment
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
@@ -45,7 +46,7 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
 
     @routes.get("/")
     def projects() -> Response:
-        listed = [(project, _counts(platform, project)) for project in platform.projects.all()]
+        listed = [(project, _counts(platform, project)) for project in platform.rights.visible()]
         capacities = platform.capacities()
         tiers = [(tier, capacities[tier.id]) for tier in platform.tiers if not tier.is_archived]
         return pages.render("projects.html", projects=listed, tiers=tiers)
@@ -62,7 +63,7 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
         page: int = 1,
     ) -> Response:
         check_choice("status", status, ("all", "archived", *statuses.GROUPS))
-        project = platform.project_named(owner, name)
+        project = platform.project_named(owner, name, Permission.VIEW_RUNS)
         number = max(1, page)
         found = platform.runs.listed(
             project.id,

@@ -54,9 +54,10 @@ def add_to(routes: APIRouter, pages: Pages) -> None:
     def costs(span: str = "everything") -> Response:
         check_choice("span", span, tuple(SPANS))
         prices = {tier.id: tier.cents_per_minute for tier in platform.tiers}
-        spent = spending(platform.database, _begin(platform, span, now_ms()), prices)
+        names = {project.id: project.full_name for project in platform.rights.visible()}
+        known = spending(platform.database, _begin(platform, span, now_ms()), prices)
+        spent = {key: one for key, one in known.items() if key[0] in names or platform.rights.is_admin}
         tiers = {tier.id: tier for tier in _shown_tiers(platform, {tier_id for _, tier_id in spent})}
-        names = {project.id: project.full_name for project in platform.projects.all()}
         rows: dict[str, list[tuple[Tier, Spending]]] = {}
         for (project_id, tier_id), one in spent.items():
             rows.setdefault(names.get(project_id, project_id), []).append((tiers[tier_id], one))

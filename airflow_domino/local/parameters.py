@@ -9,6 +9,7 @@ from fastapi import Query
 from starlette.convertors import Convertor, register_url_convertor
 
 from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.memberships import Permission
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.repository import FileInfo, clean_path
 
@@ -88,6 +89,7 @@ def put_file(platform: Platform, project_id: str, path: str, source: Path) -> Fi
 
     :raises BadRequest: when the path leaves the project or cannot be a path of a file.
     """
+    platform.project(project_id, Permission.EDIT)
     try:
         file = platform.repository(project_id).put_file(clean_path(path), source, platform.user)
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import secrets
 import threading
@@ -23,9 +22,13 @@ from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.limits import Limits
 from airflow_domino.local.logs import ReadableLog
 from airflow_domino.local.project_code import code_of
+from airflow_domino.local.memberships import Permission
+from airflow_domino.local.people import People, caller
+from airflow_domino.local.people_settings import PeopleSettings, settle_owner, settle_people
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.requirements import Layers
+from airflow_domino.local.rights import Rights
 from airflow_domino.local.root import DATABASE, claim_root, kept_secret
 from airflow_domino.local.runner import Runner
 from airflow_domino.local.runs import Run, Runs
@@ -36,6 +39,8 @@ from airflow_domino.local.starting import StartRequest, resolve
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 from airflow_domino.local.tiers_in_use import Capacity as Capacity
 from airflow_domino.local.tiers_in_use import TiersInUse
+from airflow_domino.local.tokens import Tokens
+from airflow_domino.local.variables import Variables
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +52,9 @@ class Platform:
     """One local Domino, without its web server.
 
     :param root: folder of everything that it keeps.
-    :param token: the token of its one user; None makes one, which is kept in the folder.
-    :param user: name of that user.
+    :param token: the token of its first user; None makes one, which is kept in the folder.
+    :param first_user: name of that user, who is the administrator.
+    :param people_settings: the other users, and what they are to projects.
     :param tiers: the hardware tiers.
     :param environment_settings: the environments beside the default one, as the settings name them.
     :param python: interpreter of the default environment; None is the server's own.
@@ -62,7 +68,8 @@ class Platform:
 
     root: Path
     token: str | None = None
-    user: str = "domino"
+    first_user: str = "domino"
+    people_settings: PeopleSettings = field(default_factory=PeopleSettings)
     tiers: Sequence[Tier] = DEFAULT_TIERS
     environment_settings: Sequence[EnvironmentSetting] = ()
     python: Path | None = None
@@ -98,13 +105,17 @@ class Platform:
             tiers=self.tiers_in_use,
             environments=self.environments,
             root=self.root,
-            user=self.user,
+            variables=self.variables_of_run,
             stop_grace=self.stop_grace,
             limits=Limits(self.limits_are_enforced),
             simulator=self._simulator(),
             code=lambda project: code_of(self.code_repositories, project),
             layers=Layers(self.root / "layers") if self.install_requirements else None,
         )
+        self.people, self.tokens = People(self.database), Tokens(self.database)
+        self.variables = Variables(self.database)
+        self.rights = Rights(self.people, self.tokens, self.projects, self.runs, self.runner.run_of_key)
+        self.token_files = settle_people(self)
 
     def _simulator(self) -> Simulator | None:
         if self.simulation is None:
@@ -125,11 +136,17 @@ class Platform:
         self.database.close()
         self._lock_file.close()
 
-    def accepts(self, token: str) -> bool:
-        """Tell whether a request with this token may act: the user's token, or the key of a run that executes."""
-        return hmac.compare_digest(token.encode(), self.secret.encode()) or self.runner.run_of_key(token) is not None
-
     # People and projects
+
+    @property
+    def user(self) -> str:
+        """Name of the user of the request that is being answered; of the first user when there is none."""
+        sender = caller()
+        return self.first_user if sender is None or sender.person is None else sender.person.name
+
+    def variables_of_run(self, run: Run) -> dict[str, str]:
+        """Give the environment variables that people want a run to have."""
+        return self.variables.of_run(run.project_id, user_id(run.started_by))
 
     def add_project(self, full_name: str, folder: Path | None = None, results: str | None = None) -> Project:
         """Make a project, or bring an existing one up to date.
@@ -148,35 +165,38 @@ class Platform:
         if known is None or (results is not None and results != known.results):
             project = replace(project, results=results or project.results)
             self.projects.save(project)
+        settle_owner(self, owner)
         if folder is not None:
             for note in self.repository(project.id).import_folder(folder, self.user):
                 logger.warning("%s: %s", full_name, note)
         return project
 
-    def project(self, project_id: str) -> Project:
+    def project(self, project_id: str, permission: Permission = Permission.DISCOVER) -> Project:
         """Look a project up by its id.
 
+        :param permission: what this user must be allowed to do with it.
         :raises BadRequest: when it is no id at all.
-        :raises NotFound: when no project has it.
+        :raises NotFound: when there is none that this user may know of.
+        :raises Forbidden: when this user may know of it, but not do that.
         """
         _check_id("project", project_id)
-        project = self.projects.find(project_id)
-        if project is None:
-            raise NotFound(f"There is no project with the id {project_id}")
-        return project
+        return self._allowed(self.projects.find(project_id), permission, f"with the id {project_id}")
 
-    def project_named(self, owner: str, name: str) -> Project:
-        """Look a project up by owner and name.
+    def project_named(self, owner: str, name: str, permission: Permission = Permission.DISCOVER) -> Project:
+        """Look a project up by owner and name; see :meth:`project`."""
+        return self._allowed(self.projects.named(owner, name), permission, f"{owner}/{name}")
 
-        :raises NotFound: when there is none.
-        """
-        project = self.projects.named(owner, name)
+    def _allowed(self, project: Project | None, permission: Permission, asked_for: str) -> Project:
+        missing = f"There is no project {asked_for}"
         if project is None:
-            raise NotFound(f"There is no project {owner}/{name}")
+            raise NotFound(missing)
+        self.rights.require(project, permission, missing)
         return project
 
     def repository(self, project_id: str) -> ProjectRepository:
-        """Give the files of a project."""
+        """Give the files of a project, which this user must be allowed to read."""
+        if caller() is not None:
+            self.project(project_id, Permission.READ_FILES)
         with self._repositories_lock:
             if project_id not in self._repositories:
                 path = self.root / "projects" / f"{project_id}.git"
@@ -268,17 +288,21 @@ class Platform:
 
     # Runs
 
-    def run(self, run_id: str) -> Run:
+    def run(self, run_id: str, permission: Permission = Permission.VIEW_RUNS) -> Run:
         """Look a run up by its id.
 
+        :param permission: what this user must be allowed to do in its project.
         :raises BadRequest: when it is no id at all.
-        :raises NotFound: when no run has it.
+        :raises NotFound: when there is none that this user may know of.
+        :raises Forbidden: when this user may know of it, but not do that.
         """
         _check_id("job", run_id)
         run = self.runs.find(run_id)
         disguise = self.disguises.of(run_id)
+        missing = f"There is no job with the id {run_id}"
         if run is None or (disguise is not None and disguise.is_lost):
-            raise NotFound(f"There is no job with the id {run_id}")
+            raise NotFound(missing)
+        self.rights.require_of_run(run, permission, missing)
         return self.disguises.shown(run)
 
     def log(self, run: Run) -> ReadableLog:
@@ -291,7 +315,9 @@ class Platform:
         :param project: project of the run.
         :param request: what is asked for.
         :raises BadRequest: when it names something that cannot be used, or has no command.
+        :raises Forbidden: when this user may not start runs of the project.
         """
+        self.rights.require(project, Permission.RUN, f"There is no project {project.full_name}")
         if not request.arguments:
             raise BadRequest("The command to run must not be empty")
         if any("\0" in word for word in request.arguments):
@@ -308,6 +334,7 @@ class Platform:
 
     def stop(self, run: Run, *, keep_results: bool) -> Run:
         """Wish a run stopped; it is when its status says so."""
+        self.rights.require_of_run(run, Permission.RUN, f"There is no job with the id {run.id}")
         self.ledger.enter("stop", run, {"commitResults": keep_results, "status": run.status})
         return self.disguises.shown(self.runner.stop(run.id, keep_results=keep_results))
 
@@ -333,6 +360,7 @@ class Platform:
 
     def tag(self, run: Run, name: str) -> dict[str, Any]:
         """Give a run a tag, and give the tag; a run has a tag of one name only once."""
+        self.rights.require_of_run(run, Permission.RUN, f"There is no job with the id {run.id}")
         tag = {
             "tagId": named_object_id("tag", f"{run.project_id}/{name}"),
             "name": name,
@@ -353,6 +381,7 @@ class Platform:
 
         :raises NotFound: when the run has no such tag.
         """
+        self.rights.require_of_run(run, Permission.RUN, f"There is no job with the id {run.id}")
         found = next((tag for tag in run.tags if tag["tagId"] == tag_id), None)
         if found is None:
             raise NotFound(f"Job {run.id} has no tag with the id {tag_id}")

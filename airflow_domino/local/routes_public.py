@@ -16,9 +16,11 @@ from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import plain
 from airflow_domino.local.errors import NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
+from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import BINARY, Count, found_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_v1 import started
+from airflow_domino.local.shapes_projects import public_project
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.starting import StartRequest, split_command
 
@@ -136,7 +138,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
     ) -> dict[str, Any]:
         """List jobs of a project, in pages of ten."""
         page = platform.runs.listed(
-            platform.project(projectId).id,
+            platform.project(projectId, Permission.VIEW_RUNS).id,
             group=statusFilter,
             sort_field=sortBy,
             descending=not ascending,
@@ -195,15 +197,15 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/projects/beta/projects", response_model=answers.Projects)
     def get_projects(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
         """List projects, in pages of ten."""
-        projects = platform.projects.all()
-        listed = [shapes_public.project(platform, project) for project in projects[offset : offset + limit]]
+        projects = platform.rights.visible()
+        listed = [public_project(project) for project in projects[offset : offset + limit]]
         return {"projects": listed, "metadata": page_metadata(offset, limit, len(projects))}
 
     @routes.get("/projects/v1/projects/{project_id}", response_model=answers.ProjectEnvelope)
     def get_project_by_id(project_id: ObjectId) -> dict[str, Any]:
         """Give a project."""
         found = platform.project(project_id)
-        return {"project": shapes_public.project(platform, found), "metadata": metadata()}
+        return {"project": public_project(found), "metadata": metadata()}
 
     @routes.get("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
     def get_project_result_settings(project_id: ObjectId) -> dict[str, Any]:
@@ -213,7 +215,9 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     @routes.put("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
     def update_project_result_settings(project_id: ObjectId, body: ResultsSettings) -> dict[str, Any]:
         """Set where results of a project's runs go."""
-        found = platform.add_project(platform.project(project_id).full_name, results=body.branch)
+        found = platform.add_project(
+            platform.project(project_id, Permission.CHANGE_SETTINGS).full_name, results=body.branch
+        )
         return {"resultsSettings": {"branch": found.results}, "metadata": metadata()}
 
     @_content_route(routes, "v1")
@@ -274,17 +278,6 @@ def _add_others(routes: APIRouter, platform: Platform) -> None:
         """Give an environment."""
         found = platform.seen_environment(environment_id)
         return {"environment": shapes_public.environment(found), "metadata": metadata()}
-
-    @routes.get("/users/v1/self", response_model=answers.UserEnvelope)
-    def get_current_user() -> dict[str, Any]:
-        """Say whose credentials these are."""
-        return {"user": shapes_public.user(platform), "metadata": metadata()}
-
-    @routes.get("/users/v1/users", response_model=answers.Users)
-    def get_visible_users(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
-        """List people, in pages of ten."""
-        listed = [shapes_public.user(platform)][offset : offset + limit]
-        return {"users": listed, "metadata": page_metadata(offset, limit, 1)}
 
 
 def metadata(**values: Any) -> dict[str, Any]:

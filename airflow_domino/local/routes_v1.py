@@ -17,6 +17,7 @@ from airflow_domino.local import answers_v1, shapes_v4
 from airflow_domino.local.answers import CommitId, ObjectId
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
+from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import BINARY, listed_files, put_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
@@ -84,7 +85,7 @@ def _add_runs(routes: APIRouter, platform: Platform) -> None:
     @routes.get(f"{base}/runs", response_model=answers_v1.RunList)
     def list_runs(owner: str, name: str) -> dict[str, Any]:
         """List all runs of a project, in no pages."""
-        project = platform.project_named(owner, name)
+        project = platform.project_named(owner, name, Permission.VIEW_RUNS)
         page = platform.runs.listed(project.id, show_archived=True)
         uri = f"/v1/projects/{owner}/{name}/runs"
         return {"objectType": "list", "uri": uri, "data": [_run_status(run) for run in page.runs]}
@@ -140,7 +141,7 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
     @routes.put(f"{base}/{{path:file}}", status_code=201, response_model=answers_v1.File, openapi_extra=_RAW_BODY)
     async def upload_file(owner: str, name: str, path: str, request: Request, response: Response) -> dict[str, Any]:
         """Put a file into a project, as a new commit."""
-        project = await run_in_threadpool(platform.project_named, owner, name)
+        project = await run_in_threadpool(platform.project_named, owner, name, Permission.EDIT)
         with tempfile.NamedTemporaryFile(dir=platform.root) as copy:
             async for chunk in request.stream():
                 await run_in_threadpool(copy.write, chunk)

@@ -11,6 +11,7 @@ from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import plain
 from airflow_domino.local.errors import NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
+from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import Count
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.runs import Run
@@ -118,7 +119,7 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
     @routes.post("/archive", response_model=answers.Job)
     def archive_job(body: bodies.OneJob) -> dict[str, Any]:
         """Put a job out of sight."""
-        run = platform.run(body.job_id)
+        run = platform.run(body.job_id, Permission.RUN)
         platform.runs.change(run.id, lambda run: replace(run, is_archived=True))
         platform.ledger.enter("archive", run, {})
         return answer(platform.run(run.id))
@@ -126,7 +127,7 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
     @routes.post("/{job_id}/name", response_model=answers.Job)
     def update_job(job_id: ObjectId, body: bodies.JobName) -> dict[str, Any]:
         """Give a job another title."""
-        run = platform.run(job_id)
+        run = platform.run(job_id, Permission.RUN)
         platform.runs.change(run.id, lambda run: replace(run, title=body.name))
         platform.ledger.enter("rename", run, {"title": body.name})
         return answer(platform.run(run.id))
@@ -184,7 +185,7 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
         dominoStatsSortFieldName: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
         """List jobs of a project: by ``order_by`` in the direction of ``sort_by``, in pages of three."""
-        project = platform.project(projectId)
+        project = platform.project(projectId, Permission.VIEW_RUNS)
         offset = (page_no - 1) * page_size
         page = platform.runs.listed(
             project.id,

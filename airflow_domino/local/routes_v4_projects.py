@@ -5,13 +5,15 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter, File, Query, UploadFile
+from fastapi import APIRouter, File, UploadFile
 
 from airflow_domino.local import answers_v4 as answers
-from airflow_domino.local import shapes_v4
+from airflow_domino.local import shapes_projects, shapes_v4
 from airflow_domino.local.answers import ObjectId
-from airflow_domino.local.parameters import listed_files, put_file
+from airflow_domino.local.memberships import COLLABORATOR_ROLES, OWNER
+from airflow_domino.local.parameters import Count, listed_files, put_file
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.projects import PUBLIC, SEARCHABLE
 
 # The last word is python-domino's spelling of the one before.
 Relationship = Literal["Owned", "Collaborating", "OwnedAndCollaborating", "Popular", "Suggested", "Suggesting"]
@@ -32,17 +34,22 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/gateway/projects/findProjectByOwnerAndName", response_model=answers.GatewayProject)
     def find_project_by_owner_and_name(ownerName: str, projectName: str) -> dict[str, Any]:  # noqa: N803
         """Look a project up."""
-        return shapes_v4.gateway_project(platform, platform.project_named(ownerName, projectName))
+        return shapes_projects.gateway_project(platform, platform.project_named(ownerName, projectName))
 
     @routes.get("/gateway/projects", response_model=list[answers.ListedProject])
-    def list_projects(relationship: Relationship) -> list[dict[str, Any]]:
-        """List the projects that somebody owns or works on."""
-        projects = [
+    def list_projects(
+        relationship: Relationship,
+        showCompleted: bool = True,  # noqa: N803
+        limit: Count | None = None,
+    ) -> list[dict[str, Any]]:
+        """List the projects that somebody owns or works on, or could be interested in."""
+        related = [
             project
-            for project in platform.projects.all()
-            if _is_related(relationship, is_owner=project.owner == platform.user)
+            for project in platform.rights.visible()
+            if _is_related(relationship, platform.rights.role(project, OWNER), project.visibility)
+            and (showCompleted or project.status["status"] != "complete")
         ]
-        return [shapes_v4.listed_project(platform, project, relationship) for project in projects]
+        return [shapes_projects.listed_project(platform, project, relationship) for project in related[:limit]]
 
     @routes.get("/projects/{project_id}/hardwareTiers", response_model=list[answers.TierWithCapacity])
     def list_hardware_tiers_for_project(
@@ -75,26 +82,6 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
             "minVolumeSizeGiB": 4.0,
             "recommendedVolumeSizeGiB": 10.0,
         }
-
-    @routes.get("/users/self", response_model=answers.OwnUser)
-    def get_current_user() -> dict[str, Any]:
-        """Say whose credentials these are."""
-        return {**shapes_v4.user(platform), "roles": ["Practitioner"], "organizations": []}
-
-    @routes.get("/users", response_model=list[answers.User])
-    def list_users(
-        userId: list[ObjectId] | None = Query(None),  # noqa: B008, N803
-        userName: str | None = None,  # noqa: N803
-        query: str | None = None,
-    ) -> list[dict[str, Any]]:
-        """List people, all or those that are asked for."""
-        user = shapes_v4.user(platform)
-        is_meant = (
-            (userId is None or user["id"] in userId)
-            and (userName is None or userName == user["userName"])
-            and (query is None or query.lower() in user["userName"].lower())
-        )
-        return [user] if is_meant else []
 
 
 def _add_files(routes: APIRouter, platform: Platform) -> None:
@@ -154,7 +141,11 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
             return shapes_v4.project_file(put_file(platform, project.id, path, Path(copy.name)))
 
 
-def _is_related(relationship: str, *, is_owner: bool) -> bool:
+def _is_related(relationship: str, role: str, visibility: str) -> bool:
     if relationship == "Owned":
-        return is_owner
-    return relationship == "OwnedAndCollaborating" or (relationship == "Collaborating" and not is_owner)
+        return role == OWNER
+    if relationship == "Collaborating":
+        return role in COLLABORATOR_ROLES and role != OWNER
+    if relationship == "OwnedAndCollaborating":
+        return role in COLLABORATOR_ROLES
+    return visibility == PUBLIC or (role not in COLLABORATOR_ROLES and visibility == SEARCHABLE)

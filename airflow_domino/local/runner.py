@@ -43,7 +43,7 @@ class Runner:
     :param tiers: the tiers.
     :param environments: the environments.
     :param root: folder under which runs work (``work``) and have their logs (``logs``).
-    :param user: name of the user.
+    :param variables: gives the environment variables that people want a run to have.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
     :param limits: holds runs to the cores and the memory of their tier.
     :param simulator: moves the states of runs that are only simulated; None executes runs.
@@ -57,7 +57,7 @@ class Runner:
     tiers: TiersInUse
     environments: Environments
     root: Path
-    user: str
+    variables: Callable[[Run], Mapping[str, str]]
     stop_grace: float = 10.0
     limits: Limits = field(default_factory=Limits)
     simulator: Simulator | None = None
@@ -325,7 +325,7 @@ class Runner:
             datasets=self.root / "datasets" / project.id,
             api_host=self.api_host,
             user_host=self.user_host,
-            user=self.user,
+            variables=self.variables(run),
             stop_grace=self.stop_grace,
             code=self.code(project),
             layers=self.layers,

@@ -17,7 +17,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from airflow_domino.local import control, described, pages, routes_public, routes_v1, routes_v4_jobs, routes_v4_projects
+from airflow_domino.local import (
+    control,
+    described,
+    pages,
+    routes_people,
+    routes_public,
+    routes_tokens,
+    routes_v1,
+    routes_v4_jobs,
+    routes_v4_projects,
+)
 from airflow_domino.local.answers_v1 import Version
 from airflow_domino.local.errors import ApiError, error_body
 from airflow_domino.local.fault_layer import FaultLayer, Freeze, RequestLog
@@ -80,6 +90,8 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     app.include_router(routes_public.router(platform))
     app.include_router(control.router(platform, freeze, requests))
     app.include_router(recorder_routes(recorder))
+    app.include_router(routes_people.router(platform))
+    app.include_router(routes_tokens.router(platform))
     app.include_router(routes_v1.router(platform))
     app.include_router(described.router(app, DOMINO_VERSION))
     app.include_router(pages.router(platform))
@@ -93,7 +105,7 @@ def serve(
     host: str,
     port: int,
     public_url: str | None,
-    token: Mapping[str, str],
+    token: Mapping[str, Any],
     recording: Sequence[Exchange] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then end all runs.
@@ -105,7 +117,7 @@ def serve(
     :param host: address to listen on.
     :param port: port to listen on; 0 takes a free one.
     :param public_url: address under which people reach the server; None is the address it listens on.
-    :param token: what that line says of the token.
+    :param token: what that line says of tokens.
     :param recording: answer from this alone; None is the platform itself.
     """
     with listening(host, port) as listener:

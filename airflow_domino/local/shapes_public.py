@@ -8,7 +8,6 @@ from airflow_domino.local import shapes_v4, statuses
 from airflow_domino.local.environments import Environment, Revision
 from airflow_domino.local.ids import user_id
 from airflow_domino.local.platform import Capacity, Platform
-from airflow_domino.local.projects import Project
 from airflow_domino.local.runs import Run
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.tiers import Tier
@@ -64,20 +63,6 @@ def job_details(platform: Platform, run: Run) -> dict[str, Any]:
             "helpText": "",
         }
     return shape
-
-
-def project(platform: Platform, project: Project) -> dict[str, Any]:
-    """Shape a project."""
-    return {
-        "id": project.id,
-        "name": project.name,
-        "description": "",
-        "ownerId": user_id(project.owner),
-        "ownerUsername": project.owner,
-        "visibility": "Private",
-        "collaborators": [],
-        "isRestricted": False,
-    }
 
 
 def hardware_tier(tier: Tier, capacity: Capacity) -> dict[str, Any]:
@@ -141,11 +126,6 @@ def environment(environment: Environment) -> dict[str, Any]:
 def environment_revision(revision: Revision) -> dict[str, Any]:
     """Shape a revision as ``EnvironmentRevisionV1``."""
     return {"id": revision.id, "number": revision.number, "status": "succeeded", "availableTools": []}
-
-
-def user(platform: Platform) -> dict[str, Any]:
-    """Shape the one user."""
-    return {**shapes_v4.user(platform), "roles": ["Practitioner"]}
 
 
 def cluster_to_v4(cluster: dict[str, Any] | None) -> dict[str, Any] | None:

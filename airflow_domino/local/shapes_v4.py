@@ -18,7 +18,6 @@ from airflow_domino.local.tiers import Tier
 
 _HELP = "Wait for a place, stop other runs, or start the run on another hardware tier."
 _EPOCH = "1970-01-01T00:00:00.000Z"
-_STAGE_ID = named_object_id("stage", "none")
 
 
 def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -> dict[str, Any]:
@@ -81,54 +80,6 @@ def runtime_details(platform: Platform, run: Run) -> dict[str, Any]:
             "environmentRevisionSpec": run.environment_revision_spec,
         },
         "hardwareTier": {"id": tier.id, "name": tier.name, "isArchived": tier.is_archived},
-    }
-
-
-def gateway_project(platform: Platform, project: Project) -> dict[str, Any]:
-    """Shape a project as ``findProjectByOwnerAndName`` does."""
-    tier = platform.default_tier
-    count = platform.runs.listed(project.id, show_archived=True, limit=0).total
-    return {
-        "id": project.id,
-        "name": project.name,
-        "description": "",
-        "owner": {"id": user_id(project.owner), "userName": project.owner},
-        "visibility": "Private",
-        "hardwareTierId": tier.id,
-        "hardwareTierName": tier.name,
-        "environmentName": platform.default_environment.name,
-        "requestingUserRole": "Owner" if project.owner == platform.user else "Contributor",
-        "totalRunTime": "",
-        "tags": [],
-        "numComments": 0,
-        "runsCountByType": [{"runType": "Batch", "count": count}],
-        "allowedOperations": ["ChangeProjectSettings", "Run", "Edit", "BrowseReadFiles", "EditTags", "ViewRuns"],
-        "details": {"updatedAt": iso_time(project.created_at), "isRestricted": False, "projectType": "Analytic"},
-        "stageId": _STAGE_ID,
-        "status": {"status": "active", "isBlocked": False},
-    }
-
-
-def listed_project(platform: Platform, project: Project, relationship: str) -> dict[str, Any]:
-    """Shape a project as the gateway's list does."""
-    counts = {
-        group: platform.runs.listed(project.id, group=group, show_archived=True, limit=0).total
-        for group in ("active", "completed")
-    }
-    return {
-        "id": project.id,
-        "name": project.name,
-        "ownerId": user_id(project.owner),
-        "ownerName": project.owner,
-        "description": "",
-        "visibility": "Private",
-        "tags": [],
-        "runCounts": [{"runType": "Batch", "executingCount": counts["active"], "stoppedCount": counts["completed"]}],
-        "relationship": relationship,
-        "projectType": "Analytic",
-        "stageId": _STAGE_ID,
-        "status": {"status": "active", "isBlocked": False},
-        "details": {"updatedAt": iso_time(project.created_at), "isRestricted": False},
     }
 
 
@@ -231,18 +182,6 @@ def _restricted(environment: Environment) -> dict[str, Any]:
     if revision is None:
         return {}
     return {"restrictedRevisionNumber": revision.number, "restrictedRevisionId": revision.id}
-
-
-def user(platform: Platform) -> dict[str, Any]:
-    """Shape the one user."""
-    return {
-        "id": user_id(platform.user),
-        "userName": platform.user,
-        "fullName": platform.user,
-        "firstName": platform.user,
-        "lastName": "",
-        "avatarUrl": "",
-    }
 
 
 def browsed_file(project: Project, commit_id: str, file: FileInfo) -> dict[str, Any]:

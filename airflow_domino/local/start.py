@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from airflow_domino.local import server
 from airflow_domino.local.code_repository import parted
@@ -16,6 +17,15 @@ from airflow_domino.local.command import TOKEN_VARIABLE
 from airflow_domino.local.environments import EnvironmentSetting, interpreter
 from airflow_domino.local.gate import Access, host_name
 from airflow_domino.local.ids import IDS
+from airflow_domino.local.people_settings import (
+    PeopleSettings,
+    UserSetting,
+    collaborator_of,
+    load_people,
+    settle_projects,
+    user_of,
+    visibility_of,
+)
 from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
 from airflow_domino.local.project_code import set_code
 from airflow_domino.local.recordings import load
@@ -23,6 +33,7 @@ from airflow_domino.local.root import RootInUseError, kept_secret
 from airflow_domino.local.saved_results import FileLimits
 from airflow_domino.local.simulation import Simulation, load_simulation
 from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
+from airflow_domino.local.tokens import checked_text
 
 # What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.
 CANNOT_START = (ValueError, OSError, RootInUseError)
@@ -80,10 +91,13 @@ def _platform(args: argparse.Namespace) -> Platform:
     projects = [_project(text) for text in args.project]
     results = [_results(text) for text in args.results]
     environments = [_environment(text) for text in args.environment]
+    people = _people(args)
+    first, *_ = people.users
     platform = Platform(
         root=args.root,
-        token=_token(args),
-        user=args.user,
+        token=_token(args, first),
+        first_user=first.name,
+        people_settings=people,
         tiers=load_tiers(args.tiers) if args.tiers else DEFAULT_TIERS,
         environment_settings=environments,
         python=interpreter(args.python) if args.python else None,
@@ -105,6 +119,7 @@ def _platform(args: argparse.Namespace) -> Platform:
                 raise ValueError(f"--results {name}={setting}: there is no project {name}")
             for full_name in known if name is None else [name]:
                 platform.add_project(full_name, results=setting)
+        settle_projects(platform)
     except BaseException:
         platform.close()
         raise
@@ -119,26 +134,51 @@ def _simulation(args: argparse.Namespace) -> Simulation | None:
     return load_simulation(args.simulation)
 
 
-def _token(args: argparse.Namespace) -> str | None:
+def _people(args: argparse.Namespace) -> PeopleSettings:
+    users = [user_of(text) for text in args.user or ["domino"]]
+    of_file = load_people(args.users) if args.users else PeopleSettings()
+    collaborators = [collaborator_of(text) for text in args.collaborator]
+    visibilities = [visibility_of(text) for text in args.visibility]
+    return of_file.with_users(users if args.user or not of_file.users else []).with_projects(
+        [*collaborators, *visibilities]
+    )
+
+
+def _token(args: argparse.Namespace, first: UserSetting) -> str | None:
     if args.token is not None and args.token_file is not None:
         raise ValueError("--token and --token-file exclude each other")
     token: str | None = args.token if args.token is not None else os.environ.get(TOKEN_VARIABLE)
-    if args.token_file is not None:
-        token = kept_secret(args.token_file)
-    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
-        raise ValueError("the token must be printable ASCII without spaces around it, and not empty")
+    file = _token_file(args, first)
+    if file is not None:
+        token = kept_secret(file)
+    if token is not None:
+        checked_text(token)
     if args.token is not None:
         sys.stderr.write(f"{_SHOWN_TOKEN}\n")
     return token
 
 
-def _told_of_token(args: argparse.Namespace, platform: Platform) -> dict[str, str]:
-    """Say what the line of readiness tells of the token, which often lands in a log: never one given in confidence."""
+def _token_file(args: argparse.Namespace, first: UserSetting) -> Path | None:
+    """Give the file of the first user's token; None where it is given in another way, or not at all."""
     if args.token_file is not None:
-        return {"token_file": str(args.token_file.absolute())}
+        file: Path = args.token_file
+        return file.absolute()
+    is_given = args.token is not None or TOKEN_VARIABLE in os.environ
+    return None if is_given or not first.token_files else first.token_files[0]
+
+
+def _told_of_token(args: argparse.Namespace, platform: Platform) -> dict[str, Any]:
+    """Say what the line of readiness tells of tokens, which often lands in a log: never one given in confidence."""
+    others = [
+        {"name": name, "token_files": [str(file) for file in files]} for name, files in platform.token_files.items()
+    ]
+    users = {"users": others} if others else {}
+    file = _token_file(args, platform.people_settings.users[0])
+    if file is not None:
+        return {"token_file": str(file), **users}
     if args.token is None and TOKEN_VARIABLE in os.environ:
-        return {}
-    return {"token": platform.secret}
+        return users
+    return {"token": platform.secret, **users}
 
 
 def _project(text: str) -> tuple[str, Path | None]:

@@ -74,9 +74,18 @@ class Tokens:
         self._secret = database.setting("token secret", lambda: secrets.token_urlsafe(32)).encode()
         self._by_hash: dict[bytes, Token] = {}
         self._hashes: dict[str, bytes] = {}
-        for row in database.rows("SELECT * FROM tokens ORDER BY rowid"):
-            token = Token(**{**dict(row), "is_valid": bool(row["is_valid"])})
-            self._know(self.text(token), token)
+        # Keys of the settings, which the database does not have.
+        self._named: dict[bytes, Token] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Read all tokens from the database again."""
+        with self._lock:
+            self._by_hash = dict(self._named)
+            self._hashes = {token.id: digest for digest, token in self._named.items()}
+            for row in self._database.rows("SELECT * FROM tokens ORDER BY rowid"):
+                token = Token(**{**dict(row), "is_valid": bool(row["is_valid"])})
+                self._know(self.text(token), token)
 
     def _know(self, text: str, token: Token) -> None:
         digest = _hash(text)
@@ -123,6 +132,7 @@ class Tokens:
                 raise ValueError(f"{owner} and {known.owner} must not have the same token")
             key_id = named_object_id("key", f"{owner}/{_hash(text).hex()}")
             token = Token(key_id, owner, KEY, "key", "", now_ms())
+            self._named[_hash(text)] = token
             self._know(text, token)
         return token
 
@@ -173,6 +183,16 @@ class Tokens:
             self._by_hash.pop(self._hashes.pop(token.id, b""), None)
             with self._database.transaction() as connection:
                 connection.execute("DELETE FROM tokens WHERE id = ?", (token.id,))
+
+
+def checked_text(text: str) -> str:
+    """Give the text of a token back that requests can bring.
+
+    :raises ValueError: when no header can have it in it; the message has not.
+    """
+    if not (text.isascii() and text.isprintable() and text.strip() == text and text):
+        raise ValueError("the token must be printable ASCII without spaces around it, and not empty")
+    return text
 
 
 def _hash(text: str) -> bytes:

@@ -11,6 +11,9 @@ from airflow_domino.local.errors import BadRequest
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = "DOMINO_"
 _LONGEST = 64 << 10
+# The value of a variable with such a name is a secret however short it is; other short ones would hide half a log.
+_SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth", re.IGNORECASE)
+_LONG_ENOUGH = 8
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS variables (belongs_to TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (belongs_to, name));
@@ -77,3 +80,18 @@ def check(name: str, value: str) -> None:
         raise BadRequest(f"{name}: names that begin with {_RESERVED} are set by Domino itself")
     if "\0" in value or len(value) > _LONGEST:
         raise BadRequest(f"{name}: the value must have no zero character in it, and at most {_LONGEST} characters")
+
+
+def secret_values(variables: Mapping[str, str]) -> list[str]:
+    """Give the texts that must not be seen in the log of a run: the values of its variables.
+
+    A value of several lines is one text for each. Short ones count only where the name says that it is a secret.
+
+    :param variables: values by name.
+    """
+    return [
+        line
+        for name, value in variables.items()
+        for line in value.splitlines()
+        if len(line) >= _LONG_ENOUGH or (line.strip() and _SECRET_NAME.search(name))
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Workplace:
     """Where and for whom a run is executed.
 
     :param folder: the run's own folder, which is gone after it.
+    :param variables: environment variables that people want the run to have.
     :param datasets: folder of the project's datasets, which stays.
     :param code: where its code comes from; None for a project whose files are all in Domino's own file system.
     :param layers: installs what a project requires; None where this is off.
@@ -54,7 +56,7 @@ class Workplace:
     datasets: Path
     api_host: str
     user_host: str
-    user: str
+    variables: Mapping[str, str]
     stop_grace: float
     code: Code | None = None
     layers: Layers | None = None
