@@ -62,8 +62,8 @@ class Layers:
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def layer(self, python: Path, project: Path, own: Path, installation: Installation) -> Layer:
-        """Give the layer for what a project requires, made where it is not there.
+    def layer(self, python: Path, project: Path, own: Path, installation: Installation) -> Layer | None:
+        """Give the layer for what a project requires, made where it is not there; None where it requires nothing.
 
         :param python: interpreter of the environment.
         :param project: folder with the ``requirements.txt``.
@@ -72,6 +72,8 @@ class Layers:
         :raises RequirementsError: when it cannot be installed.
         """
         texts, is_own = _read(project)
+        if not any(line.strip() and not line.strip().startswith("#") for line in texts[FILE].splitlines()):
+            return None
         below = _below(python)
         if is_own:
             return self._made(own, python, below, project, installation)

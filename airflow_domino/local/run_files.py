@@ -146,7 +146,7 @@ class RunFiles:
             return
         installation = Installation(self.run.id, self.variables(), self.say, self._say_lines, self.wake)
         layer = self.place.layers.layer(self.place.revision.python, self.folder, self._own_layer, installation)
-        self._python = layer.python
+        self._python = None if layer is None else layer.python
 
     @property
     def _own_layer(self) -> Path:
