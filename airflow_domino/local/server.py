@@ -176,7 +176,10 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        return answer(request, error.status_code, str(error.detail))
+        response = answer(request, error.status_code, str(error.detail))
+        # Such as Allow, which goes with 405.
+        response.headers.update(error.headers or {})
+        return response
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:

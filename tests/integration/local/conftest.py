@@ -26,7 +26,7 @@ _FOLDER = os.environ.get("DOMINO_OPENAPI_DIR")
 _CONTRACT = Path(__file__).parents[2] / "contract" / "domino.yaml"
 _OWN_TYPES = {"text": "string", "int": "integer", "number": "number", "bool": "boolean"}
 # Refusals that a Domino gives although its documents do not list them for the operation.
-_UNLISTED = (401, 404)
+_UNLISTED = (400, 401, 404)
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class Judged:
 class Judge:
     """One OpenAPI document, to which requests and answers are held.
 
-    :param document: the document, in the dialect of OpenAPI 3.0.
+    :param document: the document, in the dialect of OpenAPI 3.0 or 3.1.
     :param prefix: what its addresses leave out.
     """
 
     def __init__(self, document: dict[str, Any], prefix: str = "") -> None:
         self._document = _without_nullable(document)
         self._components = self._document.get("components", {})
+        is_31 = str(document.get("openapi", "")).startswith("3.1")
+        self._dialect = jsonschema.Draft202012Validator if is_31 else jsonschema.Draft4Validator
         self._prefix = prefix
         self._patterns = [(_pattern(template), template) for template in self._document["paths"]]
         self._validator = cache(self._make_validator)
@@ -64,12 +66,17 @@ class Judge:
         ]
         return min(fitting, key=lambda one: one.template.count("{"), default=None)
 
+    def operations(self) -> Iterator[tuple[str, str]]:
+        """Every operation, by method and template."""
+        for template, methods in self._document["paths"].items():
+            yield from ((method.upper(), template) for method in methods if method in ("get", "put", "post", "delete"))
+
     def problems_of_answer(self, judged: Judged, exchange: Exchange) -> Iterator[str]:
         """Say what is wrong with an answer."""
         responses = judged.operation["responses"]
         status = str(exchange.status)
         if status not in responses and exchange.status in _UNLISTED:
-            status = next((listed for listed in ("403", "400") if listed in responses), status)
+            status = next((listed for listed in ("400", "403") if listed in responses), status)
         if status not in responses:
             yield f"the status {exchange.status} is not listed: {exchange.body[:300]!r}"
             return
@@ -127,7 +134,7 @@ class Judge:
             yield f"{error.json_path}: {error.message[:300]}"
 
     def _make_validator(self, schema: str) -> Any:
-        return jsonschema.Draft4Validator({**json.loads(schema), "components": self._components})
+        return self._dialect({**json.loads(schema), "components": self._components})
 
     def _resolved(self, part: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in part:
