@@ -22,6 +22,17 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which both models were trained."""
+    folder = tmp_path_factory.mktemp("trained") / "luigi-multi-run"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for model in ("TrainRForest", "TrainNNet"):
+        assert run(folder, "example_ensemble.py", model).returncode == 0
+        assert json.loads((folder / "dominostats.json").read_text())["accuracy"] > 0.9
+    return folder
+
+
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DOMINO_", "LUIGI_"))}
     return subprocess.run(
@@ -50,30 +61,24 @@ def test_a_failure_is_told_by_the_exit_code_from_any_folder(project: Path, tmp_p
     assert "No credentials for Domino: set DOMINO_API_PROXY" in ended.stderr
 
 
-def test_the_ensemble_starts_no_run_once_its_models_are_there(project: Path) -> None:
-    for model in ("TrainRForest", "TrainNNet"):
-        assert run(project, "example_ensemble.py", model).returncode == 0
-        assert json.loads((project / "dominostats.json").read_text())["accuracy"] > 0.9
-    ended = run(project, "example_ensemble.py", "ScoreReport", "--local-scheduler", "--workers", "3")
+def test_the_ensemble_starts_no_run_once_its_models_are_there(trained: Path) -> None:
+    ended = run(trained, "example_ensemble.py", "ScoreReport", "--local-scheduler", "--workers", "3")
     assert ended.returncode == 0, ended.stderr
-    report = json.loads((project / "report" / "score_report.json").read_text())
+    report = json.loads((trained / "report" / "score_report.json").read_text())
     assert set(report["accuracy"]) == {"forest", "net", "ensemble"}
     assert all(0.9 < accuracy < 1 for accuracy in report["accuracy"].values())
-    assert report["models"]["forest"]["bytes"] == (project / "models" / "rforest.zip").stat().st_size
+    assert report["models"]["forest"]["bytes"] == (trained / "models" / "rforest.zip").stat().st_size
 
 
-def test_the_same_training_makes_the_same_bytes(project: Path) -> None:
+def test_the_same_training_makes_the_same_bytes(project: Path, trained: Path) -> None:
     assert run(project, "example_ensemble.py", "TrainRForest").returncode == 0
-    first = files(project)
-    shutil.rmtree(project / "data")
-    shutil.rmtree(project / "models")
-    assert run(project, "example_ensemble.py", "TrainRForest").returncode == 0
-    assert files(project) == first
+    again = files(project)
+    assert "rforest.zip" in again
+    assert again == {name: content for name, content in files(trained).items() if name in again}
 
 
-def test_a_model_is_one_zip_with_what_training_noted_about_it(project: Path) -> None:
-    assert run(project, "example_ensemble.py", "TrainRForest").returncode == 0
-    with zipfile.ZipFile(project / "models" / "rforest.zip") as model:
+def test_a_model_is_one_zip_with_what_training_noted_about_it(trained: Path) -> None:
+    with zipfile.ZipFile(trained / "models" / "rforest.zip") as model:
         assert model.namelist() == ["about.json", "model.joblib"]
         assert json.loads(model.read("about.json"))["classifier"].startswith("RandomForestClassifier")
 
