@@ -21,10 +21,10 @@ from airflow_domino.local.ids import is_object_id, named_object_id, new_object_i
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.limits import Limits
 from airflow_domino.local.logs import ReadableLog
-from airflow_domino.local.project_code import code_of
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.people import People, caller
 from airflow_domino.local.people_settings import PeopleSettings, settle_owner, settle_people
+from airflow_domino.local.project_code import code_of
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.requirements import Layers
