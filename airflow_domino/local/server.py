@@ -32,6 +32,7 @@ from airflow_domino.local.answers_v1 import Version
 from airflow_domino.local.errors import ApiError, error_body
 from airflow_domino.local.fault_layer import FaultLayer, Freeze, RequestLog
 from airflow_domino.local.gate import API_PREFIXES, Access, Gate
+from airflow_domino.local.greeting import greeting
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
@@ -133,21 +134,25 @@ def serve(
             timeout_graceful_shutdown=1,
             lifespan="off",
         )
-        server = _Server(config, {"url": user_url, **token, "projects": _projects(platform)})
+        announcement = {"url": user_url, **token, "projects": _projects(platform)}
+        server = _Server(config, announcement, greeting(platform, announcement))
         asyncio.run(server.serve(sockets=[listener]))
 
 
 class _Server(uvicorn.Server):
     """Says when it is ready, and ends with a clean exit status on a signal."""
 
-    def __init__(self, config: uvicorn.Config, announcement: dict[str, Any]) -> None:
+    def __init__(self, config: uvicorn.Config, announcement: dict[str, Any], for_people: str) -> None:
         super().__init__(config)
         self._announcement = announcement
+        self._for_people = for_people
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         sys.stdout.write(f"{json.dumps(self._announcement)}\n")
         sys.stdout.flush()
+        if sys.stderr.isatty():
+            sys.stderr.write(self._for_people)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
