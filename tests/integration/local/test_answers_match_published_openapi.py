@@ -1,226 +1,304 @@
-"""Every answer has the shape that Domino's own OpenAPI documents give it.
+"""Every answer of every operation, good or not, has the shape that Domino's own OpenAPI documents give it.
 
-The documents are Domino's and not part of this repository. Each Domino serves its own at `/assets/swagger.json` (v4)
-and `/assets/public-api.json`; put them as `v4-6.3.json` and `public-6.3.json` in the folder that DOMINO_OPENAPI_DIR
-names.
+Where the documents are not at hand, a contract of our own and the served descriptions are what is left to judge by; see
+conftest.py. A new operation needs a row in `EXERCISES`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import jsonschema
 import pytest
 import requests
 
-FOLDER = os.environ.get("DOMINO_OPENAPI_DIR")
+from airflow_domino.local import described
+from airflow_domino.local.recordings import Exchange, load
 
-pytestmark = pytest.mark.skipif(FOLDER is None, reason="DOMINO_OPENAPI_DIR names no folder with Domino's documents")
+CLUSTER_V4 = {
+    "clusterType": "Ray",
+    "computeEnvironmentId": "{environment_id}",
+    "workerCount": 2,
+    "workerHardwareTierId": {"value": "small-k8s"},
+    "masterHardwareTierId": {"value": "small-k8s"},
+    "workerStorage": {"value": 5, "unit": "GiB"},
+}
+CLUSTER_PUBLIC = {
+    "clusterType": "dask",
+    "computeEnvironmentId": "{environment_id}",
+    "workerCount": 1,
+    "workerHardwareTier": "small-k8s",
+    "masterHardwareTierId": "small-k8s",
+    "workerStorageMB": 100,
+}
+V1 = "/v1/projects/{owner}/{name}"
+FILES = "/projects/{project_id}/files/{head}/hello.py/content"
+FORM = {"files": {"upfile": ("new.txt", b"content")}}
 
-
-class Document:
-    """One of Domino's OpenAPI documents."""
-
-    def __init__(self, name: str, prefix: str) -> None:
-        self.document = json.loads((Path(FOLDER or "") / name).read_text())
-        self.prefix = prefix
-
-    def check(self, answer: requests.Response) -> None:
-        """Fail unless the answer has the status and the shape of one of the operation's responses."""
-        method = str(answer.request.method)
-        path = urlsplit(str(answer.request.url)).path.removeprefix(self.prefix)
-        operation = self.operation(method.lower(), path)
-        responses = operation["responses"]
-        assert str(answer.status_code) in responses, f"{method} {path}: {answer.status_code} {answer.text}"
-        response = responses[str(answer.status_code)]
-        if "$ref" in response:
-            response = self.document["components"]["responses"][response["$ref"].rpartition("/")[2]]
-        schema = response.get("content", {}).get("application/json", {}).get("schema")
-        if schema is not None:
-            whole = {**schema, "components": self.document["components"]}
-            jsonschema.Draft4Validator(whole).validate(answer.json())
-
-    def operation(self, method: str, path: str) -> dict[str, Any]:
-        """The operation of a path; the one with the fewest placeholders when several fit."""
-        fitting = [
-            template
-            for template, operations in self.document["paths"].items()
-            if method in operations and re.fullmatch(re.sub(r"{[^}]*path}", ".+", _pattern(template)), path)
-        ]
-        assert fitting, f"the document has no {method} {path}"
-        return self.document["paths"][min(fitting, key=lambda template: template.count("{"))][method]
-
-
-def _pattern(template: str) -> str:
-    return re.sub(r"{(?![^}]*path})[^}]*}", "[^/]+", template)
-
-
-@pytest.fixture(scope="module")
-def v4() -> Document:
-    return Document("v4-6.3.json", "/v4")
-
-
-@pytest.fixture(scope="module")
-def public() -> Document:
-    return Document("public-6.3.json", "")
-
-
-@pytest.fixture(scope="module")
-def jobs(local_domino) -> list[str]:
-    """Ids of a run that succeeded, one that failed and one that was stopped."""
-    stopped = local_domino.start("sleep.py 60", title="stopped")["id"]
-    local_domino.wait_for_status(stopped, "Running")
-    local_domino.post("/v4/jobs/stop", jobId=stopped, commitResults=True)
-    good = local_domino.run("hello.py", title="good", mainRepoGitRef={"type": "head"})["id"]
-    local_domino.post(f"/v4/jobs/{good}/tag", tagName="best", projectId=local_domino.project_id)
-    return [good, local_domino.run("fail.py")["id"], local_domino.wait(stopped)["id"]]
-
-
-def test_jobs_of_version_4(local_domino, v4, jobs):
-    project_id = local_domino.project_id
-    for job_id in jobs:
-        for path in (
-            f"/v4/jobs/{job_id}",
-            f"/v4/jobs/{job_id}/logsWithProblemSuggestions?logType=prepareoutput",
-            f"/v4/jobs/{job_id}/logsWithProblemSuggestions",
-            f"/v4/jobs/{job_id}/runtimeExecutionDetails",
-            f"/v4/jobs/{job_id}/results?projectId={project_id}",
-            f"/v4/jobs/{job_id}/tags",
-        ):
-            v4.check(local_domino.request("GET", path))
-    v4.check(local_domino.request("GET", f"/v4/jobs?projectId={project_id}&page_size=100"))
-    v4.check(local_domino.request("GET", "/v4/jobs/getStatus/values"))
-
-
-def test_verbs_of_jobs_of_version_4(local_domino, v4, jobs):
-    project_id, job_id = local_domino.project_id, jobs[0]
-    environment_id = local_domino.get(f"/v4/projects/{project_id}/settings")["defaultEnvironmentId"]
-    cluster = {
-        "clusterType": "Ray",
-        "computeEnvironmentId": environment_id,
-        "workerCount": 2,
-        "workerHardwareTierId": {"value": "small-k8s"},
-        "masterHardwareTierId": {"value": "small-k8s"},
-        "workerStorage": {"value": 5, "unit": "GiB"},
-    }
-    start = {"projectId": project_id, "commandToRun": "true", "computeClusterProperties": cluster}
-    started = local_domino.request("POST", "/v4/jobs/start", json=start)
-    v4.check(started)
-    for path, body in (
-        ("/v4/jobs/stop", {"jobId": started.json()["id"], "commitResults": False}),
-        ("/v4/jobs/restart", {"jobId": job_id, "shouldUseOriginalInputCommit": True}),
-        ("/v4/jobs/archive", {"jobId": started.json()["id"]}),
-        (f"/v4/jobs/{job_id}/name", {"name": "renamed"}),
-        (f"/v4/jobs/{project_id}/resolveJobDefaults", {}),
-        (f"/v4/jobs/{project_id}/resolveJobDefaults", {"computeClusterProperties": cluster}),
-    ):
-        v4.check(local_domino.request("POST", path, json=body))
-    tag = local_domino.request("POST", f"/v4/jobs/{job_id}/tag", json={"tagName": "new", "projectId": project_id})
-    v4.check(tag)
-    body = {"tagId": tag.json()["tagId"], "projectId": project_id}
-    v4.check(local_domino.request("DELETE", f"/v4/jobs/{job_id}/tag", json=body))
-
-
-def test_projects_users_and_files_of_version_4(local_domino, v4, jobs):
-    project_id = local_domino.project_id
-    owner, name = local_domino.project.split("/")
-    for path in (
-        f"/v4/gateway/projects/findProjectByOwnerAndName?ownerName={owner}&projectName={name}",
-        "/v4/gateway/projects?relationship=Owned",
-        f"/v4/projects/{project_id}/hardwareTiers",
-        f"/v4/projects/{project_id}/useableEnvironments",
-        f"/v4/projects/{project_id}/settings",
-        f"/v4/projects/{project_id}/commits",
-        f"/v4/projects/{project_id}/commits/head",
-        f"/v4/projects/{project_id}/commits/{local_domino.head()}/files/hello.py",
-        f"/v4/files/browseFiles?ownerUsername={owner}&projectName={name}&filePath=/",
-        f"/v4/jobs/{project_id}/retrieveValidProperties",
-        "/v4/users/self",
-        "/v4/users?userName=domino",
-    ):
-        v4.check(local_domino.request("GET", path))
-    path = f"/v4/projects/{project_id}/commits/head/files/uploaded/new.txt"
-    v4.check(local_domino.request("POST", path, files={"upfile": ("new.txt", b"content")}))
-
-
-def test_refusals_of_version_4(local_domino, v4, jobs):
-    unknown = "0" * 24
-    for method, path, body in (
-        ("GET", "/v4/jobs/nonsense", None),
-        ("POST", "/v4/jobs/start", {"projectId": "nonsense", "commandToRun": "true"}),
-        ("POST", "/v4/jobs/stop", {"jobId": "nonsense", "commitResults": True}),
-        ("GET", f"/v4/jobs?projectId={local_domino.project_id}&order_by=nonsense", None),
-    ):
-        answer = local_domino.request(method, path, json=body)
-        assert answer.status_code == 400
-        v4.check(answer)
-    assert local_domino.request("GET", f"/v4/jobs/{unknown}").status_code == 404
-
-
-def test_the_public_api(local_domino, public, jobs):
-    project_id = local_domino.project_id
-    environment_id = local_domino.get(f"/v4/projects/{project_id}/settings")["defaultEnvironmentId"]
-    for job_id in jobs:
-        public.check(local_domino.request("GET", f"/api/jobs/beta/jobs/{job_id}"))
-        public.check(local_domino.request("GET", f"/api/jobs/beta/jobs/{job_id}/logs?logType=complete"))
-    body = {
-        "projectId": project_id,
-        "runCommand": "true",
-        "environmentRevisionSpec": "LatestRevision",
-        "mainRepoGitRef": {"refType": "head"},
-        "computeCluster": {
-            "clusterType": "dask",
-            "computeEnvironmentId": environment_id,
-            "workerCount": 1,
-            "workerHardwareTier": "small-k8s",
-            "masterHardwareTierId": "small-k8s",
-            "workerStorageMB": 100,
+# What is asked, in this order: method, address, and the body (or what else goes into the request). A name in brackets
+# at the end keeps the id in the answer for later rows.
+EXERCISES: list[tuple[str, str, Any]] = [
+    ("GET", "/version", None),
+    # Version 1
+    ("GET", "/v1/environments", None),
+    ("POST", f"{V1}/runs", {"command": ["hello.py", "an argument"], "isDirect": False, "tier": "Small", "title": "v1"}),
+    ("POST", f"{V1}/runs", {"command": ["echo a | cat"], "isDirect": True, "commitId": None, "title": None}),
+    ("GET", f"{V1}/runs", None),
+    ("GET", f"{V1}/runs/{{good}}", None),
+    ("GET", f"{V1}/run/{{good}}/stdout", None),
+    ("GET", f"{V1}/run/{{failed}}/stdout?previewNumberOfLines=1", None),
+    ("GET", f"{V1}/commits", None),
+    ("GET", f"{V1}/files/{{head}}//", None),
+    ("GET", f"{V1}/blobs/{{key}}", None),
+    ("PUT", f"{V1}/put.txt", {"data": b"content"}),
+    # Version 4: jobs
+    (
+        "POST",
+        "/v4/jobs/start",
+        {
+            "projectId": "{project_id}",
+            "commandToRun": "true",
+            "title": "with everything",
+            "commitId": "{head}",
+            "mainRepoGitRef": {"type": "head"},
+            "overrideHardwareTierId": "small-k8s",
+            "environmentId": "{environment_id}",
+            "environmentRevisionSpec": "LatestRevision",
+            "computeClusterProperties": CLUSTER_V4,
         },
-    }
-    started = local_domino.request("POST", "/api/jobs/v1/jobs", json=body)
-    public.check(started)
-    assert started.json()["job"]["computeCluster"] == body["computeCluster"]
-    tagged = local_domino.request(
-        "POST", f"/api/jobs/v1/jobs/{jobs[0]}/tags", json={"projectId": project_id, "tagName": "public"}
-    )
-    public.check(tagged)
-    path = f"/api/jobs/v1/jobs/{jobs[0]}/tags/{tagged.json()['tag']['id']}?projectId={project_id}"
-    public.check(local_domino.request("DELETE", path))
-    for path in (
-        f"/api/jobs/beta/jobs?projectId={project_id}&limit=50",
-        "/api/hardwaretiers/v1/hardwaretiers",
-        "/api/hardwaretiers/v1/hardwaretiers/small-k8s",
-        "/api/projects/beta/projects",
-        f"/api/projects/v1/projects/{project_id}",
-        f"/api/projects/beta/projects/{project_id}/results-settings",
-        "/api/environments/beta/environments",
-        f"/api/environments/v1/environments/{environment_id}",
-        "/api/users/v1/self",
-        "/api/users/v1/users",
-        f"/api/projects/v1/projects/{project_id}/files/{local_domino.head()}/hello.py/content",
-    ):
-        public.check(local_domino.request("GET", path))
-    public.check(
-        local_domino.request(
-            "PUT", f"/api/projects/beta/projects/{project_id}/results-settings", json={"branch": "main"}
+    ),
+    ("POST", "/v4/runs", {"projectId": "{project_id}", "commandToRun": "true", "hardwareTierName": "Small"}),
+    ("POST", "/v4/jobs/restart", {"jobId": "{good}", "shouldUseOriginalInputCommit": True}),
+    ("POST", "/v4/jobs/stop", {"jobId": "{failed}", "commitResults": False}),
+    ("POST", "/v4/jobs/archive", {"jobId": "{failed}"}),
+    ("POST", "/v4/jobs/{good}/name", {"name": "renamed"}),
+    ("POST", "/v4/jobs/{good}/tag", {"tagName": "new", "projectId": "{project_id}"}),
+    ("DELETE", "/v4/jobs/{good}/tag", {"tagId": "{tag}", "projectId": "{project_id}"}),
+    ("POST", "/v4/jobs/{project_id}/resolveJobDefaults", {}),
+    ("POST", "/v4/jobs/{project_id}/resolveJobDefaults", {"computeClusterProperties": CLUSTER_V4}),
+    ("GET", "/v4/jobs/{project_id}/retrieveValidProperties", None),
+    ("GET", "/v4/jobs?projectId={project_id}&page_size=100&show_archived=true", None),
+    ("GET", "/v4/jobs?projectId={project_id}&order_by=dominoStatsField&dominoStatsSortFieldName=x", None),
+    ("GET", "/v4/jobs/getStatus/values", None),
+    *[
+        ("GET", f"/v4/jobs/{{{job}}}{detail}", None)
+        for job in ("good", "failed", "stopped", "waiting")
+        for detail in (
+            "",
+            "/tags",
+            "/logsWithProblemSuggestions",
+            "/logsWithProblemSuggestions?logType=prepareoutput",
+            "/runtimeExecutionDetails",
+            "/results?projectId={project_id}",
         )
+    ],
+    # Version 4: the rest
+    ("GET", "/v4/gateway/projects/findProjectByOwnerAndName?ownerName={owner}&projectName={name}", None),
+    ("GET", "/v4/gateway/projects?relationship=Owned", None),
+    ("GET", "/v4/projects/{project_id}/hardwareTiers?showArchived=true", None),
+    ("GET", "/v4/projects/{project_id}/useableEnvironments", None),
+    ("GET", "/v4/projects/{project_id}/settings", None),
+    ("GET", "/v4/projects/{project_id}/commits", None),
+    ("GET", "/v4/projects/{project_id}/commits/head", None),
+    ("GET", "/v4/projects/{project_id}/commits/{head}/files/hello.py", None),
+    ("GET", "/v4/files/browseFiles?ownerUsername={owner}&projectName={name}&filePath=/", None),
+    ("POST", "/v4/projects/{project_id}/commits/head/files/uploaded/new.txt", FORM),
+    ("GET", "/v4/users/self", None),
+    ("GET", "/v4/users?userName={owner}", None),
+    # The public API
+    (
+        "POST",
+        "/api/jobs/v1/jobs",
+        {
+            "projectId": "{project_id}",
+            "runCommand": "true",
+            "hardwareTier": "small-k8s",
+            "environmentRevisionSpec": "LatestRevision",
+            "mainRepoGitRef": {"refType": "head"},
+            "computeCluster": CLUSTER_PUBLIC,
+        },
+    ),
+    ("GET", "/api/jobs/beta/jobs?projectId={project_id}&limit=50", None),
+    ("GET", "/api/jobs/beta/jobs/{good}", None),
+    ("GET", "/api/jobs/beta/jobs/{waiting}", None),
+    ("GET", "/api/jobs/beta/jobs/{good}/logs?logType=complete", None),
+    ("GET", "/api/jobs/beta/jobs/{failed}/logs?logType=STDERR", None),
+    ("POST", "/api/jobs/v1/jobs/{good}/tags", {"projectId": "{project_id}", "tagName": "public"}),
+    ("DELETE", "/api/jobs/v1/jobs/{good}/tags/{tag}?projectId={project_id}", None),
+    ("GET", "/api/projects/beta/projects", None),
+    ("GET", "/api/projects/v1/projects/{project_id}", None),
+    ("GET", "/api/projects/beta/projects/{project_id}/results-settings", None),
+    ("PUT", "/api/projects/beta/projects/{project_id}/results-settings", {"branch": "main"}),
+    ("GET", f"/api/projects/v1{FILES}", None),
+    ("GET", f"/api/projects/beta{FILES}", None),
+    ("GET", "/api/hardwaretiers/v1/hardwaretiers?includeArchived=true", None),
+    ("GET", "/api/hardwaretiers/v1/hardwaretiers/small-k8s", None),
+    ("GET", "/api/environments/beta/environments", None),
+    ("GET", "/api/environments/v1/environments/{environment_id}", None),
+    ("GET", "/api/users/v1/self", None),
+    ("GET", "/api/users/v1/users", None),
+]
+UNKNOWN = "0" * 24
+TIERS = """[
+    {"id": "small-k8s", "name": "Small", "cores": 1, "memory_gib": 1, "cents_per_minute": 1, "capacity": 2,
+     "default": true},
+    {"id": "gpu-k8s", "name": "GPU", "cores": 1, "memory_gib": 1, "cents_per_minute": 0, "capacity": 1, "gpus": 1}
+]"""
+
+
+@dataclass
+class Answered:
+    """Everything that was asked and answered, the served descriptions, and the judges made of these."""
+
+    exchanges: list[Exchange]
+    documents: list[dict[str, Any]]
+    own_judges: list[Any]
+
+
+@pytest.fixture(scope="module")
+def answered(serve_domino, tmp_path_factory, make_judge) -> Iterator[Answered]:
+    """Ask for everything, with the recorder on."""
+    folder = tmp_path_factory.mktemp("answers")
+    files = folder / "files"
+    files.mkdir()
+    (files / "hello.py").write_text("print('hello')\nopen('dominostats.json', 'w').write('{\"x\": 1}')\n")
+    (files / "fail.py").write_text("raise SystemExit('no')\n")
+    (folder / "tiers.json").write_text(TIERS)
+    domino = serve_domino(
+        folder / "root", {"domino/answers": files}, [f"--tiers={folder / 'tiers.json'}", "--stop-grace=0.1"]
     )
+    context = prepared(domino)
+    documents = [
+        requests.get(f"{domino.url}{generation.address}", timeout=30).json() for generation in described.GENERATIONS
+    ]
+    domino.post("/_local/recording/start")
+    for row in EXERCISES:
+        exercise(domino, context, *row)
+    for document in documents:
+        refuse(domino, document)
+    domino.post("/_local/recording/stop")
+    (folder / "answers.har").write_bytes(domino.request("GET", "/_local/recording/download").content)
+    own = [make_judge(document, document["servers"][0]["url"].rstrip("/")) for document in documents]
+    yield Answered(load(folder / "answers.har"), documents, own)
+    domino.stop()
 
 
-def test_refusals_of_the_public_api(local_domino, public):
-    for path, status in (
-        ("/api/jobs/beta/jobs/nonsense", 400),
-        (f"/api/jobs/beta/jobs/{'0' * 24}", 404),
-        (f"/api/projects/v1/projects/{'0' * 24}", 404),
-    ):
-        answer = local_domino.request("GET", path)
-        assert answer.status_code == status
-        public.check(answer)
-    anonymous = requests.get(f"{local_domino.url}/api/users/v1/self", timeout=30)
-    assert anonymous.status_code == 401
-    public.check(anonymous)
+def prepared(domino: Any) -> dict[str, Any]:
+    """Have runs in several states, and give what rows may name."""
+    good = domino.run("hello.py", title="good", mainRepoGitRef={"type": "head"})
+    failed = domino.run("fail.py")
+    stopped = domino.start("sleep 60")["id"]
+    domino.wait_for_status(stopped, "Running")
+    domino.post("/v4/jobs/stop", jobId=stopped, commitResults=True)
+    domino.wait(stopped)
+    for _ in range(2):
+        waiting = domino.start("sleep 60", overrideHardwareTierId="gpu-k8s")["id"]
+    environment = domino.get(f"/v4/projects/{domino.project_id}/useableEnvironments")["currentlySelectedEnvironment"]
+    owner, name = domino.project.split("/")
+    return {
+        "owner": owner,
+        "name": name,
+        "project_id": domino.project_id,
+        "good": good["id"],
+        "failed": failed["id"],
+        "stopped": stopped,
+        "waiting": waiting,
+        "head": domino.head(),
+        "key": domino.files(domino.head())["hello.py"],
+        "environment_id": environment["id"],
+    }
+
+
+def exercise(domino: Any, context: dict[str, Any], method: str, path: str, body: Any) -> None:
+    """Carry a row out; it must be answered well."""
+    is_plain = isinstance(body, dict) and set(body) <= {"data", "files"} and body
+    options = body if is_plain else {"json": filled(body, context)}
+    answer = domino.request(method, filled(path, context), **options)
+    assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+    if path.endswith(("/tag", "/tags")) and method == "POST":
+        context["tag"] = answer.json().get("tagId") or answer.json()["tag"]["id"]
+
+
+def filled(value: Any, context: dict[str, Any]) -> Any:
+    """Put ids in place of names in braces."""
+    if isinstance(value, str):
+        return re.sub(r"{(\w+)}", lambda match: str(context[match[1]]), value)
+    if isinstance(value, dict):
+        return {key: filled(one, context) for key, one in value.items()}
+    return [filled(one, context) for one in value] if isinstance(value, list) else value
+
+
+def refuse(domino: Any, document: dict[str, Any]) -> None:
+    """Ask every operation of a description for what does not exist, for nonsense, and without a token."""
+    for operation in described.operations(document):
+        for word in (UNKNOWN, "nonsense"):
+            path = re.sub(r"{[^}]*}", word, operation.path)
+            domino.request(operation.method, path, json={"projectId": word, "jobId": word})
+        requests.request(operation.method, f"{domino.url}{path}", timeout=30)
+
+
+def told(document: dict[str, Any], judge: Any, exchange: Exchange) -> str | None:
+    """The described operation that a request belongs to."""
+    found = judge.find(exchange.method, urlsplit(exchange.url).path)
+    return None if found is None else f"{exchange.method} {document['servers'][0]['url'].rstrip('/')}{found.template}"
+
+
+def test_every_operation_was_answered_well_and_refused(answered):
+    seen: Counter[tuple[str | None, bool]] = Counter()
+    for document, judge in zip(answered.documents, answered.own_judges, strict=True):
+        for exchange in answered.exchanges:
+            seen[told(document, judge, exchange), exchange.status < 400] += 1
+    operations = [one for document in answered.documents for one in described.operations(document)]
+    names = [f"{one.method} {one.path}" for one in operations]
+    assert [name for name in names if not seen[name, True]] == [], "each needs a row in EXERCISES"
+    never_refused = {"GET /version"}
+    assert [name for name in names if not seen[name, False] and name not in never_refused] == []
+
+
+def test_every_answer_is_as_domino_documents_it(answered, judges):
+    assert [problem for one in answered.exchanges for problem in judges.problems(one)] == []
+
+
+def test_every_answer_is_as_it_is_described_here(answered):
+    problems = []
+    for judge in answered.own_judges:
+        for exchange in answered.exchanges:
+            found = judge.find(exchange.method, urlsplit(exchange.url).path)
+            if found is not None:
+                problems += [f"{exchange.url}: {one}" for one in judge.problems_of_answer(found, exchange)]
+    assert problems == []
+
+
+def test_no_answer_is_an_error_of_the_server(answered):
+    assert {exchange.status for exchange in answered.exchanges} == {200, 201, 400, 401, 404}
+
+
+def test_refusals_are_worded_as_their_generation_words_them(answered):
+    for exchange in answered.exchanges:
+        if exchange.status < 400:
+            continue
+        body = json.loads(exchange.body)
+        if "/api/" not in exchange.url:
+            assert set(body) == {"message"}
+        elif exchange.status == 401:
+            assert set(body) == {"requestId", "errors"}
+        else:
+            assert set(body) == {"error"}
+
+
+def test_most_operations_are_dominos_own(answered, judges):
+    """What Domino's documents do not know is told here, so that nothing is made up by mistake."""
+    if not judges.dominos:
+        pytest.skip("DOMINO_OPENAPI_DIR names no folder with Domino's documents")
+    unknown = {
+        f"{one.method} {one.path}"
+        for document in answered.documents[1:]
+        for one in described.operations(document)
+        if not judges.is_known(one.method, re.sub(r"{[^}]*}", "x", one.path), by_domino=True)
+    }
+    assert unknown == set()
