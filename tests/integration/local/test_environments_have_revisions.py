@@ -1,4 +1,4 @@
-"""Environments are interpreters with revisions; what a project requires beside them is installed where that is asked."""
+"""Environments are interpreters with revisions; what a project requires beside them is installed where asked for."""
 
 from __future__ import annotations
 

@@ -213,3 +213,10 @@ def test_the_clone_of_a_run_is_a_git_repository_like_any_other(domino, remote: R
     assert status(job) == "Succeeded", domino.log(job["id"])
     assert lines[0] == remote.second
     assert "remotes/origin/dev" in "\n".join(lines)
+
+
+def test_the_project_says_where_its_code_is(domino, remote: Remote):
+    owner, name = domino.project.split("/")
+    found = domino.get("/v4/gateway/projects/findProjectByOwnerAndName", ownerName=owner, projectName=name)
+    assert found["mainRepository"]["uri"] == str(remote.folder)
+    assert found["mainRepository"]["serviceProvider"] == "unknown"
