@@ -111,6 +111,9 @@ def airflow(
     environment = {
         "AIRFLOW_CONN_DOMINO_DEFAULT": json.dumps(connection),
         "AIRFLOW_DOMINO_DATA": str(data_folder),
+        # Files that have not changed need not be read again, and no test waits for the scheduler's tenth of a second.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
     }
     with AirflowStack(folder / "home", dags, environment=environment, parallelism=6) as stack:
         yield stack

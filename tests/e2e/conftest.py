@@ -58,6 +58,8 @@ QUICK = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(TAKE_OVER),
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
 }
 
 
@@ -165,8 +167,22 @@ class LifeCycle:
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory, serve_domino: Callable[..., Any]) -> Iterator[LifeCycle]:
-    """An Airflow and a Domino of a module's own, so that it may kill and freeze their parts."""
+def life(whole_life: LifeCycle) -> LifeCycle:
+    """An Airflow and a Domino whose parts may be killed and frozen; a module begins with one of each."""
+    for label in [label for label in whole_life.airflow.processes if label.startswith("triggerer ")]:
+        whole_life.kill(label)
+    for name in ("scheduler", "dag-processor", "triggerer"):
+        process = whole_life.airflow.processes.get(name)
+        if process is None or process.exit_code is not None:
+            whole_life.airflow.start_component(name)
+    whole_life.airflow.wait_until_healthy()
+    whole_life.forget_faults()
+    return whole_life
+
+
+@pytest.fixture(scope="session")
+def whole_life(tmp_path_factory: pytest.TempPathFactory, serve_domino: Callable[..., Any]) -> Iterator[LifeCycle]:
+    """An Airflow and a Domino of their own for the tests of a run's life."""
     from airflow_domino.demo.airflow_stack import AirflowStack
 
     folder = tmp_path_factory.mktemp("life")
