@@ -21,7 +21,10 @@ from airflow_domino.local import (
     control,
     described,
     pages,
+    routes_client,
     routes_people,
+    routes_projects,
+    routes_projects_public,
     routes_public,
     routes_tokens,
     routes_v1,
@@ -93,6 +96,9 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     app.include_router(recorder_routes(recorder))
     app.include_router(routes_people.router(platform))
     app.include_router(routes_tokens.router(platform))
+    app.include_router(routes_projects.router(platform))
+    app.include_router(routes_projects_public.router(platform))
+    app.include_router(routes_client.router(platform))
     app.include_router(routes_v1.router(platform))
     app.include_router(described.router(app, DOMINO_VERSION))
     app.include_router(pages.router(platform))

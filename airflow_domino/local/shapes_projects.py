@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_domino.local.code_repository import PUBLIC_REF_TYPES
 from airflow_domino.local.ids import named_object_id, user_id
 from airflow_domino.local.memberships import OWNER, operations
 from airflow_domino.local.people import ORGANIZATION, Person
@@ -147,8 +148,7 @@ _PUBLIC_ROLES = {
     "ProjectImporter": "projectImporter",
 }
 ROLES_OF_PUBLIC = {public: role for role, public in _PUBLIC_ROLES.items()}
-_REF_TYPES = {"head": "Head", "branches": "Branch", "tags": "Tag", "commitId": "Commit"}
-REF_TYPES_OF_PUBLIC = {public: word for word, public in _REF_TYPES.items()}
+_REF_TYPES = {word: public for public, word in PUBLIC_REF_TYPES.items()}
 _PROVIDERS = {
     "github": "Github",
     "githubEnterprise": "GithubEnterprise",

@@ -1,0 +1,121 @@
+"""Types of the answers about projects: what is made of them, who works in them, and what runs in them get."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+from airflow_domino.local.answers import Answer, Free, IsoTime, ObjectId
+from airflow_domino.local.answers_public import Collaborator, Metadata, Project
+from airflow_domino.local.answers_v4 import ProjectStatus, ProjectTag
+
+Visibility = Literal["Public", "Searchable", "Private"]
+
+
+class ProjectCollaborator(Answer):
+    """Somebody who works in a project, in version 4."""
+
+    collaboratorId: ObjectId
+    projectRole: str
+
+
+class _Project(Answer):
+    id: ObjectId
+    name: str
+    description: str
+    visibility: Visibility
+    ownerId: ObjectId
+    ownerUsername: str
+    mainRepository: NotRequired[Free]
+    collaboratorIds: list[ObjectId]
+    collaborators: list[ProjectCollaborator]
+    tags: list[ProjectTag]
+    stageId: ObjectId
+    status: ProjectStatus
+    billingTag: NotRequired[Free]
+
+
+class MadeProject(_Project):
+    """A project that was made or copied."""
+
+    importedGitRepos: list[Free]
+
+
+class ProjectSummary(_Project):
+    """A project that was asked for by its id."""
+
+    created: IsoTime
+    importedGitRepositories: list[Free]
+    internalTags: list[str]
+    projectType: str
+
+
+class Stage(Answer):
+    """The stage that a project is in."""
+
+    id: ObjectId
+    stage: str
+    createdAt: int
+    isArchived: bool
+    stageCreationSource: str
+
+
+class StagedProject(Answer):
+    """A project with its stage and its status."""
+
+    id: ObjectId
+    name: str
+    stage: Stage
+    status: ProjectStatus
+
+
+class ResultsBranch(Answer):
+    """Where results of runs go, in version 4."""
+
+    branch: Literal["Isolated", "Main"]
+
+
+class CollaboratorEnvelope(Answer):
+    """A collaborator in an envelope."""
+
+    collaborator: Collaborator
+    metadata: Metadata
+
+
+class CopiedProject(Answer):
+    """A project that was copied, in its envelope."""
+
+    project: Project
+    metadata: Metadata
+
+
+class StatusEnvelope(Answer):
+    """The status of a project in its envelope."""
+
+    status: ProjectStatus
+    metadata: Metadata
+
+
+class Goal(Answer):
+    """A goal of a project."""
+
+    id: ObjectId
+    title: str
+    description: NotRequired[str]
+    isComplete: bool
+    projectId: ObjectId
+    creatorId: ObjectId
+    createdAt: IsoTime
+
+
+class GoalEnvelope(Answer):
+    """A goal in its envelope."""
+
+    goal: Goal
+    metadata: Metadata
+
+
+class Goals(Answer):
+    """The goals of a project."""
+
+    goals: list[Goal]
+    metadata: Metadata

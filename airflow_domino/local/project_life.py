@@ -1,0 +1,339 @@
+"""Making, copying, changing and archiving projects, for whoever may."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pygit2
+
+from airflow_domino.local import statuses
+from airflow_domino.local.clock import now_ms
+from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
+from airflow_domino.local.ids import new_object_id, user_id
+from airflow_domino.local.memberships import COLLABORATOR_ROLES, OWNER, Permission
+from airflow_domino.local.people import ORGANIZATION, Person
+from airflow_domino.local.project_code import set_code
+from airflow_domino.local.projects import PRIVATE, VISIBILITIES, Project
+from airflow_domino.local.shapes_projects import tag_id
+
+if TYPE_CHECKING:
+    from airflow_domino.local.platform import Platform
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """What is asked for of a new project.
+
+    :param name: its name.
+    :param owner: who is to own it; None is the sender.
+    :param description: what it is for.
+    :param visibility: one of :data:`VISIBILITIES`.
+    :param collaborators: roles by name.
+    :param tags: names of tags.
+    :param billing_tag: whom its costs are billed to.
+    :param code: arguments of :func:`~airflow_domino.local.project_code.set_code`, for a git-based project.
+    """
+
+    name: str
+    owner: Person | None = None
+    description: str = ""
+    visibility: str = PRIVATE
+    collaborators: Mapping[str, str] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    billing_tag: str | None = None
+    code: Mapping[str, Any] | None = None
+
+
+# Making
+
+
+def create(platform: Platform, new: NewProject) -> Project:
+    """Make a project.
+
+    :raises BadRequest: when it cannot be, such as one of a name that is taken.
+    :raises Forbidden: when the sender cannot make projects of this owner.
+    """
+    project = _new(platform, new)
+    platform.projects.save(project)
+    if new.code is not None:
+        try:
+            project = set_code(platform, project, **new.code)
+        except ValueError as error:
+            platform.projects.save(replace(project, name=_archived_name(project), is_archived=True))
+            raise BadRequest(str(error)) from error
+    platform.repository(project.id)
+    platform.ledger.note("project", project, {"name": project.full_name})
+    return project
+
+
+def copy(platform: Platform, project: Project, new: NewProject) -> Project:
+    """Make a project with the files, their history, the tags and the description of another one.
+
+    :param platform: the platform of both.
+    :param project: the other one, whose files the sender must be allowed to read. Its collaborators and its
+        environment variables are not for the new one.
+    :param new: what is to be different.
+    :raises BadRequest: when it cannot be, such as one of a name that is taken.
+    :raises Forbidden: when the sender cannot make projects of this owner, or not read this one.
+    """
+    platform.project(project.id, Permission.READ_FILES)
+    made = replace(
+        _new(platform, new),
+        description=new.description or project.description,
+        tags=list(new.tags) or project.tags,
+        results=project.results,
+        billing_tag=new.billing_tag or project.billing_tag,
+        main_repository=project.main_repository,
+        copied_from=project.id,
+    )
+    folder = platform.root / "projects"
+    unfinished, whole = folder / f"{made.id}.git.new", folder / f"{made.id}.git"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    cloned = pygit2.clone_repository(str(folder / f"{project.id}.git"), str(unfinished), bare=True)
+    cloned.remotes.delete("origin")
+    cloned.free()
+    unfinished.rename(whole)
+    platform.projects.save(made)
+    platform.ledger.note("project", made, {"name": made.full_name, "copyOf": project.id})
+    return made
+
+
+def _new(platform: Platform, new: NewProject) -> Project:
+    owner = new.owner or platform.people.ensure(platform.user)
+    if not _may_own_for(platform, owner):
+        raise Forbidden(f"You cannot make projects of {owner.name}")
+    _check_name(platform, owner.name, new.name)
+    _check_visibility(new.visibility)
+    collaborators = {name: _role(role) for name, role in new.collaborators.items() if name != owner.name}
+    return Project(
+        new_object_id(),
+        owner.name,
+        new.name,
+        "main",
+        now_ms(),
+        description=new.description,
+        visibility=new.visibility,
+        collaborators=collaborators,
+        tags=list(dict.fromkeys(new.tags)),
+        billing_tag=new.billing_tag,
+    )
+
+
+def _may_own_for(platform: Platform, owner: Person) -> bool:
+    return platform.rights.is_admin or owner.name == platform.user or platform.user in owner.members
+
+
+def _check_name(platform: Platform, owner: str, name: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise BadRequest(f"A project is named with letters, digits and _ . -, which {name!r} is not")
+    if platform.projects.named(owner, name) is not None:
+        raise BadRequest(f"{owner} has a project {name} already")
+
+
+def _check_visibility(visibility: str) -> None:
+    if visibility not in VISIBILITIES:
+        raise BadRequest(f"The visibility must be one of {', '.join(VISIBILITIES)}, not {visibility!r}")
+
+
+def _role(role: str) -> str:
+    if role not in COLLABORATOR_ROLES:
+        raise BadRequest(f"The role must be one of {', '.join(COLLABORATOR_ROLES)}, not {role!r}")
+    return role
+
+
+# Changing
+
+
+def change(platform: Platform, project_id: str, permission: Permission, make: Callable[[Project], Project]) -> Project:
+    """Change a project.
+
+    :param platform: the platform of the project.
+    :param project_id: which one.
+    :param permission: what the sender must be allowed to do with it.
+    :param make: gives its new value.
+    """
+    platform.project(project_id, permission)
+    return platform.projects.change(project_id, make)
+
+
+def set_visibility(platform: Platform, project_id: str, visibility: str) -> Project:
+    """Say who may find and see a project beside its collaborators."""
+    _check_visibility(visibility)
+    return change(platform, project_id, Permission.OWN, lambda project: replace(project, visibility=visibility))
+
+
+def rename(platform: Platform, project_id: str, name: str) -> Project:
+    """Give a project another name.
+
+    :raises BadRequest: when its owner has a project of this name already.
+    """
+    project = platform.project(project_id, Permission.OWN)
+    if name != project.name:
+        _check_name(platform, project.owner, name)
+    return platform.projects.change(project_id, lambda known: replace(known, name=name))
+
+
+def transfer(platform: Platform, project_id: str, person: Person) -> Project:
+    """Give a project to another owner; who owned it becomes a contributor.
+
+    :raises BadRequest: when the new owner has a project of this name already.
+    """
+    project = platform.project(project_id, Permission.OWN)
+    if person.name == project.owner:
+        return project
+    _check_name(platform, person.name, project.name)
+    roles = {name: role for name, role in project.collaborators.items() if name != person.name}
+    roles[project.owner] = COLLABORATOR_ROLES[1]
+    return platform.projects.change(project_id, lambda known: replace(known, owner=person.name, collaborators=roles))
+
+
+def set_status(platform: Platform, project_id: str, status: Mapping[str, Any]) -> Project:
+    """Say whether a project is worked on; that it is complete says its owner alone.
+
+    :param status: as version 4 of the API words it.
+    """
+    project = platform.project(project_id, Permission.EDIT)
+    permission = Permission.OWN if status["status"] != project.status["status"] else Permission.EDIT
+    return change(platform, project_id, permission, lambda known: replace(known, status=dict(status)))
+
+
+def archive(platform: Platform, project_id: str) -> None:
+    """Take a project out of everybody's sight, and stop its runs. Its name is free again."""
+    project = platform.project(project_id, Permission.OWN)
+    for run in platform.runs.with_status((*statuses.WAITING, *statuses.EXECUTING)):
+        if run.project_id == project.id:
+            platform.stop(run, keep_results=False)
+    gone = replace(project, name=_archived_name(project), is_archived=True)
+    platform.projects.change(project_id, lambda _: gone)
+    platform.ledger.note("archive project", project, {"name": project.full_name})
+
+
+def _archived_name(project: Project) -> str:
+    return f"{project.name} {project.id}"
+
+
+# Collaborators
+
+
+def set_role(platform: Platform, project_id: str, person: Person, role: str) -> Project:
+    """Let somebody work in a project, or give him another role there.
+
+    :raises BadRequest: when there is no such role, or the person owns the project.
+    """
+    if _role(role) == OWNER and person.kind == ORGANIZATION:
+        raise BadRequest("An organization cannot be an owner beside the owner")
+    if platform.project(project_id, Permission.MANAGE_COLLABORATORS).owner == person.name:
+        raise BadRequest(f"{person.name} owns the project")
+    if role == OWNER:
+        platform.project(project_id, Permission.OWN)
+    return platform.projects.change(
+        project_id, lambda project: replace(project, collaborators={**project.collaborators, person.name: role})
+    )
+
+
+def remove_collaborator(platform: Platform, project_id: str, person_id: str) -> Project:
+    """Let somebody work in a project no longer.
+
+    :raises NotFound: when he does not.
+    """
+    project = platform.project(project_id)
+    name = next((name for name in project.collaborators if user_id(name) == person_id), None)
+    if name is None:
+        raise NotFound(f"{person_id} is no collaborator of the project")
+    # Everybody may leave.
+    if name != platform.user:
+        platform.project(project_id, Permission.MANAGE_COLLABORATORS)
+
+    def without(known: Project) -> Project:
+        return replace(known, collaborators={one: role for one, role in known.collaborators.items() if one != name})
+
+    return platform.projects.change(project_id, without)
+
+
+def collaborators(platform: Platform, project: Project) -> list[Person]:
+    """List who works in a project beside its owner."""
+    return [platform.people.ensure(name) for name in project.collaborators]
+
+
+# Tags and goals
+
+
+def add_tags(platform: Platform, project_id: str, names: Sequence[str]) -> Project:
+    """Give a project tags; one that it has already stays as it is."""
+    if not all(name.strip() for name in names):
+        raise BadRequest("A tag must have a name")
+    return change(
+        platform,
+        project_id,
+        Permission.EDIT,
+        lambda project: replace(project, tags=list(dict.fromkeys([*project.tags, *names]))),
+    )
+
+
+def remove_tag(platform: Platform, project_id: str, removed: str) -> Project:
+    """Take a tag from a project.
+
+    :param removed: id of the tag.
+    :raises NotFound: when the project has no such tag.
+    """
+    project = platform.project(project_id, Permission.EDIT)
+    left = [name for name in project.tags if tag_id(name) != removed]
+    if len(left) == len(project.tags):
+        raise NotFound(f"Project {project.full_name} has no tag with the id {removed}")
+    return platform.projects.change(project_id, lambda known: replace(known, tags=left))
+
+
+def add_goal(platform: Platform, project_id: str, title: str, description: str | None) -> dict[str, Any]:
+    """Give a project a goal, and give the goal."""
+    goal = {
+        "id": new_object_id(),
+        "projectId": project_id,
+        "title": title,
+        "isComplete": False,
+        "createdBy": user_id(platform.user),
+        "createdAt": now_ms(),
+    }
+    if description:
+        goal["description"] = description
+    change(platform, project_id, Permission.EDIT, lambda project: replace(project, goals=[*project.goals, goal]))
+    return goal
+
+
+def change_goal(platform: Platform, project_id: str, goal_id: str, **values: Any) -> dict[str, Any]:
+    """Change a goal of a project, and give it.
+
+    :raises NotFound: when the project has no such goal.
+    """
+    goal = {**_goal(platform.project(project_id, Permission.EDIT), goal_id), **values}
+
+    def changed(project: Project) -> Project:
+        return replace(project, goals=[goal if known["id"] == goal_id else known for known in project.goals])
+
+    platform.projects.change(project_id, changed)
+    return goal
+
+
+def delete_goal(platform: Platform, project_id: str, goal_id: str) -> None:
+    """Delete a goal of a project.
+
+    :raises NotFound: when the project has no such goal.
+    """
+    _goal(platform.project(project_id, Permission.EDIT), goal_id)
+
+    def without(project: Project) -> Project:
+        return replace(project, goals=[known for known in project.goals if known["id"] != goal_id])
+
+    platform.projects.change(project_id, without)
+
+
+def _goal(project: Project, goal_id: str) -> dict[str, Any]:
+    found = next((goal for goal in project.goals if goal["id"] == goal_id), None)
+    if found is None:
+        raise NotFound(f"Project {project.full_name} has no goal with the id {goal_id}")
+    return found
