@@ -152,7 +152,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
         return {"jobs": jobs, "metadata": page_metadata(offset, limit, page.total)}
 
     @routes.get("/jobs/beta/jobs/{job_id}", response_model=answers.JobEnvelope)
-    def get_job_details(job_id: ObjectId) -> dict[str, Any]:
+    async def get_job_details(job_id: ObjectId) -> dict[str, Any]:
         """Give a job."""
         return {"job": shapes_public.job_details(platform, platform.run(job_id)), "metadata": metadata()}
 

@@ -91,7 +91,7 @@ def _add_runs(routes: APIRouter, platform: Platform) -> None:
         return {"objectType": "list", "uri": uri, "data": [_run_status(run) for run in page.runs]}
 
     @routes.get(f"{base}/runs/{{run_id}}", response_model=answers_v1.RunStatus)
-    def get_run(owner: str, name: str, run_id: ObjectId) -> dict[str, Any]:
+    async def get_run(owner: str, name: str, run_id: ObjectId) -> dict[str, Any]:
         """Give a run."""
         return _run_status(_run_of(platform, owner, name, run_id))
 

@@ -171,6 +171,7 @@ def _add_choices(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_reading(routes: APIRouter, platform: Platform) -> None:
+    # What is asked for most is answered without the way through another thread, which would take as long as the rest.
     @routes.get("", response_model=answers.JobList)
     def get_jobs(
         projectId: ObjectId,  # noqa: N803 - the parameter's name in the API
@@ -199,7 +200,8 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
             offset=offset,
             limit=page_size,
         )
-        places = platform.runs.places_in_queue()
+        is_waiting = any(run.status == statuses.QUEUED for run in page.runs)
+        places = platform.runs.places_in_queue() if is_waiting else {}
         names = sorted({stat["name"] for run in page.runs for stat in run.stats})
         return {
             "jobs": [shapes_v4.job(platform, run, places) for run in page.runs],
@@ -220,7 +222,7 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
         return {group: list(words) for group, words in statuses.GROUPS.items()} | {"archived": list(statuses.COMPLETED)}
 
     @routes.get("/{job_id}", response_model=answers.Job)
-    def get_job(job_id: ObjectId) -> dict[str, Any]:
+    async def get_job(job_id: ObjectId) -> dict[str, Any]:
         """Give a job."""
         return shapes_v4.job(platform, platform.run(job_id))
 

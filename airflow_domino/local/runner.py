@@ -31,6 +31,7 @@ from airflow_domino.local.workplace import Code, Workplace
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_GRACE = 2.0
+_NEVER = 1 << 63
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Runner:
     _threads: set[threading.Thread] = field(default_factory=set)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _is_closing: bool = False
+    _wakes_at: int = 0
     _is_emptied: bool = False
 
     def start(self, api_host: str, user_host: str) -> None:
@@ -89,6 +91,10 @@ class Runner:
             if self.simulator is not None and not self._is_closing:
                 # At once, so that a test sees it when its own request is answered.
                 self._start_what_fits()
+                self._settle_some()
+                due = self.simulator.next_due()
+                if due is None or due >= self._wakes_at:
+                    return
             self._wake.notify_all()
 
     def next_due(self) -> int | None:
@@ -266,13 +272,16 @@ class Runner:
                     return
                 self._start_what_fits()
                 if not self._settle_some():
-                    self._wake.wait(self._seconds_until_due())
+                    self._sleep()
             # Without this, whoever waits for the lock would seldom get it while there is much to do.
             time.sleep(0)
 
-    def _seconds_until_due(self) -> float | None:
+    def _sleep(self) -> None:
+        """Wait until somebody calls, or until a simulated run goes on."""
         due = None if self.simulator is None or CLOCK.is_frozen else self.simulator.next_due()
-        return None if due is None else max(0.0, (due - now_ns()) / 1e9)
+        self._wakes_at = _NEVER if due is None else due
+        self._wake.wait(None if due is None else max(0.0, (due - now_ns()) / 1e9))
+        self._wakes_at = 0
 
     def _settle_some(self) -> bool:
         if self.simulator is None or not self.simulator.settle():

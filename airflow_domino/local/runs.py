@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, project_id TEXT NOT NULL R
     completed_at INTEGER, document TEXT NOT NULL, UNIQUE (project_id, number));
 CREATE INDEX IF NOT EXISTS runs_by_status ON runs (status, submitted_at);
 CREATE INDEX IF NOT EXISTS runs_by_tier ON runs (status, tier_id, submitted_at);
+CREATE INDEX IF NOT EXISTS runs_by_project ON runs (project_id, is_archived, status);
 """
 
 # Columns of the table beside the document, for filtering and sorting.

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -120,7 +121,7 @@ class Plan(_Part):
         """Whether the command comes to an end, unlike that of a run whose machine is lost."""
         return self.last_status in (statuses.SUCCEEDED, statuses.FAILED)
 
-    @property
+    @cached_property
     def way(self) -> tuple[str, ...]:
         """The statuses that the run goes through before its last one."""
         way = tuple(word for word in _WAY if word in _USUAL or word in self.seconds)

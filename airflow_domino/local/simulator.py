@@ -91,6 +91,8 @@ class Simulator:
 
     def begin(self, run_ids: Collection[str]) -> None:
         """Let runs that have got their place go their way."""
+        if not run_ids:
+            return
         try:
             self._together((run_id, self._scheduled, now_ns()) for run_id in run_ids)
         except BaseException:
@@ -158,6 +160,8 @@ class Simulator:
         now, found = now_ns(), list[tuple[int, str]]()
         while len(found) < _BATCH and (due := self.next_due()) is not None and due <= now:
             found.append((due, heapq.heappop(self._due)[2]))
+        if not found:
+            return False
         try:
             self._together((run_id, self._next, due) for due, run_id in found if not self._writes(run_id))
             for due, run_id in found:
@@ -169,7 +173,7 @@ class Simulator:
             for _, run_id in found:
                 if run_id in self._moving:
                     self._note(run_id, now + _RETRY_NS)
-        return bool(found)
+        return True
 
     def log(self, run: Run) -> SimulatedLog:
         """Give the log of a simulated run."""
