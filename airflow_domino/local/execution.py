@@ -31,6 +31,9 @@ _PIPE_GRACE = 10.0
 # Domino's launcher says nothing about these: the command was killed, or was asked to end.
 _SILENT_EXIT_CODES = (0, 137, 143)
 
+# What a run that an earlier server left in one of these has written is whole, and still to be saved.
+TAKEN_UP = (statuses.FINISHING, *statuses.STOP_WISHES, statuses.STOPPING)
+
 
 class Execution:
     """Executes one run, in a thread of its own.
@@ -70,9 +73,11 @@ class Execution:
         self.wake.set()
 
     def execute(self) -> None:
-        """Carry the run from Scheduled to a status that is final."""
+        """Carry the run from Scheduled, or from where an earlier server left it, to a status that is final."""
         try:
-            if self._advance(statuses.PREPARING):
+            if self.run.status in TAKEN_UP:
+                self._take_up()
+            elif self._advance(statuses.PREPARING):
                 self._prepare()
                 self._execute_prepared()
             else:
@@ -86,6 +91,14 @@ class Execution:
             self._end_in_error("InternalError", f"{type(error).__name__}: {error}")
         finally:
             self._files.remove()
+
+    def _take_up(self) -> None:
+        self._say("The local Domino had ended before it saved the results of this run. It saves them now.")
+        self._files.take_up()
+        if self.run.status == statuses.FINISHING:
+            self._finish(self.run.exit_code or 0)
+        else:
+            self._end_stopped()
 
     # Preparing
 
@@ -199,7 +212,7 @@ class Execution:
 
     def _finish(self, exit_code: int) -> None:
         if exit_code not in _SILENT_EXIT_CODES:
-            self.log.say(logs.STDOUT, f"Failed with exit code: {exit_code}")
+            self._say_once(f"Failed with exit code: {exit_code}")
         elif self._memory_used is not None:
             self.log.say(logs.STDERR, limiting.memory_message(self._place.tier, self._memory_used))
         elif exit_code:
@@ -267,6 +280,10 @@ class Execution:
     def _change(self, change: Callable[[Run], Run]) -> Run:
         self.run = self._runs.change(self.run.id, change)
         return self.run
+
+    def _say_once(self, text: str) -> None:
+        if [line.text for line in self.log.tail(1, (logs.STDOUT, logs.STDERR))] != [text]:
+            self.log.say(logs.STDOUT, text)
 
     def _say(self, text: str) -> None:
         self.log.say(logs.PREPARE, text)

@@ -5,6 +5,7 @@ A log may have a hundred megabytes: it is written in pieces, and read by seeking
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import threading
@@ -72,6 +73,9 @@ class RunLog:
             path.touch()
         self._size = self._content.stat().st_size
         self._records = self._index.stat().st_size // _RECORD.size
+        if self._index.stat().st_size % _RECORD.size:
+            # The server was killed in the middle of a line's entry.
+            os.truncate(self._index, self._records * _RECORD.size)
         if self._records:
             with self._index.open("rb") as index:
                 index.seek((self._records - 1) * _RECORD.size)

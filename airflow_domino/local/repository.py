@@ -314,11 +314,29 @@ class ProjectRepository:
                     tree = tree_at(repository, with_file(repository, tree, path.split("/"), blob))
             if tree.id == base.tree.id:
                 return SavedResults(None, problem=problem)
-            commit = self._commit(repository, tree.id, [base.id], message, author, f"{_RUNS}{run_id}")
+            commit, is_new = self._commit_of_run(repository, tree, base, run_id, message, author)
             if isolated or reader.count > self._limits.most:
                 return SavedResults(str(commit), problem=problem)
             with self._lock:
+                head = _main(repository).id
+                if not is_new and (head == commit or repository.descendant_of(head, commit)):
+                    return SavedResults(str(commit), str(head), problem=problem)
                 return self._merge(repository, base, _commit_at(repository, commit), author, problem)
+
+    def _commit_of_run(
+        self,
+        repository: pygit2.Repository,
+        tree: pygit2.Tree,
+        base: pygit2.Commit,
+        run_id: str,
+        message: str,
+        author: str,
+    ) -> tuple[pygit2.Oid, bool]:
+        """Give a run's commit, and whether it is new: an earlier server may have ended after it had made it."""
+        reference = f"{_RUNS}{run_id}"
+        if reference in repository.references:
+            return _referred(repository, reference).id, False
+        return self._commit(repository, tree.id, [base.id], message, author, reference), True
 
     def _merge(
         self,

@@ -40,9 +40,21 @@ def claim_root(root: Path) -> TextIO:
     for name in _FOLDERS:
         (root / name).mkdir(exist_ok=True)
         (root / name).chmod(0o700)
+    _sweep(root)
     (root / DATABASE).touch()
     (root / DATABASE).chmod(0o600)
     return file
+
+
+def _sweep(root: Path) -> None:
+    """Remove what a server that was killed has left unfinished; nobody else works in the folder now."""
+    for upload in root.glob("tmp*"):
+        if upload.is_file():
+            upload.unlink()
+    # A change of a repository that was cut short would keep every later one away.
+    for repository in (*root.glob("projects/*.git"), *root.glob("repositories/*.git")):
+        for lock in (*repository.glob("*.lock"), *repository.glob("refs/**/*.lock")):
+            lock.unlink()
 
 
 def kept_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_hex(32)) -> str:

@@ -119,6 +119,14 @@ class RunFiles:
         self.say(f"Files of commit {run.input_commit}: {len(self._checkout.stamps)}")
         self._install()
 
+    def take_up(self) -> None:
+        """Take up the folders of a run whose program an earlier server has executed."""
+        self._checkout = Checkout(self.run.input_commit, self.artifacts, {})
+        self._repositories = list(self.run.repositories)
+        if self.place.code is not None and self._repositories:
+            entry = self._repositories[0]
+            self._code = CodeCommit(entry["startingCommitId"], entry.get("startingBranch"), "")
+
     def _prepare_code(self, code: Code) -> None:
         for name in ("code", "artifacts", "data"):
             (self.place.folder / "imported" / name).mkdir(parents=True)

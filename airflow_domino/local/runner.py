@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections import deque
@@ -17,7 +18,7 @@ from airflow_domino.local.clock import CLOCK, now_ms, now_ns
 from airflow_domino.local.endings import INTERRUPTED_MESSAGE, failed, interrupted
 from airflow_domino.local.environments import Environments
 from airflow_domino.local.errors import BadRequest
-from airflow_domino.local.execution import Execution
+from airflow_domino.local.execution import TAKEN_UP, Execution
 from airflow_domino.local.limits import Limits
 from airflow_domino.local.logs import STDERR, ReadableLog, RunLog
 from airflow_domino.local.projects import Project, Projects
@@ -82,6 +83,7 @@ class Runner:
         """
         self.api_host, self.user_host = api_host, user_host
         self._settle_interrupted()
+        self._sweep()
         CLOCK.follow(self)
         threading.Thread(target=self._schedule, name="queue", daemon=True).start()
 
@@ -256,14 +258,31 @@ class Runner:
             if run.simulation is not None and self.simulator is not None:
                 self.simulator.take_up(run)
                 continue
-            self.runs.change(run.id, interrupted)
             if run.simulation is None:
                 processes.end_run(run.id, None, _SHUTDOWN_GRACE)
+            if self._can_take_up(run):
+                with self._wake:
+                    self._begin(run)
+                continue
+            self.runs.change(run.id, interrupted)
+            if run.simulation is None:
                 RunLog(self._log_folder(run.id)).say(STDERR, INTERRUPTED_MESSAGE)
         for run_id, tier_id in self.runs.queue():
             if not self.tiers.has(tier_id):
                 message = f"There is no hardware tier {tier_id} any more"
                 self.runs.change(run_id, partial(failed, reason="NoSuchTier", message=message))
+
+    def _can_take_up(self, run: Run) -> bool:
+        """Tell whether the program of a run was ended, or is to be, and what it has written is still there."""
+        is_wanted = run.status == statuses.FINISHING or run.keep_results
+        has_begun = run.started_at is not None and (self.root / "work" / run.id).is_dir()
+        return run.simulation is None and run.status in TAKEN_UP and is_wanted and has_begun
+
+    def _sweep(self) -> None:
+        with self._wake:
+            for folder in (self.root / "work").iterdir():
+                if folder.name.partition(".")[0] not in self._executions:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _schedule(self) -> None:
         while True:
@@ -307,13 +326,16 @@ class Runner:
             return
         for run_id in fitting:
             run = self.runs.change(run_id, self._with_place)
-            try:
-                self._execute(run)
-            except Exception as error:
-                # Such as a full disk: this run ends, and the queue goes on.
-                logger.exception("run %s could not be started", run_id)
-                message = f"The run could not be started: {error}"
-                self.runs.change(run_id, partial(failed, reason="InternalError", message=message))
+            self._begin(run)
+
+    def _begin(self, run: Run) -> None:
+        try:
+            self._execute(run)
+        except Exception as error:
+            # Such as a full disk: this run ends, and the queue goes on.
+            logger.exception("run %s could not be started", run.id)
+            message = f"The run could not be started: {error}"
+            self.runs.change(run.id, partial(failed, reason="InternalError", message=message))
 
     def _with_place(self, run: Run) -> Run:
         return replace(run, status=statuses.SCHEDULED, cents_per_minute=self.tiers.of(run).cents_per_minute)
