@@ -14,6 +14,7 @@ from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.fault_layer import Freeze, RequestLog
 from airflow_domino.local.faults import ANSWER_ACTIONS, CONTROL_PREFIX, RUN_ACTIONS, Action, Fault, Moment, Phase
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.run_faults import meet
 from airflow_domino.local.runs import Run
 
 _LONGEST_WAIT = 60.0
@@ -201,12 +202,12 @@ def _add_runs(routes: APIRouter, platform: Platform) -> None:
         return state(run_id)
 
     @routes.post("/runs/{run_id}/faults")
-    def meet(run_id: str, body: RunFault) -> dict[str, Any]:
+    def meet_now(run_id: str, body: RunFault) -> dict[str, Any]:
         if body.action not in RUN_ACTIONS:
             raise BadRequest(f"The fault {body.action!r} is one of answers, not of runs")
         run = known(run_id)
         platform.ledger.enter("fault", run, {"fault": None, "action": body.action})
-        platform.meet(run, body.fault())
+        meet(platform, run, body.fault())
         return state(run_id)
 
     @routes.delete("/runs/{run_id}/faults")

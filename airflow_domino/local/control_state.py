@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_domino.local.as_started import AsStarted
-from airflow_domino.local.errors import BadRequest
+from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.fault_layer import Freeze, RequestLog
 from airflow_domino.local.ids import IDS
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.tokens import PERSONAL, Token
+
+_LONGEST = 366 * 86_400.0
 
 
 class _Body(BaseModel):
@@ -35,6 +38,13 @@ class NewProject(_Body):
     name: str
     folder: Path | None = None
     results: Literal["main", "isolated"] | None = None
+
+
+class NewToken(_Body):
+    """Body of ``POST /_local/tokens``: a token of a user, which expires after some seconds of the clock, or never."""
+
+    user: str | None = None
+    seconds: float | None = Field(None, ge=0, le=_LONGEST)
 
 
 def add_to(routes: APIRouter, platform: Platform, freeze: Freeze, requests: RequestLog) -> None:
@@ -76,6 +86,28 @@ def add_to(routes: APIRouter, platform: Platform, freeze: Freeze, requests: Requ
         except ValueError as error:
             raise BadRequest(str(error)) from error
         return {"id": project.id, "owner": project.owner, "name": project.name}
+
+    _add_tokens(routes, platform)
+
+
+def _add_tokens(routes: APIRouter, platform: Platform) -> None:
+    def shape(token: Token) -> dict[str, Any]:
+        return {"id": token.id, "user": token.owner, "isExpired": token.is_expired, "expiresAt": token.expires_at}
+
+    @routes.post("/tokens")
+    def make_token(body: NewToken) -> dict[str, Any]:
+        owner = body.user or platform.first_user
+        if platform.people.named(owner) is None:
+            raise NotFound(f"There is nobody named {owner}")
+        token = platform.tokens.make(owner, PERSONAL, "of the control plane", life=body.seconds)
+        return shape(token) | {"token": platform.tokens.text(token)}
+
+    @routes.post("/tokens/{token_id}/expire")
+    def expire_token(token_id: str) -> dict[str, Any]:
+        token = platform.tokens.find(token_id)
+        if token is None:
+            raise NotFound(f"There is no token with the id {token_id}")
+        return shape(platform.tokens.expire(token))
 
 
 def _seed(platform: Platform, seed: int | None) -> None:

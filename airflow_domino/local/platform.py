@@ -13,10 +13,10 @@ from typing import Any
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.code_repository import CodeRepositories
 from airflow_domino.local.database import Database
-from airflow_domino.local.disguises import Disguise, Disguises
+from airflow_domino.local.disguises import Disguises
 from airflow_domino.local.environments import Environment, Environments, EnvironmentSetting, Revision
 from airflow_domino.local.errors import BadRequest, NotFound
-from airflow_domino.local.faults import Fault, Faults
+from airflow_domino.local.faults import Faults
 from airflow_domino.local.ids import is_object_id, named_object_id, new_object_id, user_id
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.limits import Limits
@@ -30,6 +30,7 @@ from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.requirements import Layers
 from airflow_domino.local.rights import Rights
 from airflow_domino.local.root import DATABASE, claim_root, kept_secret
+from airflow_domino.local.run_faults import meet
 from airflow_domino.local.runner import Runner
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.saved_results import DEFAULT_LIMITS, FileLimits
@@ -324,13 +325,9 @@ class Platform:
             raise BadRequest("The command to run must not have a zero character in it")
         run = self.runs.add(resolve(self, project, request))
         for fault in self.faults.of_run(run):
-            self.meet(run, fault)
+            meet(self, run, fault)
         self.runner.look()
         return run
-
-    def meet(self, run: Run, fault: Fault) -> None:
-        """Let a fault of runs meet a run now."""
-        self.disguises.put_on(run.id, (self.disguises.of(run.id) or Disguise()).with_fault(fault))
 
     def stop(self, run: Run, *, keep_results: bool) -> Run:
         """Wish a run stopped; it is when its status says so."""

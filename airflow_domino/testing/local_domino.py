@@ -72,7 +72,7 @@ class LocalDomino(Asking):
         :param projects: its projects by ``owner/name``, each with a folder whose files it gets, or with the files
             themselves, as content by path; None has no files. Without this there is an empty ``domino/quick-start``.
         :param root: folder of all its state, which is there again for the next server; None is a temporary one.
-        :param tiers: its hardware tiers, or a file of them (see :ref:`airflow-domino serve --tiers`).
+        :param tiers: its hardware tiers, or a file of them (see ``airflow-domino serve --help``).
         :param arguments: further arguments of ``airflow-domino serve``.
         :param environment: environment variables that the server has beside those of the tests.
         :raises DominoTestError: when it does not start, with the reason that it gave.
@@ -315,6 +315,55 @@ class LocalDomino(Asking):
             yield
         finally:
             self.answer("DELETE", "/_local/freeze")
+
+    # What is driven
+
+    def simulate(self, *rules: Mapping[str, Any], default: Mapping[str, Any] | None = None, seed: int = 0) -> None:
+        """Say what becomes of simulated runs that start from now on; the server has ``--depth=simulate``.
+
+        :param rules: each with patterns of the runs that it is for (``command``, ``title``, ``project``, ``tier``) and
+            what becomes of them (``pace``, ``seconds``, ``exit_code``, ``status``, ``log``, ``files`` and more).
+        :param default: what becomes of all others.
+        :param seed: chooses where seconds are given as a range.
+        """
+        self.post("/_local/simulation", rules=list(rules), default=dict(default or {}), seed=seed)
+
+    def move(self, run_id: str, to: str | None = None) -> None:
+        """Let a simulated run go on at once.
+
+        :param run_id: which run.
+        :param to: the status to go on to; None is the next one.
+        """
+        self.post(f"/_local/runs/{run_id}/move", to=to)
+
+    def lose(self, run_id: str, **how: Any) -> None:
+        """End a run as the loss of its machine does.
+
+        :param run_id: which run.
+        :param how: ``status`` (``Error`` or ``Faulty``), ``reason`` and ``message``.
+        """
+        self.post(f"/_local/runs/{run_id}/lose", **how)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once on the server's clock, with all that becomes due on the way."""
+        self.post("/_local/clock", advance=seconds)
+
+    def change_tier(self, tier_id: str, **changes: Any) -> None:
+        """Change a hardware tier until the server ends or is reset.
+
+        :param tier_id: which tier.
+        :param changes: ``capacity``, ``archived``; ``away`` takes its machines away, and ``lose`` (``spot``, ``all`` or
+            ``none``) the runs on them.
+        """
+        self.post(f"/_local/tiers/{tier_id}", **changes)
+
+    def new_token(self, user: str | None = None, seconds: float | None = None) -> str:
+        """Make a token.
+
+        :param user: whose; None is the first user.
+        :param seconds: how long it is accepted, on the server's clock; None for ever.
+        """
+        return str(self.post("/_local/tokens", user=user, seconds=seconds)["token"])
 
     # Its end
 

@@ -94,3 +94,19 @@ def test_a_project_can_be_added_and_brought_up_to_date(domino):
     assert settings["resultsSettings"] == {"branch": "isolated"}
     for order in ({"name": "nonsense"}, {"name": "a/b", "folder": "relative"}, {"name": "a/b", "folder": "/no/such"}):
         assert domino.request("POST", "/_local/projects", json=order).status_code == 400
+
+
+def asked_with(domino: LocalDomino, token: str) -> int:
+    return domino.request("GET", "/v4/users/self", headers={"X-Domino-Api-Key": token}).status_code
+
+
+def test_a_token_can_expire_in_the_middle_of_a_test(domino):
+    made = domino.post("/_local/tokens")
+    assert asked_with(domino, made["token"]) == 200
+    assert domino.post(f"/_local/tokens/{made['id']}/expire")["isExpired"]
+    assert asked_with(domino, made["token"]) == 401
+
+
+def test_nobody_has_no_token(domino):
+    assert domino.request("POST", "/_local/tokens", json={"user": "nobody"}).status_code == 404
+    assert domino.request("POST", f"/_local/tokens/{'0' * 24}/expire").status_code == 404

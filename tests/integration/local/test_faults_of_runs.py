@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 SUCCEEDED = {"isCompleted": True, "isArchived": False, "isScheduled": False, "executionStatus": "Succeeded"}
 
 
@@ -110,6 +112,15 @@ def test_a_slow_log_shows_lines_late_and_is_complete_only_then(local_domino):
     local_domino.run_fault(run_id, "slow_log", seconds=0.001)
     assert local_domino.log(run_id) == ["late"]
     assert local_domino.get(path)["logset"]["isComplete"]
+
+
+@pytest.mark.parametrize("command", ["sleep.py 600", "hello.py"])
+def test_a_run_can_end_as_faulty(local_domino, command):
+    with local_domino.fault("faulty", run=f"faulty {command}"):
+        job = local_domino.run(command, title=f"faulty {command}")
+    assert job["statuses"]["executionStatus"] == "Faulty"
+    assert job["abnormalStatus"]["runFailureReason"]
+    assert "outputCommitId" not in job["commitDetails"]
 
 
 def test_only_runs_that_are_meant_meet_a_fault_and_only_so_many(local_domino):
