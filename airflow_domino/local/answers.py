@@ -27,6 +27,10 @@ class Answer(TypedDict):
     """A part of an answer, which has the fields that are named here and no others."""
 
 
+class Nothing(Answer):
+    """What is answered where there is nothing to tell."""
+
+
 class Stat(Answer):
     """One statistic that a run left in ``dominostats.json``."""
 

@@ -138,7 +138,7 @@ def _content(app: FastAPI, generation: Generation, version: str) -> bytes:
 
 def _routes(routes: Iterable[BaseRoute], generation: Generation) -> Iterator[APIRoute]:
     for route in routes:
-        if not isinstance(route, APIRoute):
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
         if route.path.startswith(generation.prefix) or (generation is V1 and route.path == "/version"):
             yield route

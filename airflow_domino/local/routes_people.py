@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_people as answers
 from airflow_domino.local import answers_public, shapes_projects
-from airflow_domino.local.answers import ObjectId
+from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
 from airflow_domino.local.parameters import Count
 from airflow_domino.local.people import MEMBER_ADMIN, ORGANIZATION, SYSTEM_ROLES, Person
@@ -119,8 +119,8 @@ def _add_roles(routes: APIRouter, platform: Platform) -> None:
             platform.rights.require_admin()
         return {"roles": list(found_person(platform, user_id).roles)}
 
-    @routes.post("/v4/users/roles/{user_id}")
-    def set_user_roles(user_id: ObjectId, body: NewRoles) -> None:
+    @routes.post("/v4/users/roles/{user_id}", response_model=Nothing)
+    def set_user_roles(user_id: ObjectId, body: NewRoles) -> dict[str, Any]:
         """Set what somebody is in the deployment."""
         platform.rights.require_admin()
         unknown = [role for role in body.roles if role not in SYSTEM_ROLES]
@@ -130,6 +130,7 @@ def _add_roles(routes: APIRouter, platform: Platform) -> None:
         if person.name == platform.first_user:
             raise BadRequest(f"{person.name} is the administrator of this server, and stays it")
         platform.people.change(person.name, lambda known: replace(known, roles=tuple(body.roles)))
+        return {}
 
 
 def _add_variables(routes: APIRouter, platform: Platform) -> None:

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_people, project_life, shapes_projects
 from airflow_domino.local import answers_projects as answers
-from airflow_domino.local.answers import ObjectId
+from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.answers_v4 import ProjectTag
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.memberships import Permission
@@ -196,38 +196,43 @@ def _add_making(routes: APIRouter, platform: Platform) -> None:
         """Give a project."""
         return shapes_projects.project_summary(platform.project(project_id))
 
-    @routes.delete("/{project_id}")
-    def archive_project_by_id(project_id: ObjectId) -> None:
+    @routes.delete("/{project_id}", response_model=Nothing)
+    def archive_project_by_id(project_id: ObjectId) -> dict[str, Any]:
         """Archive a project: nobody sees it any more, and its runs are stopped."""
         project_life.archive(platform, project_id)
+        return {}
 
 
 def _add_changing(routes: APIRouter, platform: Platform) -> None:
-    @routes.patch("/{project_id}/description")
-    def update_project_description(project_id: ObjectId, body: Description) -> None:
+    @routes.patch("/{project_id}/description", response_model=Nothing)
+    def update_project_description(project_id: ObjectId, body: Description) -> dict[str, Any]:
         """Say what a project is for."""
         project_life.change(
             platform, project_id, Permission.EDIT, lambda project: replace(project, description=body.description)
         )
+        return {}
 
-    @routes.patch("/{project_id}/visibility")
-    def update_project_visibility(project_id: ObjectId, body: VisibilityBody) -> None:
+    @routes.patch("/{project_id}/visibility", response_model=Nothing)
+    def update_project_visibility(project_id: ObjectId, body: VisibilityBody) -> dict[str, Any]:
         """Say who may find and see a project."""
         project_life.set_visibility(platform, project_id, body.visibility)
+        return {}
 
-    @routes.patch("/{project_id}/name")
-    def update_project_name(project_id: ObjectId, body: NewName) -> None:
+    @routes.patch("/{project_id}/name", response_model=Nothing)
+    def update_project_name(project_id: ObjectId, body: NewName) -> dict[str, Any]:
         """Give a project another name."""
         project_life.rename(platform, project_id, body.new_name)
+        return {}
 
-    @routes.post("/transferOwnership")
-    def transfer_project_ownership(body: NewOwner) -> None:
+    @routes.post("/transferOwnership", response_model=Nothing)
+    def transfer_project_ownership(body: NewOwner) -> dict[str, Any]:
         """Give a project to another owner."""
         wanted = body.new_owner_username_or_email
         person = next((one for one in platform.people.all() if wanted in (one.name, one.email)), None)
         if not wanted or person is None:
             raise NotFound(f"There is no user {wanted}")
         project_life.transfer(platform, body.project_id, person)
+        return {}
 
     @routes.get("/{project_id}/resultsBranchSetting", response_model=answers.ResultsBranch)
     def get_results_branch_setting(project_id: ObjectId) -> dict[str, Any]:
@@ -267,10 +272,11 @@ def _add_tags(routes: APIRouter, platform: Platform) -> None:
         project = project_life.add_tags(platform, project_id, body.tag_names)
         return shapes_projects.tag(project, body.tag_names[-1])
 
-    @routes.delete("/{project_id}/tags/{tag_id}")
-    def remove_tag_from_project(project_id: ObjectId, tag_id: ObjectId) -> None:
+    @routes.delete("/{project_id}/tags/{tag_id}", response_model=Nothing)
+    def remove_tag_from_project(project_id: ObjectId, tag_id: ObjectId) -> dict[str, Any]:
         """Take a tag from a project."""
         project_life.remove_tag(platform, project_id, tag_id)
+        return {}
 
 
 def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
@@ -289,18 +295,20 @@ def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
         project_life.set_role(platform, project_id, person, body.project_role)
         return {"collaboratorId": person.id, "projectRole": body.project_role}
 
-    @routes.patch("/{project_id}/collaboratorRole")
-    def update_collaborator_project_role(project_id: ObjectId, body: CollaboratorBody) -> None:
+    @routes.patch("/{project_id}/collaboratorRole", response_model=Nothing)
+    def update_collaborator_project_role(project_id: ObjectId, body: CollaboratorBody) -> dict[str, Any]:
         """Give somebody who works in a project another role there."""
         person = found_person(platform, body.collaborator_id)
         if person.name not in platform.project(project_id).collaborators:
             raise NotFound(f"{person.name} is no collaborator of the project")
         project_life.set_role(platform, project_id, person, body.project_role)
+        return {}
 
-    @routes.delete("/{project_id}/collaborators/{collaborator_id}")
-    def remove_collaborator(project_id: ObjectId, collaborator_id: str) -> None:
+    @routes.delete("/{project_id}/collaborators/{collaborator_id}", response_model=Nothing)
+    def remove_collaborator(project_id: ObjectId, collaborator_id: str) -> dict[str, Any]:
         """Let somebody work in a project no longer."""
         project_life.remove_collaborator(platform, project_id, collaborator_id)
+        return {}
 
 
 def _add_variables(routes: APIRouter, platform: Platform) -> None:
@@ -318,10 +326,11 @@ def _add_variables(routes: APIRouter, platform: Platform) -> None:
         variables.set(platform.project(project_id, Permission.CHANGE_SETTINGS).id, {body.name: body.value})
         return {"name": body.name, "value": body.value}
 
-    @routes.delete("/{project_id}/environmentVariables/{environment_variable_name}")
-    def delete_project_environment_variable(project_id: ObjectId, environment_variable_name: str) -> None:
+    @routes.delete("/{project_id}/environmentVariables/{environment_variable_name}", response_model=Nothing)
+    def delete_project_environment_variable(project_id: ObjectId, environment_variable_name: str) -> dict[str, Any]:
         """Delete an environment variable of a project."""
         variables.delete(platform.project(project_id, Permission.CHANGE_SETTINGS).id, environment_variable_name)
+        return {}
 
 
 def _roles(platform: Platform, collaborators: list[CollaboratorBody]) -> dict[str, str]:

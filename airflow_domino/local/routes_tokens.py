@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_people as answers
 from airflow_domino.local import shapes_projects
-from airflow_domino.local.answers import ObjectId
+from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.parameters import Count
 from airflow_domino.local.people import PRACTITIONER, SERVICE_ACCOUNT, Person
@@ -79,25 +79,29 @@ def _add_own_tokens(routes: APIRouter, platform: Platform) -> None:
         """List the personal access tokens of the user."""
         return _listed(platform, platform.user, offset, limit)
 
-    @routes.delete(_MINE)
-    def delete_all_personal_access_token() -> None:
+    @routes.delete(_MINE, response_model=Nothing)
+    def delete_all_personal_access_token() -> dict[str, Any]:
         """Delete all personal access tokens of the user."""
         _for_each(platform, platform.user, platform.tokens.delete)
+        return {}
 
-    @routes.post(f"{_MINE}/invalidate")
-    def invalidate_all_personal_access_token() -> None:
+    @routes.post(f"{_MINE}/invalidate", response_model=Nothing)
+    def invalidate_all_personal_access_token() -> dict[str, Any]:
         """Accept no personal access token of the user any more."""
         _for_each(platform, platform.user, platform.tokens.invalidate)
+        return {}
 
-    @routes.delete(f"{_MINE}/{{pat_id}}")
-    def delete_personal_access_token(pat_id: ObjectId) -> None:
+    @routes.delete(f"{_MINE}/{{pat_id}}", response_model=Nothing)
+    def delete_personal_access_token(pat_id: ObjectId) -> dict[str, Any]:
         """Delete a personal access token of the user."""
         platform.tokens.delete(_found(platform, platform.user, pat_id))
+        return {}
 
-    @routes.post(f"{_MINE}/{{pat_id}}/invalidate")
-    def invalidate_personal_access_token(pat_id: ObjectId) -> None:
+    @routes.post(f"{_MINE}/{{pat_id}}/invalidate", response_model=Nothing)
+    def invalidate_personal_access_token(pat_id: ObjectId) -> dict[str, Any]:
         """Accept a personal access token of the user no longer."""
         platform.tokens.invalidate(_found(platform, platform.user, pat_id))
+        return {}
 
 
 def _add_tokens_of_others(routes: APIRouter, platform: Platform) -> None:
@@ -118,25 +122,29 @@ def _add_tokens_of_others(routes: APIRouter, platform: Platform) -> None:
         """List somebody's personal access tokens; for administrators."""
         return _listed(platform, owner(user_id), offset, limit)
 
-    @routes.delete(f"{_OTHERS}/{{user_id}}/tokens")
-    def delete_all_personal_access_tokens_of_user(user_id: ObjectId) -> None:
+    @routes.delete(f"{_OTHERS}/{{user_id}}/tokens", response_model=Nothing)
+    def delete_all_personal_access_tokens_of_user(user_id: ObjectId) -> dict[str, Any]:
         """Delete all of somebody's personal access tokens; for administrators."""
         _for_each(platform, owner(user_id), platform.tokens.delete)
+        return {}
 
-    @routes.post(f"{_OTHERS}/{{user_id}}/tokens/invalidate")
-    def invalidate_all_personal_access_tokens_of_user(user_id: ObjectId) -> None:
+    @routes.post(f"{_OTHERS}/{{user_id}}/tokens/invalidate", response_model=Nothing)
+    def invalidate_all_personal_access_tokens_of_user(user_id: ObjectId) -> dict[str, Any]:
         """Accept none of somebody's personal access tokens any more; for administrators."""
         _for_each(platform, owner(user_id), platform.tokens.invalidate)
+        return {}
 
-    @routes.delete(f"{_OTHERS}/{{user_id}}/tokens/{{pat_id}}")
-    def delete_personal_access_token_of_user(user_id: ObjectId, pat_id: ObjectId) -> None:
+    @routes.delete(f"{_OTHERS}/{{user_id}}/tokens/{{pat_id}}", response_model=Nothing)
+    def delete_personal_access_token_of_user(user_id: ObjectId, pat_id: ObjectId) -> dict[str, Any]:
         """Delete somebody's personal access token; for administrators."""
         platform.tokens.delete(_found(platform, owner(user_id), pat_id))
+        return {}
 
-    @routes.post(f"{_OTHERS}/{{user_id}}/tokens/{{pat_id}}/invalidate")
-    def invalidate_personal_access_token_of_user(user_id: ObjectId, pat_id: ObjectId) -> None:
+    @routes.post(f"{_OTHERS}/{{user_id}}/tokens/{{pat_id}}/invalidate", response_model=Nothing)
+    def invalidate_personal_access_token_of_user(user_id: ObjectId, pat_id: ObjectId) -> dict[str, Any]:
         """Accept somebody's personal access token no longer; for administrators."""
         platform.tokens.invalidate(_found(platform, owner(user_id), pat_id))
+        return {}
 
 
 def _add_accounts(routes: APIRouter, platform: Platform) -> None:
@@ -170,15 +178,17 @@ def _add_accounts(routes: APIRouter, platform: Platform) -> None:
         account = _account(platform, idp_id)
         platform.people.change(account.name, lambda known: replace(known, is_active=is_active))
 
-    @routes.post(f"{_ACCOUNTS}/{{service_account_idp_id}}/activate")
-    def activate_service_account(service_account_idp_id: str) -> None:
+    @routes.post(f"{_ACCOUNTS}/{{service_account_idp_id}}/activate", response_model=Nothing)
+    def activate_service_account(service_account_idp_id: str) -> dict[str, Any]:
         """Let a service account act again; for administrators."""
         set_active(service_account_idp_id, True)
+        return {}
 
-    @routes.post(f"{_ACCOUNTS}/{{service_account_idp_id}}/deactivate")
-    def deactivate_service_account(service_account_idp_id: str) -> None:
+    @routes.post(f"{_ACCOUNTS}/{{service_account_idp_id}}/deactivate", response_model=Nothing)
+    def deactivate_service_account(service_account_idp_id: str) -> dict[str, Any]:
         """Let a service account act no more; for administrators."""
         set_active(service_account_idp_id, False)
+        return {}
 
 
 def _add_account_tokens(routes: APIRouter, platform: Platform) -> None:
@@ -224,15 +234,17 @@ def _add_account_tokens(routes: APIRouter, platform: Platform) -> None:
         account, token = found(service_account_idp_id, token_name)
         return {"token": {**shape(account, token), "token": platform.tokens.text(token)}, "metadata": metadata()}
 
-    @routes.delete(f"{base}/{{token_name}}")
-    def delete_service_account_token(service_account_idp_id: str, token_name: str) -> None:
+    @routes.delete(f"{base}/{{token_name}}", response_model=Nothing)
+    def delete_service_account_token(service_account_idp_id: str, token_name: str) -> dict[str, Any]:
         """Delete a token of a service account; for administrators."""
         platform.tokens.delete(found(service_account_idp_id, token_name)[1])
+        return {}
 
-    @routes.post(f"{base}/{{token_name}}/invalidate")
-    def invalidate_service_account_token(service_account_idp_id: str, token_name: str) -> None:
+    @routes.post(f"{base}/{{token_name}}/invalidate", response_model=Nothing)
+    def invalidate_service_account_token(service_account_idp_id: str, token_name: str) -> dict[str, Any]:
         """Accept a token of a service account no longer; for administrators."""
         platform.tokens.invalidate(found(service_account_idp_id, token_name)[1])
+        return {}
 
 
 def _personal(platform: Platform, token: Token) -> dict[str, Any]:

@@ -140,7 +140,8 @@ class Judge:
         while "$ref" in part:
             found: Any = self._document
             for word in part["$ref"].removeprefix("#/").split("/"):
-                found = found[word]
+                # Some of Domino's own references lead nowhere.
+                found = found.get(word, {})
             part = found
         return part
 

@@ -38,11 +38,30 @@ CLUSTER_PUBLIC = {
 }
 V1 = "/v1/projects/{owner}/{name}"
 FILES = "/projects/{project_id}/files/{head}/hello.py/content"
+PATS = "/api/pat/v1/tokens"
+ACCOUNTS = "/api/serviceAccounts/v1/serviceAccounts"
+ORGANIZATIONS = "/api/organizations/v1/organizations"
+GOALS = "/api/projects/v1/projects/{made}/goals"
+NEW_V4 = {
+    "name": "made",
+    "description": "made by a test",
+    "visibility": "Private",
+    "ownerId": "{user}",
+    "collaborators": [],
+    "tags": {"tagNames": ["first"]},
+    "billingTag": {"tag": "research"},
+}
+NEW_PUBLIC = {
+    "name": "public",
+    "description": "made by a test",
+    "visibility": "Searchable",
+    "mainRepository": {"uri": "https://example.org/code.git", "defaultRef": {"refType": "Branch", "value": "main"}},
+}
 FORM = {"files": {"upfile": ("new.txt", b"content")}}
 
-# What is asked, in this order: method, address, and the body (or what else goes into the request). A name in brackets
-# at the end keeps the id in the answer for later rows.
-EXERCISES: list[tuple[str, str, Any]] = [
+# What is asked, in this order: method, address, and the body (or what else goes into the request). A fourth word
+# keeps something of the answer for later rows: its name there, and where it is in the answer.
+EXERCISES: list[tuple[Any, ...]] = [
     ("GET", "/version", None),
     # Version 1
     ("GET", "/v1/environments", None),
@@ -108,8 +127,82 @@ EXERCISES: list[tuple[str, str, Any]] = [
     ("GET", "/v4/projects/{project_id}/commits/{head}/files/hello.py", None),
     ("GET", "/v4/files/browseFiles?ownerUsername={owner}&projectName={name}&filePath=/", None),
     ("POST", "/v4/projects/{project_id}/commits/head/files/uploaded/new.txt", FORM),
-    ("GET", "/v4/users/self", None),
+    ("GET", "/v4/users/self", None, "user=id"),
     ("GET", "/v4/users?userName={owner}", None),
+    # Version 4: making and changing projects
+    ("POST", "/v4/projects", NEW_V4, "made=id"),
+    ("GET", "/v4/projects/{made}", None),
+    ("PATCH", "/v4/projects/{made}/description", {"description": "changed"}),
+    ("PATCH", "/v4/projects/{made}/visibility", {"visibility": "Public"}),
+    ("PATCH", "/v4/projects/{made}/name", {"newName": "renamed"}),
+    ("POST", "/v4/projects/{project_id}/copy", {"name": "copied"}, "copied=id"),
+    ("POST", "/v4/projects/{project_id}/fork", {"name": "forked"}),
+    ("POST", "/v4/projects/{made}/tags", {"tagNames": ["one", "two"]}, "project_tag=id"),
+    ("DELETE", "/v4/projects/{made}/tags/{project_tag}", None),
+    ("GET", "/v4/projects/{made}/resultsBranchSetting", None),
+    ("PATCH", "/v4/projects/{made}/resultsBranchSetting", {"branch": "Isolated"}),
+    ("POST", "/v4/projects/portfolio/markProjectComplete", {"projectId": "{made}", "completeReason": "done"}),
+    ("POST", "/v4/projects/portfolio/markProjectActive", {"projectId": "{made}"}),
+    ("POST", "/v4/projects/{made}/environmentVariables", {"name": "A", "value": "b"}),
+    ("GET", "/v4/projects/{made}/environmentVariables", None),
+    ("DELETE", "/v4/projects/{made}/environmentVariables/A", None),
+    ("PUT", "/v4/users/environmentVariables", {"A": "b"}),
+    ("GET", "/v4/users/environmentVariables", None),
+    ("DELETE", "/v4/users/environmentVariables", None),
+    # The public API: tokens, service accounts and organizations
+    ("POST", PATS, {"name": "first", "expiresIn": 3600, "description": "for a test"}, "pat=patId"),
+    ("GET", f"{PATS}?limit=10&offset=0", None),
+    ("POST", f"{PATS}/{{pat}}/invalidate", None),
+    ("DELETE", f"{PATS}/{{pat}}", None),
+    ("POST", f"{PATS}/invalidate", None),
+    ("DELETE", PATS, None),
+    ("POST", PATS, {"name": "second", "expiresIn": 3600}, "pat=patId"),
+    ("GET", "/api/pat/v1/users/tokens", None),
+    ("GET", "/api/pat/v1/users/{user}/tokens", None),
+    ("POST", "/api/pat/v1/users/{user}/tokens/{pat}/invalidate", None),
+    ("DELETE", "/api/pat/v1/users/{user}/tokens/{pat}", None),
+    ("POST", "/api/pat/v1/users/{user}/tokens/invalidate", None),
+    ("DELETE", "/api/pat/v1/users/{user}/tokens", None),
+    ("POST", ACCOUNTS, {"username": "robot", "email": "robot@example.org"}, "account=serviceAccount.idpId"),
+    ("GET", f"{ACCOUNTS}?includeDeactivated=true", None),
+    ("POST", f"{ACCOUNTS}/{{account}}/deactivate", None),
+    ("POST", f"{ACCOUNTS}/{{account}}/activate", None),
+    ("POST", f"{ACCOUNTS}/{{account}}/tokens", {"name": "first"}),
+    ("GET", f"{ACCOUNTS}/{{account}}/tokens", None),
+    ("GET", f"{ACCOUNTS}/{{account}}/tokens/first", None),
+    ("POST", f"{ACCOUNTS}/{{account}}/tokens/first/invalidate", None),
+    ("DELETE", f"{ACCOUNTS}/{{account}}/tokens/first", None),
+    ("GET", "/v4/users?userName=robot", None, "robot=0.id"),
+    ("GET", "/v4/users/roles/{robot}", None),
+    ("POST", "/v4/users/roles/{robot}", {"roles": ["Practitioner", "Librarian"]}),
+    ("POST", ORGANIZATIONS, {"name": "team", "members": []}, "team=org.id"),
+    ("PUT", f"{ORGANIZATIONS}/{{team}}/user", {"userId": "{robot}", "organizationRole": "member"}),
+    ("GET", f"{ORGANIZATIONS}/{{team}}", None),
+    ("DELETE", f"{ORGANIZATIONS}/{{team}}/user?memberToRemoveId={{robot}}", None),
+    ("GET", ORGANIZATIONS, None),
+    ("GET", f"{ORGANIZATIONS}/all", None),
+    ("GET", "/v4/organizations/self", None),
+    # Collaborators, now that there are more people
+    ("POST", "/v4/projects/{made}/collaborators", {"collaboratorId": "{robot}", "projectRole": "Contributor"}),
+    ("GET", "/v4/projects/{made}/collaborators?getUsers=true", None),
+    ("PATCH", "/v4/projects/{made}/collaboratorRole", {"collaboratorId": "{robot}", "projectRole": "LauncherUser"}),
+    ("GET", "/v4/projects/{made}", None),
+    ("GET", "/api/projects/v1/projects/{made}", None),
+    ("DELETE", "/v4/projects/{made}/collaborators/{robot}", None),
+    ("POST", "/api/projects/v1/projects/{made}/collaborators", {"id": "{robot}", "role": "resultsConsumer"}),
+    ("DELETE", "/api/projects/v1/projects/{made}/collaborators/{robot}", None),
+    ("POST", "/v4/projects/transferOwnership", {"projectId": "{copied}", "newOwnerUsernameOrEmail": "robot"}),
+    # The public API: projects
+    ("POST", "/api/projects/beta/projects", {**NEW_PUBLIC, "name": "beta"}, "beta=project.id"),
+    ("POST", "/api/projects/v2/projects", NEW_PUBLIC),
+    ("DELETE", "/api/projects/beta/projects/{beta}", None),
+    ("POST", "/api/projects/v1/projects/{made}/copy-project", {"copyDatasets": False, "name": "copied-again"}),
+    ("PUT", "/api/projects/v1/projects/{made}/status", {"status": "active", "isBlocked": True, "blockedReason": "x"}),
+    ("POST", GOALS, {"title": "reach it", "description": "soon"}, "goal=goal.id"),
+    ("GET", GOALS, None),
+    ("PATCH", f"{GOALS}/{{goal}}", {"isComplete": True}),
+    ("DELETE", f"{GOALS}/{{goal}}", None),
+    ("DELETE", "/v4/projects/{made}", None),
     # The public API
     (
         "POST",
@@ -214,14 +307,20 @@ def prepared(domino: Any) -> dict[str, Any]:
     }
 
 
-def exercise(domino: Any, context: dict[str, Any], method: str, path: str, body: Any) -> None:
+def exercise(domino: Any, context: dict[str, Any], method: str, path: str, body: Any, kept: str = "") -> None:
     """Carry a row out; it must be answered well."""
     is_plain = isinstance(body, dict) and set(body) <= {"data", "files"} and body
     options = body if is_plain else {"json": filled(body, context)}
     answer = domino.request(method, filled(path, context), **options)
     assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
-    if path.endswith(("/tag", "/tags")) and method == "POST":
+    if path.endswith(("/tag", "/tags")) and "/jobs/" in path and method == "POST":
         context["tag"] = answer.json().get("tagId") or answer.json()["tag"]["id"]
+    name, _, place = kept.partition("=")
+    if name:
+        found = answer.json()
+        for word in place.split("."):
+            found = found[int(word) if word.isdigit() else word]
+        context[name] = found
 
 
 def filled(value: Any, context: dict[str, Any]) -> Any:
