@@ -19,6 +19,8 @@ import pytest
 
 from airflow_domino.commands.demo import SAMPLE_DAGS as DAGS
 
+ROOT = Path(__file__).resolve().parents[2]
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
@@ -117,8 +119,11 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(state: Path) -> subprocess.CompletedProcess[str]:
-    """A demo on a new folder."""
-    ended = run_once(state, state.parent / "first", "--airflow-port", "0", "--domino-port", "0")
+    """A demo on a new folder, by the README's command."""
+    arguments = f"--state {state} --once --results {state.parent / 'first'} --airflow-port 0 --domino-port 0"
+    installed = f"{sys.prefix}/installed"
+    command = ["make", "-C", str(ROOT), "-o", installed, "demo", f"VENV={sys.prefix}", f"ARGS={arguments}"]
+    ended = subprocess.run(command, env=environment(state), capture_output=True, text=True, check=False, timeout=600)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended
 
@@ -148,32 +153,9 @@ def test_the_demo_leaves_no_process_behind(state: Path, first: subprocess.Comple
     assert left_behind(state) == []
 
 
-def test_a_second_demo_takes_free_ports_trains_nothing_and_stays_up_until_it_is_interrupted(
-    state: Path, first: subprocess.CompletedProcess[str]
-) -> None:
-    results = state.parent / "second"
-    with busy_port() as airflow_port, busy_port() as domino_port:
-        command = demo(state, "--results", str(results), "--airflow-port", airflow_port, "--domino-port", domino_port)
-        with started(command, state) as running:
-            said = wait_for_line(running, "stay up")
-            assert "127.0.0.1" in said[-1]
-            assert left_behind(state)
-            running.send_signal(signal.SIGINT)
-            running.communicate(timeout=120)
-    assert running.returncode == 0, "".join(said)
-    assert left_behind(state) == []
-    (complete,) = (line for line in said if line.startswith("Already complete"))
-    assert "ensemble.train_rforest" in complete
-    assert "ensemble.train_nnet" in complete
-    assert any(line.startswith(f"Port {airflow_port} is busy: Airflow takes ") for line in said)
-    assert any(line.startswith(f"Port {domino_port} is busy: local Domino takes ") for line in said)
-    assert (results / "hello_world.txt").read_bytes() == b"hello\nworld\n"
-    assert (results / "score_report.json").exists()
-
-
-def test_a_demo_after_a_killed_one_ends_what_that_left_and_does_not_wait_for_it(
-    state: Path, first: subprocess.CompletedProcess[str]
-) -> None:
+@pytest.fixture(scope="module")
+def after_a_killed_one(state: Path, first: subprocess.CompletedProcess[str]) -> list[str]:
+    """What a demo says that follows a killed one, finds its ports taken, stays up, and is interrupted then."""
     ports = ["--airflow-port", "0", "--domino-port", "0"]
     with started(demo(state, *ports), state) as running:
         wait_for_line(running, "Triggered")
@@ -181,12 +163,36 @@ def test_a_demo_after_a_killed_one_ends_what_that_left_and_does_not_wait_for_it(
         running.kill()
         running.wait()
     assert left_behind(state)
+    with busy_port() as airflow_port, busy_port() as domino_port:
+        taken = ["--airflow-port", airflow_port, "--domino-port", domino_port, "--timeout", "200"]
+        with started(demo(state, "--results", str(state.parent / "second"), *taken), state) as running:
+            said = wait_for_line(running, "stay up")
+            assert left_behind(state)
+            running.send_signal(signal.SIGINT)
+            running.communicate(timeout=120)
+    assert running.returncode == 0, "".join(said)
+    assert any(line.startswith(f"Port {airflow_port} is busy: Airflow takes ") for line in said)
+    assert any(line.startswith(f"Port {domino_port} is busy: local Domino takes ") for line in said)
+    return said
 
-    ended = run_once(state, state.parent / "after", *ports, "--timeout", "200")
 
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "An earlier demo was ended in the middle of" in ended.stdout
+def test_a_second_demo_trains_nothing_and_leaves_its_results_too(state: Path, after_a_killed_one: list[str]) -> None:
+    (complete,) = (line for line in after_a_killed_one if line.startswith("Already complete"))
+    assert "ensemble.train_rforest" in complete
+    assert "ensemble.train_nnet" in complete
+    assert (state.parent / "second" / "hello_world.txt").read_bytes() == b"hello\nworld\n"
+    assert (state.parent / "second" / "score_report.json").exists()
+
+
+def test_a_demo_stays_up_until_it_is_interrupted_and_leaves_no_process_then(
+    state: Path, after_a_killed_one: list[str]
+) -> None:
+    assert "127.0.0.1" in after_a_killed_one[-1]
     assert left_behind(state) == []
+
+
+def test_a_demo_after_a_killed_one_ends_what_that_left_and_does_not_wait_for_it(after_a_killed_one: list[str]) -> None:
+    assert any("An earlier demo was ended in the middle of" in line for line in after_a_killed_one)
 
 
 def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
