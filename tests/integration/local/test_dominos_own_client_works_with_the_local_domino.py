@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,35 @@ from typing import Any
 
 import pytest
 
+from airflow_domino.local import described
+
 CLIENT = "dominodatalab==2.2.0"
 
 pytestmark = pytest.mark.timeout(600)
+
+
+# What docs/local-domino.md says of this client is made from this list.
+PUBLISHED = Path(__file__).parents[2] / "contract" / "asked_by_dominos_client.txt"
+ASKED: set[str] = set()
+
+
+def operations_asked(server: Any) -> set[str]:
+    """The operations that a server was asked for, as it describes them."""
+    operations = []
+    for generation in described.GENERATIONS:
+        operations += described.operations(server.get(generation.address))
+    found = set()
+    for asked in server.get("/_local/requests", limit=100_000)["requests"]:
+        fitting = [one for one in operations if one.method == asked["method"] and _fits(one.path, asked["path"])]
+        if fitting:
+            best = min(fitting, key=lambda one: one.path.count("{"))
+            found.add(f"{best.method} {best.path}")
+    return found
+
+
+def _fits(template: str, path: str) -> bool:
+    pattern = re.sub(r"{([^}]*)}", lambda name: ".*" if name[1] == "path" else "[^/]+", template)
+    return re.fullmatch(pattern, path) is not None
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +84,8 @@ def ask(clients_python: Path, start_local_domino, tmp_path: Path):
         return json.loads((tmp_path / "answer.json").read_text())
 
     call.server = server  # type: ignore[attr-defined]
-    return call
+    yield call
+    ASKED.update(operations_asked(server))
 
 
 def test_a_job_is_started_awaited_and_read(ask):
@@ -177,3 +205,11 @@ answer = {
     assert answer["projects"] == ["quick-start"]
     assert answer["tiers"] == ["Small", "Medium", "Large", "X-Large", "GPU"]
     assert answer["version"].startswith("6.")
+
+
+def test_what_it_asked_for_is_what_is_published(request: pytest.FixtureRequest) -> None:
+    published = set(PUBLISHED.read_text().splitlines())
+    assert published >= ASKED
+    here = {item.name.partition("[")[0] for item in request.session.items if item.path == request.path}
+    if here >= {name for name in vars(sys.modules[__name__]) if name.startswith("test_")}:
+        assert published == ASKED
