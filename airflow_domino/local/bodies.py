@@ -68,6 +68,7 @@ class StartJob(_Body):
     environment_revision_spec: RevisionSpec = None
     compute_cluster_properties: Cluster | None = None
     external_volume_mounts: list[str] | None = None
+    capacity_type: str | None = None
 
 
 class JobDefaults(_Body):

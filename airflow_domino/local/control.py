@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
-from airflow_domino.local import control_state
+from airflow_domino.local import control_depth, control_state
 from airflow_domino.local.disguises import Disguise
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.fault_layer import Freeze, RequestLog
@@ -83,6 +83,7 @@ def router(platform: Platform, freeze: Freeze, requests: RequestLog) -> APIRoute
     _add_freeze(routes, freeze)
     _add_runs(routes, platform)
     control_state.add_to(routes, platform, freeze, requests)
+    control_depth.add_to(routes, platform)
     return routes
 
 

@@ -352,6 +352,7 @@ class Platform:
             git_ref=run.started_code() if same_commit else run.git_ref,
             compute_cluster=run.compute_cluster,
             restarted_from=run.id,
+            capacity_type=run.capacity_type,
         )
         return self.start(self.project(run.project_id), request)
 

@@ -77,6 +77,7 @@ class NewJob(_Body):
     environment_revision_spec: str | None = None
     compute_cluster: Cluster | None = None
     external_volume_mount_ids: list[str] | None = None
+    capacity_type: str | None = None
 
 
 class NewTag(_Body):
@@ -120,6 +121,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
             git_ref=None if git_ref is None else present(type=git_ref.ref_type, value=git_ref.value),
             compute_cluster=shapes_public.cluster_to_v4(plain(body.compute_cluster)),
             external_volumes=body.external_volume_mount_ids or (),
+            capacity_type=body.capacity_type,
         )
         run = platform.start(platform.project(body.project_id), request)
         return {"job": shapes_public.job_details(platform, run), "metadata": metadata()}

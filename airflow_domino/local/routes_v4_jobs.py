@@ -66,6 +66,7 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
             git_ref=plain(body.main_repo_git_ref),
             compute_cluster=plain(body.compute_cluster_properties),
             external_volumes=body.external_volume_mounts or (),
+            capacity_type=body.capacity_type,
         )
         return answer(platform.start(project, request))
 

@@ -25,6 +25,7 @@ from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
 from airflow_domino.local.requirements import Layers
 from airflow_domino.local.runs import Run, Runs
+from airflow_domino.local.simulation import Simulation
 from airflow_domino.local.simulator import Simulator
 from airflow_domino.local.tiers_in_use import SPOT, TiersInUse
 from airflow_domino.local.workplace import Code, Workplace
@@ -198,6 +199,11 @@ class Runner:
             self.simulator.move(run_id, to)
             self.settle()
             return self.runs.change(run_id, lambda run: run)
+
+    def play(self, simulator: Simulator, simulation: Simulation) -> None:
+        """Let runs that get their place from now on be simulated in another way."""
+        with self._wake:
+            simulator.play(simulation)
 
     def log(self, run_id: str) -> ReadableLog:
         """Give the log of a run."""

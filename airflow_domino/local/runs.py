@@ -203,6 +203,15 @@ class Runs:
         )
         return [_run(row) for row in rows]
 
+    def batch(self, first_id: str, limit: int) -> list[Run]:
+        """List runs of all projects in the order of their ids.
+
+        :param first_id: from this id on.
+        :param limit: how many at most.
+        """
+        rows = self._database.rows("SELECT document FROM runs WHERE id >= ? ORDER BY id LIMIT ?", (first_id, limit))
+        return [_run(row) for row in rows]
+
     def queue(self, tier_id: str | None = None, limit: int | None = None) -> list[tuple[str, str]]:
         """List the runs that wait for a place on their tier, longest waiting first, as pairs of run id and tier id.
 

@@ -43,6 +43,7 @@ from airflow_domino.local.recorder import Recorder
 from airflow_domino.local.recorder import router as recorder_routes
 from airflow_domino.local.recordings import Exchange
 from airflow_domino.local.replay import Replay
+from airflow_domino.local.routes_v4_batch import router as v4_batch
 from airflow_domino.local.routes_v4_runs import router as v4_runs
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     app.include_router(routes_v4_jobs.router(platform))
     app.include_router(routes_v4_projects.router(platform))
     app.include_router(v4_runs(platform))
+    app.include_router(v4_batch(platform))
     app.include_router(routes_public.router(platform))
     app.include_router(control.router(platform, freeze, requests))
     app.include_router(recorder_routes(recorder))

@@ -45,7 +45,8 @@ def job(run: Run) -> dict[str, Any]:
     }
     if run.git_ref is not None:
         shape["mainRepoGitRef"] = present(refType=run.git_ref.get("type"), value=run.git_ref.get("value"))
-    return shape | present(title=run.title, computeCluster=_cluster(run.compute_cluster))
+    usage = run.usage and {"cpuPercentage": run.usage["cpu"], "memoryGiB": run.usage["memory"]}
+    return shape | present(title=run.title, usage=usage, computeCluster=_cluster(run.compute_cluster))
 
 
 def mounted_repository(entry: dict[str, Any]) -> dict[str, Any]:

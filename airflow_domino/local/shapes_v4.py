@@ -65,7 +65,9 @@ def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -
             "runFailureReason": run.failure_reason,
             "runFailureMessage": run.failure_message or "",
         }
-    return shape | present(title=run.title, mainRepoGitRef=run.git_ref, computeCluster=run.compute_cluster)
+    return shape | present(
+        title=run.title, usage=run.usage, mainRepoGitRef=run.git_ref, computeCluster=run.compute_cluster
+    )
 
 
 def runtime_details(platform: Platform, run: Run) -> dict[str, Any]:

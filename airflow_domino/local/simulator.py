@@ -76,7 +76,8 @@ class Simulator:
 
     def __post_init__(self) -> None:
         self.database.create(_SCHEMA)
-        self.play(self.script.simulation)
+        self._first = self.script.simulation
+        self.play(self._first)
 
     # What others ask for
 
@@ -144,7 +145,8 @@ class Simulator:
         self._leave([run_id])
 
     def forget(self) -> None:
-        """Take all runs off their way and leave them as they are."""
+        """Take all runs off their way, leave them as they are, and begin the first simulation anew."""
+        self.script = Script(self._first)
         self._moving.clear()
         self._due.clear()
         self.taken.clear()

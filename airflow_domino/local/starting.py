@@ -14,6 +14,7 @@ from airflow_domino.local.ids import new_object_id
 from airflow_domino.local.project_code import code_of, input_commit
 from airflow_domino.local.run_files import repository_entry
 from airflow_domino.local.runs import Run
+from airflow_domino.local.tiers_in_use import checked_capacity_type
 
 if TYPE_CHECKING:
     from airflow_domino.local.platform import Platform
@@ -35,6 +36,7 @@ class StartRequest:
     compute_cluster: dict[str, Any] | None = None
     external_volumes: Sequence[str] = ()
     restarted_from: str | None = None
+    capacity_type: str | None = None
 
 
 def split_command(command: str) -> list[str]:
@@ -80,6 +82,7 @@ def resolve(platform: Platform, project: Project, request: StartRequest) -> Run:
         repositories=_repositories(platform, project, request.git_ref),
         compute_cluster=request.compute_cluster,
         restarted_from=request.restarted_from,
+        capacity_type=checked_capacity_type(request.capacity_type),
     )
 
 
