@@ -34,9 +34,10 @@ class LocalDomino:
     :param folder: what it keeps is here.
     :param files: names and texts of the project's files.
     :param tier: its only hardware tier.
+    :param arguments: further arguments of the server.
     """
 
-    def __init__(self, folder: Path, files: dict[str, str], tier: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, files: dict[str, str], tier: dict[str, Any], *arguments: str) -> None:
         content = folder / "files"
         content.mkdir(parents=True)
         for name, text in files.items():
@@ -44,7 +45,7 @@ class LocalDomino:
         (folder / "tiers.json").write_text(json.dumps([tier]))
         places = [f"--root={folder / 'root'}", f"--project={PROJECT}={content}", f"--tiers={folder / 'tiers.json'}"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_domino.local", "--port=0", *places],
+            [sys.executable, "-m", "airflow_domino.local", "--port=0", *places, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -57,6 +58,11 @@ class LocalDomino:
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["X-Domino-Api-Key"] = self.token
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self._process.pid
 
     def ask(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """Give the answer to a request."""

@@ -55,3 +55,18 @@ def test_a_pipeline_too_large_for_luigis_scheduler_is_measured_without_it(tmp_pa
     assert result["luigi_build_seconds"] is None
     assert result["ratio"] is None
     assert result["one_task_seconds"] > 0
+
+
+def test_the_benchmark_of_the_local_domino_prints_a_table_and_writes_its_result(tmp_path: Path):
+    file = tmp_path / "result.json"
+    options = ["--runs", "30", "--requests", "30", "--repetitions", "1", "--json", str(file)]
+    command = [sys.executable, "-m", "benchmarks.local_domino", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "times a bare subprocess" in done.stdout
+
+    result = json.loads(file.read_text())
+    measured = ("starts_per_second", "status_requests_per_second", "list_10000_ms")
+    measured += ("start_to_command_ms", "bare_subprocess_ms")
+    assert all(result[name] > 0 for name in measured), result
+    assert result["mb_per_1000_runs"] >= 0
