@@ -10,15 +10,18 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from airflow_domino.local import statuses
+from airflow_domino.local.changes import Change
 from airflow_domino.local.charts import segments
 from airflow_domino.local.clock import now_ms
+from airflow_domino.local.errors import Forbidden
 from airflow_domino.local.job_log import LOG_TYPES, read_page
 from airflow_domino.local.logs import Line
 from airflow_domino.local.memberships import Permission
-from airflow_domino.local.page_templates import Pages, address, cents, duration, moment
+from airflow_domino.local.page_templates import Pages, address
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
+from airflow_domino.local.run_facts import facts
 from airflow_domino.local.runs import Run
 from airflow_domino.local.usage import run_cents
 
@@ -102,14 +105,12 @@ def _add_run(routes: APIRouter, pages: Pages) -> None:
         project, run = pages.run(owner, name, run_id)
         # As with every look at a log, the run is looked at first: a completed one writes nothing more.
         lines = platform.runner.log(run.id).tail(_LINES_SHOWN + 1, LOG_TYPES["complete"], largest=1 << 20)
-        changes = []
-        if run.output_commit is not None:
-            changes = platform.repository(project.id).changes(run.input_commit, run.output_commit)
+        changes = _changes(platform, project, run)
         return pages.render(
             "job.html",
             project=project,
             run=run,
-            facts=_facts(platform, run),
+            facts=facts(platform, project, run),
             bar=_bar(platform, run),
             changes=changes[:_MOST_CHANGES],
             changes_left_out=max(0, len(changes) - _MOST_CHANGES),
@@ -180,6 +181,16 @@ def _counts(platform: Platform, project: Project) -> dict[str, int]:
     return {group: platform.runs.listed(project.id, group=group, limit=0).total for group in ("active", "all")}
 
 
+def _changes(platform: Platform, project: Project, run: Run) -> list[Change]:
+    if run.output_commit is None:
+        return []
+    try:
+        return platform.repository(project.id).changes(run.input_commit, run.output_commit)
+    except Forbidden:
+        # Some may see the runs of a project, but not its files.
+        return []
+
+
 def _bar(platform: Platform, run: Run) -> list[Any]:
     entries = platform.ledger.entries(run_id=run.id, events=("state",))
     changes = [(entry["at"], entry["to"]) for entry in entries]
@@ -189,35 +200,3 @@ def _bar(platform: Platform, run: Run) -> list[Any]:
 def _is_cut(platform: Platform, run: Run, shown: list[Line]) -> bool:
     first = next(platform.runner.log(run.id).lines(LOG_TYPES["complete"]), None)
     return first is not None and first.time_ns != shown[-_LINES_SHOWN:][0].time_ns
-
-
-def _facts(platform: Platform, run: Run) -> list[tuple[str, str]]:
-    tier, environment, now = platform.tier_of(run), platform.environment_of(run), now_ms()
-    left_queue = run.started_at or run.completed_at
-    facts = [
-        ("Hardware tier", f"{tier.name} ({tier.id}), {tier.cents_per_minute:g} cents a minute"),
-        ("Environment", f"{environment.name}, revision {_revision(run)}"),
-        ("Started by", run.started_by),
-        ("Submitted", moment(run.submitted_at)),
-        ("Queued", duration((left_queue or now) - run.submitted_at) + ("" if left_queue else " until now")),
-        ("Started", moment(run.started_at)),
-        ("Ended", moment(run.completed_at)),
-    ]
-    if run.started_at:
-        lasted = duration((run.completed_at or now) - run.started_at)
-        until = "" if run.completed_at else " until now"
-        facts.append(("Ran", f"{lasted}{until}, which costs {cents(run_cents(run, tier))}"))
-    if run.exit_code is not None:
-        facts.append(("Exit code", str(run.exit_code)))
-    if run.failure_reason:
-        facts.append(("Failure", f"{run.failure_reason}: {run.failure_message}"))
-    if run.git_ref:
-        facts.append(("Code", " ".join(str(run.git_ref[key]) for key in ("type", "value") if run.git_ref.get(key))))
-    if run.status == statuses.QUEUED:
-        facts.append(("Waits", platform.queue_explanation(run)))
-    return facts + [(f"Statistic {stat['name']}", stat["value"]) for stat in run.stats]
-
-
-def _revision(run: Run) -> str:
-    spec = run.environment_revision_spec
-    return str(spec.get("revisionId", spec)) if isinstance(spec, dict) else str(spec).removesuffix("Revision").lower()

@@ -109,6 +109,34 @@ def test_the_links_of_a_filtered_list_keep_the_filter(client: TestClient, odd: R
     assert f'href="{BASE}?status=completed&tag=a%26b&text=odd"' in text
 
 
+def test_the_page_of_a_run_tells_all_that_is_remembered_of_it(client: TestClient, remember: Callable[..., Run]) -> None:
+    run = remember(
+        60,
+        tier_id="medium-k8s",
+        started_by="grace",
+        capacity_type="spot",
+        restarted_from="0" * 24,
+        usage={"cpu": 120.5, "memory": 1.25},
+        exit_code=137,
+        failure_reason="OutOfMemory",
+        failure_message="<too much>",
+        repositories=[{"name": "code", "startingCommitId": "a" * 40, "startingBranch": "main"}],
+        results={"commitId": "b" * 40, "mainCommitId": "c" * 40, "overwritten": ["x.txt"], "otherCommitId": "d" * 40},
+    )
+    text = html.unescape(client.get(f"{BASE}/{run.id}").text)
+    for told in (
+        "on a spot machine",
+        "revision 1",
+        f'<a href="{BASE}/{"0" * 24}">',
+        "120.5 % of one processor, 1.25 GiB of 15",
+        "OutOfMemory: <too much>",
+        f"code: commit {'a' * 40}, branch main",
+        f"'x.txt' changed on the main line too while the run executed: the main line now has this run's version, and "
+        f"commit {'d' * 40} the other one",
+    ):
+        assert told in text
+
+
 def test_costs_are_what_runs_were_priced_at_or_what_their_tier_costs(client: TestClient, odd: Run) -> None:
     text = client.get("/costs").text
     figures = re.findall(r"<td>(Small|GPU)</td><td class=\"number\">1</td>.*\n?.*?(\$[\d.]+)</td>", text)
