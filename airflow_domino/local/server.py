@@ -22,6 +22,7 @@ from airflow_domino.local import (
     described,
     pages,
     routes_client,
+    routes_environments,
     routes_people,
     routes_projects,
     routes_projects_public,
@@ -100,6 +101,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     app.include_router(routes_tokens.router(platform))
     app.include_router(routes_projects.router(platform))
     app.include_router(routes_projects_public.router(platform))
+    app.include_router(routes_environments.router(platform))
     app.include_router(routes_client.router(platform))
     app.include_router(routes_v1.router(platform))
     app.include_router(described.router(app, DOMINO_VERSION))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ CLUSTER_PUBLIC = {
 V1 = "/v1/projects/{owner}/{name}"
 FILES = "/projects/{project_id}/files/{head}/hello.py/content"
 PATS = "/api/pat/v1/tokens"
+ENVIRONMENTS = "/api/environments/beta/environments"
 ACCOUNTS = "/api/serviceAccounts/v1/serviceAccounts"
 ORGANIZATIONS = "/api/organizations/v1/organizations"
 GOALS = "/api/projects/v1/projects/{made}/goals"
@@ -233,6 +235,16 @@ EXERCISES: list[tuple[Any, ...]] = [
     ("GET", "/api/hardwaretiers/v1/hardwaretiers/small-k8s", None),
     ("GET", "/api/environments/beta/environments", None),
     ("GET", "/api/environments/v1/environments/{environment_id}", None),
+    ("POST", ENVIRONMENTS, {"name": "Mine", "image": sys.executable, "visibility": "private"}, "mine=environment.id"),
+    ("POST", f"{ENVIRONMENTS}/{{mine}}/revisions", {"image": sys.executable}, "revision=environmentRevision.id"),
+    ("PATCH", f"{ENVIRONMENTS}/{{mine}}/revisions/{{revision}}", {"isRestricted": True}),
+    ("POST", "/v4/environments/{mine}/setactive?revisionId={revision}", None),
+    ("GET", "/v4/environments/self", None),
+    ("GET", "/v4/environments/defaultEnvironment", None),
+    ("GET", "/v4/environments/{mine}", None),
+    ("GET", "/v4/environments/{mine}/page/1/pageSize/1/revisions", None),
+    ("GET", "/v4/projects/{project_id}/environment/{mine}", None),
+    ("DELETE", "/api/environments/v1/environments/{mine}", None),
     ("GET", "/api/users/v1/self", None),
     ("GET", "/api/users/v1/users", None),
 ]
@@ -374,7 +386,7 @@ def test_every_answer_is_as_it_is_described_here(answered):
 
 
 def test_no_answer_is_an_error_of_the_server(answered):
-    assert {exchange.status for exchange in answered.exchanges} == {200, 201, 400, 401, 404}
+    assert {exchange.status for exchange in answered.exchanges} == {200, 201, 204, 400, 401, 404}
 
 
 def test_refusals_are_worded_as_their_generation_words_them(answered):

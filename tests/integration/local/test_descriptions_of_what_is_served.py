@@ -63,7 +63,10 @@ def test_every_operation_says_what_it_is_for_and_what_it_answers(documents):
         operation
         for _, operation, told in operations(documents)
         if not told["summary"].endswith(".")
-        or not any("content" in told["responses"].get(ok, {}) for ok in ("200", "201"))
+        or (
+            not any("content" in told["responses"].get(ok, {}) for ok in ("200", "201"))
+            and "204" not in told["responses"]
+        )
     ]
     assert untold == []
 

@@ -155,6 +155,47 @@ def test_a_package_out_of_the_project_itself_is_installed_for_one_run(domino, wh
     assert sorted((domino.root / "layers").iterdir()) == known
 
 
+def test_an_environment_is_made_through_the_api_and_archived(domino, interpreters):
+    put(domino, "requirements.txt", "# nothing\n")
+    base = "/api/environments/beta/environments"
+    made = domino.post(base, name="Mine", image=str(interpreters["first"]), visibility="private")["environment"]
+    assert (made["visibility"], made["owner"]["username"]) == ("private", "domino")
+    image = str(interpreters["second"] / "bin" / "python")
+    added = domino.post(f"{base}/{made['id']}/revisions", image=image)["environmentRevision"]
+    assert added["number"] == 2
+    first = made["latestRevision"]["id"]
+    restricted = domino.request("PATCH", f"{base}/{made['id']}/revisions/{first}", json={"isRestricted": True})
+    assert restricted.json() == {"id": first}
+    fields = {"environmentId": made["id"]}
+    job = domino.run("where.py", **fields, environmentRevisionSpec="RestrictedRevision")
+    assert domino.log(job["id"], "stdout") == [str(interpreters["first"])]
+    answer = domino.request("POST", f"/v4/environments/{made['id']}/setactive", params={"revisionId": first})
+    assert answer.status_code == 204
+    assert domino.get(f"/v4/environments/{made['id']}")["selectedRevision"]["number"] == 1
+    assert domino.request("DELETE", f"/api/environments/v1/environments/{made['id']}").json()["environment"]["archived"]
+    refused = domino.request(
+        "POST", "/v4/jobs/start", json={"projectId": domino.project_id, "commandToRun": "where.py", **fields}
+    )
+    assert refused.status_code == 400
+    assert "archived" in refused.json()["message"]
+    assert made["id"] not in [known["id"] for known in domino.get("/v4/environments/self")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "Mine"}, "a name and an image"),
+        ({"name": "Mine", "image": "python:3.12"}, "is no interpreter"),
+        ({"name": "Mine", "image": "PYTHON", "dockerfileInstructions": "RUN true"}, "dockerfileInstructions"),
+    ],
+)
+def test_an_environment_that_cannot_be_here_is_refused_with_the_reason(domino, fields, message):
+    fields = {name: sys.executable if value == "PYTHON" else value for name, value in fields.items()}
+    answer = domino.request("POST", "/api/environments/beta/environments", json={"visibility": "global", **fields})
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+
+
 def test_revisions_and_what_runs_used_are_remembered_and_a_rollback_is_a_name_without_the_newer_one(
     domino, start, interpreters
 ):

@@ -31,6 +31,7 @@ CLUSTER = {
     "workerCount": 1,
     "workerHardwareTierId": {"value": "small-k8s"},
 }
+IMAGE = {"name": "Mine", "image": "python:3.12", "visibility": "private"}
 # For each row of the table of what is not emulated: requests, and how they are answered.
 PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
     "Scheduled jobs": [("GET", f"{PROJECT}/scheduledjobs", None, 404)],
@@ -46,7 +47,7 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/api/modelServing/v1/modelApis", None, 404),
         ("GET", "/api/apps/beta/apps", None, 404),
     ],
-    "Building environments": [("POST", "/api/environments/beta/environments/{environment}/revisions", {}, 404)],
+    "Building environments from images": [("POST", "/api/environments/beta/environments", IMAGE, 400)],
     "Changing hardware tiers through Domino's API": [("POST", "/api/hardwaretiers/v1/hardwaretiers", {}, 405)],
     "Comments on jobs": [("GET", "/v4/jobs/{project}/comments", None, 404)],
     "Governance and audit trail": [
