@@ -116,6 +116,7 @@ class Execution:
     def _environment(self) -> dict[str, str]:
         place, run = self._place, self.run
         return {
+            **self._files.base_variables(),
             **place.variables,
             **self._files.variables(),
             processes.MARK: run.id,

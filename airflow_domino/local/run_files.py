@@ -21,7 +21,7 @@ from airflow_domino.local.code_copy import REF_TYPES, CodeCommit
 from airflow_domino.local.git_credentials import CodeError
 from airflow_domino.local.repository import Checkout
 from airflow_domino.local.requirements import Installation
-from airflow_domino.local.runs import Run
+from airflow_domino.local.runs import Run, stat_text
 from airflow_domino.local.saved_results import SavedResults
 from airflow_domino.local.workplace import Code, PlatformFaultError, Workplace
 
@@ -71,14 +71,17 @@ class RunFiles:
         """The git repositories of the run, as version 4 words ``dependentRepositories``."""
         return list(self._repositories)
 
-    def variables(self) -> dict[str, str]:
-        """Give the variables of the program that say where things are."""
+    def base_variables(self) -> dict[str, str]:
+        """Give the variables that programs need to work at all, such as the PATH."""
         base = processes.base_environment(self.place.revision.python)
         if self._python is not None:
             base["PATH"] = os.pathsep.join([str(self._python.parent), base["PATH"]])
             base["VIRTUAL_ENV"] = str(self._python.parent.parent)
+        return base
+
+    def variables(self) -> dict[str, str]:
+        """Give Domino's variables that say where things are."""
         variables = {
-            **base,
             "DOMINO_WORKING_DIR": str(self.folder),
             "DOMINO_DATASETS_DIR": str(self.place.datasets),
             "DOMINO_IS_GIT_BASED": "false" if self.place.code is None else "true",
@@ -152,7 +155,7 @@ class RunFiles:
                 "the server was started without --install-requirements"
             )
             return
-        installation = Installation(self.run.id, self.variables(), self.say, self._say_lines, self.wake)
+        installation = Installation(self.run.id, self.base_variables(), self.say, self._say_lines, self.wake)
         layer = self.place.layers.layer(self.place.revision.python, self.folder, self._own_layer, installation)
         self._python = None if layer is None else layer.python
 
@@ -182,7 +185,7 @@ class RunFiles:
         except (OSError, ValueError, RecursionError) as error:
             self.say(f"{STATS_FILE} cannot be used: {error}")
             return [], True
-        return [{"name": name, "value": _as_text(value)} for name, value in values.items()], False
+        return [{"name": name, "value": stat_text(value)} for name, value in values.items()], False
 
     def save(self, output: Path) -> SavedResults:
         """Save what the program wrote, and say where it is.
@@ -235,7 +238,3 @@ def repository_entry(code: Code, ref: dict[str, Any]) -> dict[str, Any]:
         "ref": str(ref.get("value") or "HEAD"),
         "serviceProvider": repository.service_provider,
     }
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

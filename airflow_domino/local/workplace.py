@@ -39,8 +39,9 @@ class Code:
 class Workplace:
     """Where and for whom a run is executed.
 
-    :param folder: the run's own folder, which is gone after it.
+    :param limits: what keeps runs to the cores and the memory of their tier.
     :param variables: environment variables that people want the run to have.
+    :param folder: the run's own folder, which is gone after it.
     :param datasets: folder of the project's datasets, which stays.
     :param code: where its code comes from; None for a project whose files are all in Domino's own file system.
     :param layers: installs what a project requires; None where this is off.
