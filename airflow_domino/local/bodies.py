@@ -5,7 +5,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-_OBJECT_ID = r"^[0-9a-f]{24}$"
+OBJECT_ID = r"^[0-9a-f]{24}$"
+# Numbers of the API have 32 bits.
+LARGEST_NUMBER = 2**31 - 1
 
 
 class _Body(BaseModel):
@@ -45,11 +47,11 @@ class Cluster(_Body):
     """A compute cluster beside the job."""
 
     cluster_type: Literal["Spark", "Ray", "Dask", "MPI"]
-    compute_environment_id: str = Field(pattern=_OBJECT_ID)
+    compute_environment_id: str = Field(pattern=OBJECT_ID)
     compute_environment_revision_spec: RevisionSpec = None
     master_hardware_tier_id: TierId | None = None
-    worker_count: int = Field(ge=1)
-    max_worker_count: int | None = None
+    worker_count: int = Field(ge=1, le=LARGEST_NUMBER)
+    max_worker_count: int | None = Field(None, ge=1, le=LARGEST_NUMBER)
     worker_hardware_tier_id: TierId
     worker_storage: Storage | None = None
     extra_configs: dict[str, str] | None = None
@@ -58,13 +60,13 @@ class Cluster(_Body):
 class StartJob(_Body):
     """Body of ``POST /v4/jobs/start``."""
 
-    project_id: str = Field(pattern=_OBJECT_ID)
+    project_id: str = Field(pattern=OBJECT_ID)
     command_to_run: str
     title: str | None = None
     commit_id: str | None = None
     main_repo_git_ref: GitRef | None = None
     override_hardware_tier_id: str | None = None
-    environment_id: str | None = Field(None, pattern=_OBJECT_ID)
+    environment_id: str | None = Field(None, pattern=OBJECT_ID)
     environment_revision_spec: RevisionSpec = None
     compute_cluster_properties: Cluster | None = None
     external_volume_mounts: list[str] | None = None
@@ -77,7 +79,7 @@ class JobDefaults(_Body):
     commit_id: str | None = None
     main_repo_git_ref: GitRef | None = None
     hardware_tier_id: TierId | None = None
-    environment_id: str | None = Field(None, pattern=_OBJECT_ID)
+    environment_id: str | None = Field(None, pattern=OBJECT_ID)
     environment_revision_spec: RevisionSpec = None
     compute_cluster_properties: Cluster | None = None
     external_volume_mount_ids: list[str] | None = None
@@ -87,21 +89,21 @@ class JobDefaults(_Body):
 class StopJob(_Body):
     """Body of ``POST /v4/jobs/stop``."""
 
-    job_id: str = Field(pattern=_OBJECT_ID)
+    job_id: str = Field(pattern=OBJECT_ID)
     commit_results: bool
 
 
 class RestartJob(_Body):
     """Body of ``POST /v4/jobs/restart``."""
 
-    job_id: str = Field(pattern=_OBJECT_ID)
+    job_id: str = Field(pattern=OBJECT_ID)
     should_use_original_input_commit: bool
 
 
 class OneJob(_Body):
     """Body of ``POST /v4/jobs/archive``."""
 
-    job_id: str = Field(pattern=_OBJECT_ID)
+    job_id: str = Field(pattern=OBJECT_ID)
 
 
 class JobName(_Body):
@@ -114,14 +116,14 @@ class NewTag(_Body):
     """Body of ``POST /v4/jobs/{jobId}/tag``."""
 
     tag_name: str
-    project_id: str = Field(pattern=_OBJECT_ID)
+    project_id: str = Field(pattern=OBJECT_ID)
 
 
 class OldTag(_Body):
     """Body of ``DELETE /v4/jobs/{jobId}/tag``."""
 
-    tag_id: str = Field(pattern=_OBJECT_ID)
-    project_id: str = Field(pattern=_OBJECT_ID)
+    tag_id: str = Field(pattern=OBJECT_ID)
+    project_id: str = Field(pattern=OBJECT_ID)
 
 
 def plain(model: BaseModel | str | None) -> Any:

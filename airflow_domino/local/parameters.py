@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Query
+from pydantic import StringConstraints
 from starlette.convertors import Convertor, register_url_convertor
 
 from airflow_domino.local.errors import BadRequest, NotFound
@@ -15,6 +16,8 @@ from airflow_domino.local.repository import FileInfo, clean_path
 
 # A number in a query that counts something; as large as the numbers of the API may be.
 Count = Annotated[int, Query(ge=0, le=2**31 - 1)]
+# An id that is looked for among others, and not found is no mistake; but what is no id at all is.
+SoughtId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
 # What the described answer of a route is that gives bytes.
 BINARY: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}

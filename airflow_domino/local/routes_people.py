@@ -11,7 +11,7 @@ from airflow_domino.local import answers_people as answers
 from airflow_domino.local import answers_public, shapes_projects
 from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
-from airflow_domino.local.parameters import Count
+from airflow_domino.local.parameters import Count, SoughtId
 from airflow_domino.local.people import MEMBER_ADMIN, ORGANIZATION, SYSTEM_ROLES, Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_public import metadata, page_metadata
@@ -83,7 +83,7 @@ def _add_users(routes: APIRouter, platform: Platform) -> None:
 
     @routes.get("/v4/users", response_model=list[answers.Person])
     def list_users(
-        userId: Annotated[list[ObjectId] | None, Query()] = None,  # noqa: N803 - the parameter's name in the API
+        userId: Annotated[list[SoughtId] | None, Query()] = None,  # noqa: N803 - the parameter's name in the API
         userName: str | None = None,  # noqa: N803
         query: str | None = None,
         listOnlyUsers: bool = False,  # noqa: N803

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from airflow_domino.local import answers_public as answers
 from airflow_domino.local import shapes_public
 from airflow_domino.local.answers import Nanoseconds, ObjectId
-from airflow_domino.local.bodies import plain
+from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, plain
 from airflow_domino.local.errors import NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.memberships import Permission
@@ -55,13 +55,13 @@ class Cluster(_Body):
     """A compute cluster beside the job, in the words of the public API."""
 
     cluster_type: Literal["spark", "ray", "dask", "mpi"]
-    compute_environment_id: str
+    compute_environment_id: str = Field(pattern=OBJECT_ID)
     compute_environment_revision_spec: str | None = None
     master_hardware_tier_id: str | None = None
-    worker_count: int = Field(ge=1)
-    max_worker_count: int | None = None
+    worker_count: int = Field(ge=1, le=LARGEST_NUMBER)
+    max_worker_count: int | None = Field(None, ge=1, le=LARGEST_NUMBER)
     worker_hardware_tier: str
-    worker_storage_mb: float | None = Field(None, alias="workerStorageMB")
+    worker_storage_mb: float | None = Field(None, alias="workerStorageMB", gt=0)
 
 
 class NewJob(_Body):

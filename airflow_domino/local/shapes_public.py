@@ -140,9 +140,9 @@ def cluster_to_v4(cluster: dict[str, Any] | None) -> dict[str, Any] | None:
         "clusterType": _CLUSTER_WORDS[cluster["clusterType"]],
         "workerHardwareTierId": {"value": cluster["workerHardwareTier"]},
         **present(
-            masterHardwareTierId=master and {"value": master},
+            masterHardwareTierId=None if master is None else {"value": master},
             maxWorkerCount=cluster.get("maxWorkerCount"),
-            workerStorage=storage and {"value": storage, "unit": "MB"},
+            workerStorage=None if storage is None else {"value": storage, "unit": "MB"},
         ),
     }
 
