@@ -327,3 +327,14 @@ class Results(Answer):
 
     commitId: CommitId
     fileMetadata: list[ResultFile]
+
+
+class SparkSettings(Answer):
+    """What a Spark cluster on demand is made of."""
+
+    computeEnvironmentId: ObjectId
+    executorCount: int
+    executorHardwareTierId: str
+    masterHardwareTierId: str
+    executorStorageMB: int
+    maximumExecutionSlotsPerUser: int

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from airflow_domino.local import project_life, shapes_projects
+from airflow_domino.local.answers import ObjectId
+from airflow_domino.local.answers_v4_jobs import SparkSettings
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
@@ -19,7 +21,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter()
 
     @routes.post("/project")
     async def create_project(request: Request) -> dict[str, Any]:
@@ -43,8 +45,9 @@ def router(platform: Platform) -> APIRouter:
             for person in project_life.collaborators(platform, project)
         ]
 
-    @routes.get("/v4/jobs/project/{project_id}/defaultSparkSettings")
-    def default_spark_settings(project_id: str) -> dict[str, Any]:
+    @routes.get("/v4/jobs/project/{project_id}/defaultSparkSettings", response_model=SparkSettings)
+    def get_default_spark_settings(project_id: ObjectId) -> dict[str, Any]:
+        """Say what a Spark cluster of a project's jobs is made of; Domino's documents do not have this any more."""
         platform.project(project_id)
         return {
             "computeEnvironmentId": platform.default_environment.id,

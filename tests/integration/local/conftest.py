@@ -76,9 +76,11 @@ class Judge:
         responses = judged.operation["responses"]
         status = str(exchange.status)
         if status not in responses and exchange.status in _UNLISTED:
-            status = next((listed for listed in ("400", "403") if listed in responses), status)
-        if status not in responses:
+            # It is worded as the refusals of its kind that are listed.
+            status = next((listed for listed in ("400", "404", "500") if listed in responses), "")
+        elif status not in responses:
             yield f"the status {exchange.status} is not listed: {exchange.body[:300]!r}"
+        if status not in responses:
             return
         schema = _schema(self._resolved(responses[status]))
         if schema is not None:
