@@ -6,7 +6,7 @@ A real Domino serves its documents without authentication at the same addresses,
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -86,12 +86,11 @@ def document(app: FastAPI, generation: Generation, version: str) -> dict[str, An
     """
     routes = list(_routes(app.routes, generation))
     found = get_openapi(title=generation.title, version=version, routes=routes)
-    silent = {to_camel(route.name) for route in routes if route.endpoint.__annotations__.get("return", "") is None}
     described = {"openapi": found["openapi"], "info": found["info"], "components": {"schemas": {}}}
     described |= {key: _plain(found[key]) for key in ("paths", "components") if key in found}
     described["paths"] = {
         _camel_path(path).removeprefix(generation.server): {
-            method: _operation(operation, generation, silent) for method, operation in operations.items()
+            method: _operation(operation, generation) for method, operation in operations.items()
         }
         for path, operations in described["paths"].items()
     }
@@ -140,7 +139,7 @@ def _content(app: FastAPI, generation: Generation, version: str) -> bytes:
 
 def _routes(routes: Iterable[BaseRoute], generation: Generation) -> Iterator[APIRoute]:
     for route in routes:
-        if not isinstance(route, APIRoute) or not route.include_in_schema:
+        if not isinstance(route, APIRoute):
             continue
         if route.path.startswith(generation.prefix) or (generation is V1 and route.path == "/version"):
             yield route
@@ -150,7 +149,7 @@ def _camel_path(path: str) -> str:
     return "/".join(f"{{{to_camel(part[1:-1])}}}" if part.startswith("{") else part for part in path.split("/"))
 
 
-def _operation(operation: dict[str, Any], generation: Generation, silent: Collection[str]) -> dict[str, Any]:
+def _operation(operation: dict[str, Any], generation: Generation) -> dict[str, Any]:
     operation["operationId"] = name = to_camel(operation.pop("operationId"))
     operation["summary"] = operation.pop("description", operation["summary"]).partition("\n")[0]
     for parameter in operation.get("parameters", ()):
@@ -158,8 +157,6 @@ def _operation(operation: dict[str, Any], generation: Generation, silent: Collec
             parameter["name"] = to_camel(parameter["name"])
     responses = operation["responses"]
     responses.pop("422", None)
-    if name in silent:
-        responses["200"]["content"]["application/json"]["schema"] = {"type": "null"}
     if name == "version":
         operation["security"] = []
         return operation
