@@ -138,6 +138,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="what becomes of simulated runs, as JSON, TOML or YAML; without it each runs for a second and succeeds",
     )
     add("--stop-grace", type=float, default=10.0, metavar="SECONDS", help="time a stopped run has to end by itself")
+    add("--max-queued-runs", type=int, default=50_000, metavar="RUNS", help="runs that may wait (default: %(default)s)")
     add("--until-eof", action="store_true", help="end when the standard input ends, and so with whoever holds it")
     add("--seed", type=int, help="make ids that are alike every time, for tests")
     add("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help=argparse.SUPPRESS)

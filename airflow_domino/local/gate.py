@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -24,6 +25,7 @@ _CONTROL_PREFIX = "/_local/"
 API_PREFIXES = ("/v1/", "/v4/", "/api/", _CONTROL_PREFIX)
 _ONLY_READING = ("GET", "HEAD")
 # The descriptions of the API are open to everybody, as Domino's own are.
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s\[\]@:/?#,\\]+))(?::[0-9]*)?")
 _OPEN_PATHS = ("/version", "/login", "/health", *(generation.address for generation in GENERATIONS))
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -123,10 +125,8 @@ class Gate:
 
 def host_name(host: str) -> str:
     """Give the name in a Host header, without port and brackets."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host)
+    return (found["address"] or found["name"]).lower() if found else ""
 
 
 def cookie_name(host: str) -> str:

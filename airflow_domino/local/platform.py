@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from airflow_domino.local.bounds import QueueBound
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.code_repository import CodeRepositories
 from airflow_domino.local.database import Database
@@ -65,6 +66,7 @@ class Platform:
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
     :param limits_are_enforced: whether runs are held to the cores and the memory of their tier.
     :param simulation: what becomes of runs that are only simulated; None executes runs.
+    :param most_queued: how many runs may wait.
     """
 
     root: Path
@@ -80,6 +82,7 @@ class Platform:
     stop_grace: float = 10.0
     limits_are_enforced: bool = True
     simulation: Simulation | None = None
+    most_queued: int = 50_000
     _repositories: dict[str, ProjectRepository] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,6 +96,7 @@ class Platform:
         self.disguises = Disguises(self.database)
         self.faults = Faults(self.ledger)
         self.runs = Runs(self.database, self.ledger, self.disguises)
+        self.queue_bound = QueueBound(self.most_queued, self.runs)
         folder = self.root / "repositories"
         self.code_repositories = CodeRepositories(self.database, folder, self.git_credentials)
         self.environments = Environments(self.database, self.environment_settings, self.python)
@@ -323,6 +327,7 @@ class Platform:
             raise BadRequest("The command to run must not be empty")
         if any("\0" in word for word in request.arguments):
             raise BadRequest("The command to run must not have a zero character in it")
+        self.queue_bound.check()
         run = self.runs.add(resolve(self, project, request))
         for fault in self.faults.of_run(run):
             meet(self, run, fault)

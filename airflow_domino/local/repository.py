@@ -39,6 +39,8 @@ _MAIN = "refs/heads/main"
 _IMPORTED = "refs/domino/imported"
 _RUNS = "refs/domino/runs/"
 _CHUNK = 1 << 20
+_LONGEST_NAME = 255
+_LONGEST_PATH = 2000
 # Every run writes these, so that it is no news that another one did.
 _OF_EVERY_RUN = ("results/stdout.txt",)
 
@@ -82,6 +84,9 @@ def clean_path(path: str) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts or ".git" in parts or "\0" in path:
         raise ValueError(f"not a path of a file in the project: {path!r}")
+    # A run could not have the file in its folder.
+    if max(len(part.encode(errors="replace")) for part in parts) > _LONGEST_NAME or len(path) > _LONGEST_PATH:
+        raise ValueError(f"too long for the path of a file: {path[:80]!r}...")
     return "/".join(parts)
 
 
@@ -239,7 +244,11 @@ class ProjectRepository:
             if obstacle := obstacle_to(commit.tree, path):
                 raise ValueError(f"no file can be put at {path} of the project, since {obstacle}")
             blob = repository.create_blob_fromdisk(str(source))
-            tree = with_file(repository, commit.tree, path.split("/"), blob)
+            try:
+                tree = with_file(repository, commit.tree, path.split("/"), blob)
+            except pygit2.GitError as error:
+                # Names that git on some machine could take for its own folder.
+                raise ValueError(f"{path!r} cannot be the path of a file of the project: {error}") from error
             if tree != commit.tree.id:
                 made = self._commit(repository, tree, [commit.id], f"Upload {path}", author, _MAIN)
                 commit = _commit_at(repository, made)

@@ -33,10 +33,12 @@ from airflow_domino.local import (
     routes_v4_projects,
 )
 from airflow_domino.local.answers_v1 import Version
+from airflow_domino.local.bounds import BoundsLayer
 from airflow_domino.local.errors import ApiError, error_body
 from airflow_domino.local.fault_layer import FaultLayer, Freeze, RequestLog
 from airflow_domino.local.gate import API_PREFIXES, Access, Gate
 from airflow_domino.local.greeting import greeting
+from airflow_domino.local.http_head import http_protocol
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
@@ -69,7 +71,8 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
         generate_unique_id_function=lambda route: route.name,
     )
     freeze, requests = Freeze(), RequestLog()
-    gate = Gate(FaultLayer(app, platform.faults, freeze, requests), platform, access)
+    bounded = BoundsLayer(app, platform.file_limits.largest)
+    gate = Gate(FaultLayer(bounded, platform.faults, freeze, requests), platform, access)
     recorder = Recorder(gate, platform.root / "recording.jsonl", lambda: (platform.secret, *platform.runner.keys()))
 
     @app.get("/version", response_model=Version)
@@ -139,6 +142,7 @@ def serve(
             platform.runner.start(own_url, user_url)
         config = uvicorn.Config(
             create_app(platform, access, recording),
+            http=http_protocol(),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,

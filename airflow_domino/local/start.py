@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_domino.local import server
 from airflow_domino.local.code_repository import parted
@@ -28,15 +29,16 @@ from airflow_domino.local.people_settings import (
 )
 from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
 from airflow_domino.local.project_code import set_code
-from airflow_domino.local.recordings import load
+from airflow_domino.local.recordings import MASK, Masks, load
 from airflow_domino.local.root import RootInUseError, kept_secret
 from airflow_domino.local.saved_results import FileLimits
 from airflow_domino.local.simulation import Simulation, load_simulation
 from airflow_domino.local.tiers import DEFAULT_TIERS, load_tiers
-from airflow_domino.local.tokens import checked_text
+from airflow_domino.local.tokens import MADE_TOKEN, checked_text
 
 # What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.
 CANNOT_START = (ValueError, OSError, RootInUseError)
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _SHOWN_TOKEN = (
     "Whoever is on this machine can read --token in the list of processes; "
     f"better give it by --token-file or in {TOKEN_VARIABLE}"
@@ -55,16 +57,15 @@ def serve(args: argparse.Namespace) -> None:
     :raises OSError: when the folder or the port cannot be used.
     :raises RootInUseError: when another server works in the folder.
     """
-    logging.basicConfig(
-        level=args.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logging.basicConfig(level=args.log_level, stream=sys.stderr, format=_LOG_FORMAT)
     IDS.seed(args.seed)
     platform = _platform(args)
+    _keep_secrets_from_logs(platform)
     platform.faults.seed(args.seed)
     if args.until_eof:
         threading.Thread(target=_end_with_input, daemon=True).start()
     try:
-        names = [*args.allow_host, host_name(args.url.partition("//")[2]) if args.url else args.host]
+        names = [*args.allow_host, host_name(urlsplit(args.url).netloc) if args.url else args.host]
         access = Access(frozenset(name.lower() for name in names), args.open_pages)
         told = _told_of_token(args, platform)
         server.serve(
@@ -78,6 +79,20 @@ def serve(args: argparse.Namespace) -> None:
         )
     finally:
         platform.close()
+
+
+def _keep_secrets_from_logs(platform: Platform) -> None:
+    masks = Masks()
+
+    class WithoutSecrets(logging.Formatter):
+        """Formats entries of the log without the tokens of people and runs, also in traces of errors."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            masks.learn([platform.secret, *platform.runner.keys()])
+            return MADE_TOKEN.sub(MASK, masks.text(super().format(record)))
+
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(WithoutSecrets(_LOG_FORMAT))
 
 
 def _end_with_input() -> None:
@@ -104,6 +119,7 @@ def _platform(args: argparse.Namespace) -> Platform:
         stop_grace=args.stop_grace,
         limits_are_enforced=args.limits == "enforce",
         simulation=_simulation(args),
+        most_queued=args.max_queued_runs,
         install_requirements=args.install_requirements,
         git_credentials=args.git_credentials and args.git_credentials.absolute(),
         file_limits=FileLimits(int(args.largest_file * 2**30), args.most_files),

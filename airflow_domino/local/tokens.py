@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -183,6 +184,10 @@ class Tokens:
             self._by_hash.pop(self._hashes.pop(token.id, b""), None)
             with self._database.transaction() as connection:
                 connection.execute("DELETE FROM tokens WHERE id = ?", (token.id,))
+
+
+# The text of a token that was made here.
+MADE_TOKEN = re.compile(r"dl_[0-9a-f]{88}")
 
 
 def checked_text(text: str) -> str:

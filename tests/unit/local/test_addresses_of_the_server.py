@@ -39,7 +39,8 @@ def test_runs_reach_the_server_by_an_address_of_this_machine(host, address):
         ("[::1]:80", "::1"),
         ("[", ""),
         ("", ""),
-        ("a@b", "b"),
+        ("a@b", ""),
+        ("[::1].evil.example", ""),
     ],
 )
 def test_the_name_in_a_host_header(header, name):
