@@ -54,6 +54,14 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/api/governance/v1/bundles", None, 404),
         ("GET", "/api/audittrail/v1/auditevents", None, 404),
     ],
+    "Budgets and billing tags": [
+        ("GET", "/v4/cost/budgets/defaults", None, 404),
+        ("GET", "/v4/cost/billingtags", None, 404),
+    ],
+    "Metrics and alerts of models": [
+        ("POST", "/api/metricAlerts/v1", {}, 404),
+        ("POST", "/api/metricValues/v1", {}, 404),
+    ],
 }
 
 
