@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "local-domino.md"
 DRIVEN = ROOT / "tests" / "contract" / "asked_by_dominos_client.txt"
 PROJECT = "/v4/projects/{project}"
+# Served since Domino's client asks for it.
+UNDOCUMENTED = ("GET /v4/jobs/project/{projectId}/defaultSparkSettings",)
 START = {"projectId": "{project}", "commandToRun": "true"}
 CLUSTER = {
     "clusterType": "Ray",
@@ -92,7 +94,7 @@ def without_names(operation: str) -> str:
 
 def held_to(operation: str, contract: set[str]) -> str:
     """What answers of an operation are validated against; that Domino documents it is tried where answers are."""
-    if operation.partition(" ")[2].startswith(("/v4/", "/api/")):
+    if operation.partition(" ")[2].startswith(("/v4/", "/api/")) and operation not in UNDOCUMENTED:
         return "Domino's document"
     return "our contract" if without_names(operation) in contract else "its own description"
 
