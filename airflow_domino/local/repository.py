@@ -8,13 +8,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pygit2
 from pygit2.enums import ConfigLevel, SortMode
 
 from airflow_domino.local import changes
 from airflow_domino.local.changes import Change, Comparison
+from airflow_domino.local.commits import (
+    MAIN,
+    commit_at,
+    entry_at,
+    info_of_commit,
+    info_of_file,
+    main_line,
+    pieces_of,
+    referred,
+)
+from airflow_domino.local.commits import CommitInfo as CommitInfo
+from airflow_domino.local.commits import FileInfo as FileInfo
+from airflow_domino.local.commits import clean_path as clean_path
 from airflow_domino.local.ids import IDS, is_commit_id
 from airflow_domino.local.saved_results import DEFAULT_LIMITS, FileLimits, SavedResults
 from airflow_domino.local.trees import (
@@ -35,35 +47,10 @@ for _level in (ConfigLevel.PROGRAMDATA, ConfigLevel.SYSTEM, ConfigLevel.XDG, Con
     pygit2.settings.search_path[_level] = ""
 pygit2.settings.owner_validation = False
 
-_MAIN = "refs/heads/main"
 _IMPORTED = "refs/domino/imported"
 _RUNS = "refs/domino/runs/"
-_CHUNK = 1 << 20
-_LONGEST_NAME = 255
-_LONGEST_PATH = 2000
 # Every run writes these, so that it is no news that another one did.
 _OF_EVERY_RUN = ("results/stdout.txt",)
-
-
-@dataclass(frozen=True)
-class CommitInfo:
-    """A commit: its id, first line of its message, author and time (epoch milliseconds)."""
-
-    id: str
-    message: str
-    author: str
-    time: int
-
-
-@dataclass(frozen=True)
-class FileInfo:
-    """A file at a commit. ``key`` is the id of its content; a folder, where folders are listed, has none."""
-
-    path: str
-    size: int
-    key: str
-    last_modified: int
-    is_folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,21 +60,6 @@ class Checkout:
     commit: str
     folder: Path
     stamps: dict[str, Stamp]
-
-
-def clean_path(path: str) -> str:
-    """Give the canonical form of a file's path in a project.
-
-    :param path: the path, with or without a leading slash.
-    :raises ValueError: when it names no file inside the project.
-    """
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or ".git" in parts or "\0" in path:
-        raise ValueError(f"not a path of a file in the project: {path!r}")
-    # A run could not have the file in its folder.
-    if max(len(part.encode(errors="replace")) for part in parts) > _LONGEST_NAME or len(path) > _LONGEST_PATH:
-        raise ValueError(f"too long for the path of a file: {path[:80]!r}...")
-    return "/".join(parts)
 
 
 class ProjectRepository:
@@ -111,7 +83,7 @@ class ProjectRepository:
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         repository = pygit2.init_repository(str(unfinished), bare=True, initial_head="main")
         empty = repository.TreeBuilder().write()
-        self._commit(repository, empty, [], "Create the project", "domino", _MAIN)
+        self._commit(repository, empty, [], "Create the project", "domino", MAIN)
         repository.free()
         unfinished.rename(path)
 
@@ -129,7 +101,7 @@ class ProjectRepository:
     def head(self) -> str:
         """Give the id of the latest commit of the main line."""
         with self._opened() as repository:
-            return str(_main(repository).id)
+            return str(main_line(repository).id)
 
     def has_commit(self, commit_id: str) -> bool:
         """Tell whether the project has a commit of this full id."""
@@ -139,16 +111,16 @@ class ProjectRepository:
     def commit(self, commit_id: str) -> CommitInfo:
         """Give what is known about a commit, which must exist."""
         with self._opened() as repository:
-            return _commit_info(_commit_at(repository, commit_id))
+            return info_of_commit(commit_at(repository, commit_id))
 
     def commits(self) -> list[CommitInfo]:
         """List the commits: the main line's, latest first, then what isolated runs keep beside it."""
         with self._opened() as repository:
             order = SortMode.TOPOLOGICAL | SortMode.TIME
-            found = [_commit_info(commit) for commit in repository.walk(_main(repository).id, order)]
+            found = [info_of_commit(commit) for commit in repository.walk(main_line(repository).id, order)]
             seen = {commit.id for commit in found}
             aside = [
-                _commit_info(_referred(repository, name)) for name in repository.references if name.startswith(_RUNS)
+                info_of_commit(referred(repository, name)) for name in repository.references if name.startswith(_RUNS)
             ]
         return found + sorted((info for info in aside if info.id not in seen), key=lambda info: -info.time)
 
@@ -160,13 +132,13 @@ class ProjectRepository:
         :raises KeyError: when the commit has nothing at the path.
         """
         with self._opened() as repository:
-            commit = _commit_at(repository, commit_id)
-            entry = _at(commit.tree, path)
+            commit = commit_at(repository, commit_id)
+            entry = entry_at(commit.tree, path)
             if isinstance(entry, pygit2.Blob):
-                return [_file_info(repository, commit, path, entry)]
+                return [info_of_file(repository, commit, path, entry)]
             prefix = f"{path}/" if path else ""
             tree = tree_at(repository, entry.id)
-            return [_file_info(repository, commit, name, blob) for name, blob in walk(tree, prefix)]
+            return [info_of_file(repository, commit, name, blob) for name, blob in walk(tree, prefix)]
 
     def folder(self, commit_id: str, path: str = "") -> list[FileInfo]:
         """List what is directly in a folder of a commit: folders first, then files.
@@ -174,15 +146,15 @@ class ProjectRepository:
         :raises KeyError: when the commit has no such folder.
         """
         with self._opened() as repository:
-            commit = _commit_at(repository, commit_id)
-            tree = _at(commit.tree, path)
+            commit = commit_at(repository, commit_id)
+            tree = entry_at(commit.tree, path)
             if not isinstance(tree, pygit2.Tree):
                 raise KeyError(path)
             prefix = f"{path}/" if path else ""
             entries = [
                 FileInfo(prefix + str(entry.name), 0, "", commit.commit_time * 1000, is_folder=True)
                 if isinstance(entry, pygit2.Tree)
-                else _file_info(repository, commit, prefix + str(entry.name), entry)
+                else info_of_file(repository, commit, prefix + str(entry.name), entry)
                 for entry in tree
             ]
         return sorted(entries, key=lambda entry: (not entry.is_folder, entry.path))
@@ -207,7 +179,7 @@ class ProjectRepository:
         blob = repository.get(key) if is_commit_id(key) else None
         if not isinstance(blob, pygit2.Blob):
             raise KeyError(key)
-        return _pieces(repository, blob)
+        return pieces_of(repository, blob)
 
     # Comparing
 
@@ -240,7 +212,7 @@ class ProjectRepository:
         if (reason := self._limits.refusal(source.stat().st_size)) is not None:
             raise ValueError(f"{path} cannot be put into the project: {reason}")
         with self._lock, self._opened() as repository:
-            commit = _main(repository)
+            commit = main_line(repository)
             if obstacle := obstacle_to(commit.tree, path):
                 raise ValueError(f"no file can be put at {path} of the project, since {obstacle}")
             blob = repository.create_blob_fromdisk(str(source))
@@ -250,9 +222,9 @@ class ProjectRepository:
                 # Names that git on some machine could take for its own folder.
                 raise ValueError(f"{path!r} cannot be the path of a file of the project: {error}") from error
             if tree != commit.tree.id:
-                made = self._commit(repository, tree, [commit.id], f"Upload {path}", author, _MAIN)
-                commit = _commit_at(repository, made)
-            return _file_info(repository, commit, path, repository[blob])
+                made = self._commit(repository, tree, [commit.id], f"Upload {path}", author, MAIN)
+                commit = commit_at(repository, made)
+            return info_of_file(repository, commit, path, repository[blob])
 
     def import_folder(self, folder: Path, author: str) -> list[str]:
         """Bring the project up to a folder on this machine.
@@ -267,12 +239,12 @@ class ProjectRepository:
         with self._lock, self._opened() as repository:
             reader = FolderReader(repository, folder, Ignore.of_folder(folder), refusal=self._limits.refusal)
             theirs = tree_at(repository, reader.tree())
-            head = _main(repository)
-            known = _referred(repository, _IMPORTED) if _IMPORTED in repository.references else None
+            head = main_line(repository)
+            known = referred(repository, _IMPORTED) if _IMPORTED in repository.references else None
             base = None if known is None else known.tree
             merged = merge_trees(repository, base, head.tree, theirs)
             if merged != head.tree.id:
-                self._commit(repository, merged, [head.id], f"Import {folder.name}", author, _MAIN)
+                self._commit(repository, merged, [head.id], f"Import {folder.name}", author, MAIN)
             if base is None or base.id != theirs.id:
                 parents = [] if known is None else [known.id]
                 self._commit(repository, theirs.id, parents, f"Content of {folder.name}", author, _IMPORTED)
@@ -285,7 +257,7 @@ class ProjectRepository:
         :param folder: where to; it exists.
         """
         with self._opened() as repository:
-            commit = _commit_at(repository, commit_id)
+            commit = commit_at(repository, commit_id)
             stamps = write_folder(repository, commit.tree, folder, commit.commit_time)
         return Checkout(commit_id, folder, stamps)
 
@@ -312,7 +284,7 @@ class ProjectRepository:
         :return: where it is.
         """
         with self._opened() as repository:
-            base = _commit_at(repository, checkout.commit)
+            base = commit_at(repository, checkout.commit)
             ignore = Ignore.of_folder(checkout.folder)
             reader = FolderReader(repository, checkout.folder, ignore, checkout.stamps, notes, self._limits.refusal)
             tree = tree_at(repository, reader.tree(base.tree))
@@ -327,10 +299,10 @@ class ProjectRepository:
             if isolated or reader.count > self._limits.most:
                 return SavedResults(str(commit), problem=problem)
             with self._lock:
-                head = _main(repository).id
+                head = main_line(repository).id
                 if not is_new and (head == commit or repository.descendant_of(head, commit)):
                     return SavedResults(str(commit), str(head), problem=problem)
-                return self._merge(repository, base, _commit_at(repository, commit), author, problem)
+                return self._merge(repository, base, commit_at(repository, commit), author, problem)
 
     def _commit_of_run(
         self,
@@ -344,7 +316,7 @@ class ProjectRepository:
         """Give a run's commit, and whether it is new: an earlier server may have ended after it had made it."""
         reference = f"{_RUNS}{run_id}"
         if reference in repository.references:
-            return _referred(repository, reference).id, False
+            return referred(repository, reference).id, False
         return self._commit(repository, tree.id, [base.id], message, author, reference), True
 
     def _merge(
@@ -355,13 +327,13 @@ class ProjectRepository:
         author: str,
         problem: str | None,
     ) -> SavedResults:
-        head = _main(repository)
+        head = main_line(repository)
         if head.id == base.id:
-            repository.references[_MAIN].set_target(commit.id)
+            repository.references[MAIN].set_target(commit.id)
             return SavedResults(str(commit.id), str(commit.id), problem=problem)
         conflicts = Conflicts()
         tree = merge_trees(repository, base.tree, head.tree, commit.tree, conflicts)
-        merged = self._commit(repository, tree, [head.id, commit.id], f"Merge: {commit.message}", author, _MAIN)
+        merged = self._commit(repository, tree, [head.id, commit.id], f"Merge: {commit.message}", author, MAIN)
         return SavedResults(
             str(commit.id),
             str(merged),
@@ -375,7 +347,7 @@ class ProjectRepository:
         """Give the commit with the results of a run, if there is one."""
         with self._opened() as repository:
             name = f"{_RUNS}{run_id}"
-            return str(_referred(repository, name).id) if name in repository.references else None
+            return str(referred(repository, name).id) if name in repository.references else None
 
     @staticmethod
     def _commit(
@@ -386,41 +358,8 @@ class ProjectRepository:
         author: str,
         reference: str,
     ) -> pygit2.Oid:
-        made_at = IDS.commit_time(_commit_at(repository, parent).commit_time for parent in parents)
+        made_at = IDS.commit_time(commit_at(repository, parent).commit_time for parent in parents)
         signature = pygit2.Signature(author, f"{author}@localhost", made_at, 0)
         commit = repository.create_commit(None, signature, signature, message, tree, parents)
         repository.references.create(reference, commit, force=True)
         return commit
-
-
-def _referred(repository: pygit2.Repository, reference: str) -> pygit2.Commit:
-    return _commit_at(repository, repository.references[reference].target)
-
-
-def _main(repository: pygit2.Repository) -> pygit2.Commit:
-    return _referred(repository, _MAIN)
-
-
-def _commit_at(repository: pygit2.Repository, commit_id: pygit2.Oid | str) -> pygit2.Commit:
-    return cast("pygit2.Commit", repository[commit_id])
-
-
-def _at(tree: pygit2.Tree, path: str) -> pygit2.Object:
-    return tree[path] if path else tree
-
-
-def _commit_info(commit: pygit2.Commit) -> CommitInfo:
-    message = commit.message.partition("\n")[0]
-    return CommitInfo(str(commit.id), message, commit.author.name, commit.commit_time * 1000)
-
-
-def _file_info(repository: pygit2.Repository, commit: pygit2.Commit, path: str, blob: pygit2.Object) -> FileInfo:
-    _, size = repository.odb.read_header(blob.id)
-    return FileInfo(path, size, str(blob.id), commit.commit_time * 1000)
-
-
-def _pieces(repository: pygit2.Repository, blob: pygit2.Blob) -> Iterator[bytes]:
-    content = memoryview(blob)
-    for start in range(0, len(content), _CHUNK):
-        yield bytes(content[start : start + _CHUNK])
-    repository.free()
