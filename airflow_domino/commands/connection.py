@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_domino.commands.failures import REFUSED, CommandError
@@ -67,17 +68,29 @@ def airflow_connection(options: argparse.Namespace) -> ConnectionSettings:
     for name in others:
         if getattr(options, name):
             raise CommandError(f"--conn and --{name.replace('_', '-')} exclude each other: the connection holds it all")
-    # Airflow looks into its database only where it is told that it may, as its own command `connections` does.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
         from airflow_domino.compat import AirflowException
         from airflow_domino.hooks.domino import DominoHook
     except ModuleNotFoundError as error:
         raise CommandError(f"--conn needs Airflow, which is not installed here ({error.name} is missing)") from error
     try:
-        return DominoHook(options.conn).settings
+        with _in_airflows_own_process():
+            return DominoHook(options.conn).settings
     except AirflowException as error:
         raise CommandError(f"Airflow has no connection {options.conn!r}: {error}") from error
+
+
+@contextmanager
+def _in_airflows_own_process() -> Iterator[None]:
+    """Airflow looks into its database only where it is told that it may, as its own command `connections` does."""
+    name = "_AIRFLOW_PROCESS_CONTEXT"
+    is_told = name in os.environ
+    os.environ.setdefault(name, "server")
+    try:
+        yield
+    finally:
+        if not is_told:
+            del os.environ[name]
 
 
 def project_name(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> str:

@@ -92,16 +92,17 @@ def test_the_runs_are_filtered_by_keyboard_alone(look, domino) -> None:
     assert "the wanted one" in page.locator("tbody").inner_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_timeline_can_be_told_apart_in_both_schemes(look, domino, pictures: Path, scheme: str) -> None:
+def test_the_timeline_can_be_told_apart_in_both_schemes(look, domino, pictures: Path) -> None:
     domino.run("work.py")
-    page = look("/timeline?span=everything", color_scheme=scheme)
+    page = look("/timeline?span=everything")
     parts = ("path.executing", "line.capacity")
-    colours = page.evaluate(
-        """parts => parts.map(part => getComputedStyle(document.querySelector(part)))
-            .map(style => style.fill + style.stroke).concat(getComputedStyle(document.body).backgroundColor)""",
-        parts,
-    )
-    assert len(set(colours)) == 3
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        colours = page.evaluate(
+            """parts => parts.map(part => getComputedStyle(document.querySelector(part)))
+                .map(style => style.fill + style.stroke).concat(getComputedStyle(document.body).backgroundColor)""",
+            parts,
+        )
+        assert len(set(colours)) == 3
+        page.screenshot(path=str(pictures / f"local-timeline-{scheme}.png"), full_page=True)
     assert page.locator("svg[role=img]").count() == 1
-    page.screenshot(path=str(pictures / f"local-timeline-{scheme}.png"), full_page=True)

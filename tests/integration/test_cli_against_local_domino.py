@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_domino import cli
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -33,8 +35,36 @@ def environment(local_domino, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def command(environment: dict[str, str], tmp_path: Path) -> Command:
-    """Runs one sub-command to its end, in an empty folder."""
+def command(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Command:
+    """Runs one sub-command to its end, in an empty folder; in this process, since there are many."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        with monkeypatch.context() as changes:
+            for name in os.environ:
+                if name.startswith("DOMINO_"):
+                    changes.delenv(name)
+            for name, value in (environment | changed).items():
+                changes.setenv(name, value)
+            try:
+                code = cli.main(arguments)
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def command_of_its_own(environment: dict[str, str], tmp_path: Path) -> Command:
+    """Does the same in a process of its own."""
 
     def call(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -58,9 +88,9 @@ def sleeping_run(command: Command) -> Iterator[str]:
     command("stop", number)
 
 
-def test_a_run_is_followed_to_its_end_and_its_file_brought_back(command: Command, tmp_path: Path) -> None:
+def test_a_run_is_followed_to_its_end_and_its_file_brought_back(command_of_its_own: Command, tmp_path: Path) -> None:
     command_line = "sh -c 'echo out; echo hello > said.txt'"
-    ended = command("run", "--tier", "Small", "--output", "said.txt=here/said.txt", command_line)
+    ended = command_of_its_own("run", "--tier", "Small", "--output", "said.txt=here/said.txt", command_line)
     assert ended.returncode == 0, ended.stderr
     assert "out" in ended.stdout.splitlines()
     assert re.search(r"Run \d+ Succeeded: ran \d+\.\d s, \$0\.\d+", ended.stderr)
@@ -249,10 +279,10 @@ def test_check_starts_and_stops_one_run_where_that_is_wished(command: Command, l
     assert [events.count(event) for event in ("start", "stop")] == [1, 1]
 
 
-def test_check_reads_an_airflow_connection(command: Command, local_domino) -> None:
+def test_check_reads_an_airflow_connection(command_of_its_own: Command, local_domino) -> None:
     connection = {"conn_type": "domino", "host": local_domino.url, "password": local_domino.token}
     found = {"AIRFLOW_CONN_DOMINO_THERE": json.dumps(connection), "DOMINO_API_HOST": "", "DOMINO_TOKEN_FILE": ""}
-    checked = command("check", "--conn", "domino_there", "--project", local_domino.project, **found)
+    checked = command_of_its_own("check", "--conn", "domino_there", "--project", local_domino.project, **found)
     assert checked.returncode == 0, checked.stdout
     assert local_domino.token not in checked.stdout + checked.stderr
 

@@ -120,7 +120,9 @@ def test_what_is_unknown_is_left_empty() -> None:
     assert (output.seconds(1.25), output.cents(1.25)) == ("1.2 s", "$0.01250")
 
 
-def test_a_connection_that_airflow_does_not_have_is_told_by_its_name() -> None:
+def test_a_connection_that_airflow_does_not_have_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without a look into Airflow's database.
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "test")
     with pytest.raises(CommandError, match="Airflow has no connection 'domino_nowhere'"):
         connection.make_client(options(conn="domino_nowhere"))
 
