@@ -1,4 +1,5 @@
 """Judges of requests and answers: Domino's own OpenAPI documents where they are at hand, and a contract of our own.
+And Domino's own client, with a server of ours that it asks.
 
 Domino's documents are not part of this repository. Each Domino serves its own at `/assets/swagger.json` (v4) and
 `/assets/public-api.json`; put them as `v4-6.3.json` and `public-6.3.json` in the folder that DOMINO_OPENAPI_DIR names.
@@ -9,6 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import jsonschema
+import pygit2
 import pytest
 import yaml
 
@@ -268,3 +273,122 @@ def _own_schema(told: Any) -> dict[str, Any]:
     if "|" in told:
         return {"enum": told.split("|")}
     return {"type": _OWN_TYPES[told]} if told in _OWN_TYPES else {"$ref": f"#/components/schemas/{told}"}
+
+
+# Domino's own client
+
+CLIENT = "dominodatalab==2.2.0"
+_PROGRAMS = Path(__file__).with_name("dominos_client")
+_FILES = {
+    "hello.py": "print('hello')\nopen('hello.txt', 'w').write('hello\\nworld\\n')\n",
+    "write.py": "import sys\nname, _, text = sys.argv[1].partition('=')\nopen(name, 'w').write(text)\n",
+    "fail.py": "raise SystemExit(3)\n",
+    "sleep.py": "import sys, time\nprint('sleeping', flush=True)\ntime.sleep(float(sys.argv[1]))\n",
+}
+_PEOPLE = """
+[[users]]
+name = "domino"
+[[users]]
+name = "ada"
+full_name = "Ada Lovelace"
+email = "ada@example.org"
+token_file = "token-of-ada"
+"""
+
+
+@dataclass
+class DominosClient:
+    """A process that has Domino's own client, and a server of ours that it asks.
+
+    It is started once for all tests; what each program gives is kept.
+    """
+
+    server: Any
+    process: subprocess.Popen[str]
+    given: dict[str, Any]
+    called: set[str]
+    methods: set[str]
+
+    def drive(self, subject: str) -> Any:
+        """What a program of the folder `dominos_client` gives."""
+        if subject not in self.given:
+            assert self.process.stdin is not None
+            assert self.process.stdout is not None
+            self.process.stdin.write(f"{subject}\n")
+            self.process.stdin.flush()
+            told = json.loads(self.process.stdout.readline() or '{"error": "the client has ended"}')
+            assert "error" not in told, told["error"]
+            self.given[subject] = told["answer"]
+            self.called |= set(told["called"])
+            self.methods |= set(told["methods"])
+        return self.given[subject]
+
+
+@pytest.fixture(scope="session")
+def clients_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that has Domino's client and nothing of this package."""
+    beside = Path(sys.executable).with_name("uv")
+    uv = str(beside) if beside.exists() else shutil.which("uv")
+    folder = tmp_path_factory.mktemp("client") / "environment"
+    python = folder / "bin" / "python"
+    if uv is not None:
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), CLIENT], check=True)
+    else:
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", CLIENT], check=True)
+    return python
+
+
+@pytest.fixture(scope="session")
+def dominos_client(
+    clients_python: Path, serve_domino: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DominosClient]:
+    """Domino's own client, unchanged, with a server that has a project for each subject, one of them git-based."""
+    folder = tmp_path_factory.mktemp("dominos-client")
+    files = folder / "files"
+    files.mkdir()
+    for name, text in _FILES.items():
+        (files / name).write_text(text)
+    (folder / "people.toml").write_text(_PEOPLE)
+    _make_code(folder / "code")
+    subjects = [path.stem for path in _PROGRAMS.glob("*.py") if path.stem != "driver"]
+    arguments = [
+        f"--users={folder / 'people.toml'}",
+        f"--repository=domino/code={folder / 'code'}",
+        "--stop-grace=0.2",
+    ]
+    server = serve_domino(folder / "root", {f"domino/{subject}": files for subject in subjects}, arguments)
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    process = subprocess.Popen(
+        [str(clients_python), str(_PROGRAMS / "driver.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={
+            **kept,
+            "DOMINO_API_HOST": server.url,
+            "DOMINO_USER_API_KEY": server.token,
+            "TOKEN_OF_ADA": (folder / "token-of-ada").read_text().strip(),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+    )
+    yield DominosClient(server, process, {}, set(), set())
+    process.communicate(timeout=60)
+    server.stop()
+
+
+def _make_code(folder: Path) -> None:
+    repository = pygit2.init_repository(str(folder), initial_head="main")
+    author = pygit2.Signature("Ada Lovelace", "ada@example.org")
+    parents: list[Any] = []
+    for branch, said in (("main", "first"), ("main", "second"), ("feature", "third")):
+        tree = repository.TreeBuilder()
+        content = f"print('this is the {said} version')\n".encode()
+        tree.insert("say.py", repository.create_blob(content), pygit2.enums.FileMode.BLOB)
+        reference = f"refs/heads/{branch}"
+        if reference not in repository.references and parents:
+            repository.references.create(reference, parents[0])
+        parents = [repository.create_commit(reference, author, author, said, tree.write(), parents)]
+        if said == "first":
+            repository.references.create("refs/tags/first", parents[0])
