@@ -196,7 +196,7 @@ async def hang_up(receive: Receive, send: Send, *, is_reset: bool = False, is_be
     """
     # ASGI has no word for closing a connection without an answer, so this reaches for uvicorn's own transport.
     transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if not isinstance(transport, asyncio.Transport):
+    if transport is None or not hasattr(transport, "abort"):
         raise RuntimeError("the connection can only be closed under uvicorn")
     if is_reset:
         # A socket that is closed with no time to linger says so by a reset. The event loop's own handle of the socket

@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -77,7 +77,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     recorder = Recorder(gate, platform.root / "recording.jsonl", lambda: (platform.secret, *platform.runner.keys()))
 
     @app.get("/version", response_model=Version)
-    def version() -> dict[str, Any]:
+    async def version() -> dict[str, Any]:
         """Say which release is served."""
         build = named_object_id("build", DOMINO_VERSION)
         return {
@@ -90,7 +90,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
         }
 
     @app.get("/health")
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         return {"status": "ok"}
 
     _add_error_handlers(app)
@@ -152,7 +152,17 @@ def serve(
         )
         announcement = {"url": user_url, **token, "projects": _projects(platform)}
         server = _Server(config, announcement, greeting(platform, announcement))
-        asyncio.run(server.serve(sockets=[listener]))
+        with asyncio.Runner(loop_factory=_loop_factory()) as loop:
+            loop.run(server.serve(sockets=[listener]))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give what makes event loops: uvloop, which takes a fraction of the time, where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 class _Server(uvicorn.Server):
