@@ -18,7 +18,7 @@ TIER = {"hardwareTier": {"id": "small-k8s", "name": "Small", "centsPerMinute": 0
 START = {"type": "object", "properties": {"projectId": {}, "commandToRun": {}, "overrideHardwareTierId": {}}}
 
 
-def answer(**properties: Any) -> dict[str, Any]:
+def described(**properties: Any) -> dict[str, Any]:
     schema = {"type": "object", "properties": properties}
     return {"responses": {"200": {"content": {"application/json": {"schema": schema}}}}}
 
@@ -74,7 +74,7 @@ def test_fields_that_a_release_does_not_have_are_named_with_what_goes_without_th
     deployment: Any, capsys: Any
 ) -> None:
     body = {"content": {"application/json": {"schema": START}}}
-    paths = {"/jobs/start": {"post": {"requestBody": body, "responses": {}}}, "/users/self": {"get": answer(id={})}}
+    paths = {"/jobs/start": {"post": {"requestBody": body, "responses": {}}}, "/users/self": {"get": described(id={})}}
     deployment.says("/assets/swagger.json", {"servers": [{"url": "/v4"}], "paths": paths})
     code, report = check(capsys)
     start = operation(report, "POST /v4/jobs/start")
@@ -126,6 +126,39 @@ def test_the_first_thing_that_fails_is_told_with_what_to_do(
     last = report["steps"][-1]
     assert (last["name"], last["ok"]) == (step, False)
     assert said in last["text"]
+
+
+def test_the_run_that_was_wished_is_started_once_and_stopped(
+    deployment: Any, capsys: Any, job: Any, answer: Any
+) -> None:
+    deployment.on("POST", "/v4/jobs/start", answer(job("run1", "Queued")))
+    deployment.on("POST", "/v4/jobs/stop", answer(job("run1", "StopRequested")))
+    deployment.on("GET", "/v4/jobs/run1", [answer(job("run1", "Stopping")), answer(job("run1", "Stopped"))])
+    code, report = check(capsys, "--launch")
+    assert code == 0
+    assert report["launch"]["run"]["status"] == "Stopped"
+    assert [deployment.count("POST", f"/v4/jobs/{verb}") for verb in ("start", "stop")] == [1, 1]
+    sent = next(asked for asked in deployment.asked if asked.path == "/v4/jobs/stop").json
+    assert sent["commitResults"] is False
+    assert operation(report, "POST /v4/jobs/stop")["access"] == "allowed"
+
+
+def test_a_start_that_is_refused_is_told_and_nothing_is_stopped(deployment: Any, capsys: Any, answer: Any) -> None:
+    deployment.on("POST", "/v4/jobs/start", answer({"message": "no runs for you"}, 403))
+    code, report = check(capsys, "--launch")
+    assert code == 1
+    assert "no runs for you" in report["launch"]["text"]
+    assert operation(report, "POST /v4/jobs/start")["access"] == "refused"
+    assert deployment.count("POST", "/v4/jobs/stop") == 0
+
+
+def test_a_run_that_cannot_be_stopped_is_named(deployment: Any, capsys: Any, job: Any, answer: Any) -> None:
+    deployment.on("POST", "/v4/jobs/start", answer(job("run1", "Queued")))
+    deployment.on("POST", "/v4/jobs/stop", answer({"message": "not yours"}, 403))
+    code, report = check(capsys, "--launch")
+    assert code == 1
+    assert "run 7 was started and cannot be stopped" in report["launch"]["text"]
+    assert report["launch"]["run"]["url"].endswith("/jobs/ada/fraud/run1/logs?status=all")
 
 
 def verdict(loss: str, found: Found | None, access: Access = Access.ALLOWED) -> Verdict:
