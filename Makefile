@@ -18,7 +18,7 @@ demo: $(INSTALLED)
 # (which give way to the others), and the rest.
 APART := $(wildcard tests/e2e/test_life_cycle*.py) tests/integration/test_life_cycle_state_machine.py \
 	tests/integration/test_benchmarks_run.py \
-	tests/integration/local/test_dominos_own_client_works_with_the_local_domino.py
+	$(wildcard tests/integration/local/test_*dominos_own_client*.py)
 
 test: $(INSTALLED)
 ifeq ($(ARGS),)
