@@ -104,11 +104,17 @@ def table(app: Any) -> str:
     known = yaml.safe_load((ROOT / "tests" / "contract" / "domino.yaml").read_text())["operations"]
     contract = {without_names(operation) for operation in known}
     driven = {without_names(line) for line in DRIVEN.read_text().splitlines()}
+    rows = [(one, held_to(one, contract), "yes" if without_names(one) in driven else "") for one in served(app)]
+    documented, asked = (
+        sum(row[place] == word for row in rows) for place, word in ((1, "Domino's document"), (2, "yes"))
+    )
+    summary = (
+        f"{len(rows)} operations are served: {documented} are held to Domino's documents, and {asked} are driven by "
+        "Domino's own client.\n\n"
+    )
     lines = ["| operation | held to | Domino's client |", "|---|---|---|"]
-    for operation in served(app):
-        asked = "yes" if without_names(operation) in driven else ""
-        lines.append(f"| `{operation}` | {held_to(operation, contract)} | {asked} |")
-    return "\n".join(lines)
+    lines += [f"| `{operation}` | {judge} | {driver} |" for operation, judge, driver in rows]
+    return summary + "\n".join(lines)
 
 
 def part(name: str) -> str:
