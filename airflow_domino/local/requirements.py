@@ -159,8 +159,7 @@ def _layer(folder: Path) -> Layer:
 
 def _installer(python: Path, file: Path) -> list[str]:
     """Choose the installer: the environment's own pip, which knows what is there already, as on Domino; else uv."""
-    asked = subprocess.run([str(python), "-c", "import pip"], capture_output=True, check=False)
-    if asked.returncode == 0:
+    if _asked(python, "import pip") is not None:
         return [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(file)]
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
@@ -169,10 +168,22 @@ def _installer(python: Path, file: Path) -> list[str]:
 
 
 def _below(python: Path) -> dict[str, object]:
-    asked = subprocess.run([str(python), "-c", _WHAT_IS_BELOW], capture_output=True, check=False, text=True)
-    if asked.returncode != 0:
-        raise RequirementsError(f"The interpreter {python} does not work: {asked.stderr.strip()[-500:]}")
-    return cast("dict[str, object]", json.loads(asked.stdout))
+    told = _asked(python, _WHAT_IS_BELOW)
+    if told is None:
+        raise RequirementsError(f"The interpreter {python} does not work")
+    return cast("dict[str, object]", json.loads(told))
+
+
+def _asked(python: Path, program: str) -> str | None:
+    """Give what a small program prints, carried out as a run would be; None where it fails."""
+    environment = processes.base_environment(python)
+    try:
+        asked = subprocess.run(
+            [str(python), "-c", program], env=environment, capture_output=True, check=False, text=True
+        )
+    except OSError:
+        return None
+    return asked.stdout if asked.returncode == 0 else None
 
 
 def _read(project: Path) -> tuple[dict[str, str], bool]:

@@ -68,7 +68,9 @@ def start(serve_domino, interpreters, wheels, tmp_path_factory: pytest.TempPathF
 def domino(start, interpreters):
     """A server whose environment has two revisions; it installs what projects require."""
     first, second = (f"--environment={NAME}={interpreters[name]}" for name in ("first", "second"))
-    return start(first, second, f"--environment=Old={interpreters['first']}", "--install-requirements")
+    return start(
+        first, second, f"--environment=Old={interpreters['first']}", "--install-requirements", "--largest-file=0.01"
+    )
 
 
 def environment(domino, name: str = NAME) -> dict[str, Any]:
@@ -194,6 +196,17 @@ def test_an_environment_that_cannot_be_here_is_refused_with_the_reason(domino, f
     answer = domino.request("POST", "/api/environments/beta/environments", json={"visibility": "global", **fields})
     assert answer.status_code == 400
     assert message in answer.json()["error"]
+
+
+def test_results_that_cannot_be_kept_end_the_run_in_error_and_the_others_are_kept(domino):
+    put(domino, "requirements.txt", "# nothing\n")
+    job = domino.run("sh -c 'head -c 12000000 /dev/zero > large; echo 1 > small'")
+    assert job["statuses"]["executionStatus"] == "Error"
+    assert job["abnormalStatus"]["runFailureReason"] == "ResultsNotSaved"
+    kept = domino.files(job["commitDetails"]["outputCommitId"])
+    assert "small" in kept
+    assert "large" not in kept
+    assert "'large' was not kept: it has 11.44 MiB" in "\n".join(domino.log(job["id"], "prepareoutput"))
 
 
 def test_revisions_and_what_runs_used_are_remembered_and_a_rollback_is_a_name_without_the_newer_one(

@@ -93,6 +93,9 @@ def test_of_two_versions_of_a_file_the_later_is_at_head_and_each_in_its_own_comm
     assert domino.content(domino.head(), "shared.txt") == b"1\n"
     assert domino.content(output(job_one), "shared.txt") == b"1\n"
     assert domino.content(output(job_two), "shared.txt") == b"2\n"
+    told = "\n".join(domino.log(one, "prepareoutput"))
+    assert "'shared.txt' changed on the main line too while the run executed: the main line now has this run's" in told
+    assert f"commit {output(job_two)} the other one" in told
 
 
 def test_a_removal_reaches_the_main_line_beside_a_run_that_did_not_touch_the_file(domino, gate):
