@@ -35,9 +35,9 @@ class AsStarted:
         self._platform = platform
         self._copy = platform.root / _COPY
         platform.database.copy_to(self._copy)
-        self._references = {
-            project.id: _references(self._repository(project.id)) for project in platform.projects.all()
-        }
+        # The repository of a project is made when it is asked for; some may not be there yet.
+        made = [project.id for project in platform.projects.all() if self._repository(project.id).exists()]
+        self._references = {project_id: _references(self._repository(project_id)) for project_id in made}
 
     def bring_back(self) -> None:
         """End all runs, and let projects, people, runs, files and the clock be again what they were.
@@ -60,9 +60,8 @@ class AsStarted:
 
     def _sweep(self) -> None:
         platform = self._platform
-        projects = {project.id for project in platform.projects.all()}
-        platform.forget_repositories(projects)
-        _remove_others(platform.root / "projects", (f"{project_id}.git" for project_id in projects))
+        platform.forget_repositories(self._references)
+        _remove_others(platform.root / "projects", (f"{project_id}.git" for project_id in self._references))
         _remove_others(platform.root / "logs", platform.runs.ids())
         _remove_others(platform.root / "work", ())
 
@@ -78,15 +77,11 @@ def _remove_others(folder: Path, kept: Iterable[str]) -> None:
 
 
 def _references(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
     repository = pygit2.Repository(str(path))
     return {name: str(repository.references[name].target) for name in repository.references}
 
 
 def _set_references(path: Path, references: dict[str, str]) -> None:
-    if not path.exists():
-        return
     repository = pygit2.Repository(str(path))
     for name in set(repository.references) - set(references):
         repository.references.delete(name)

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_domino.local.clock import CLOCK
 from airflow_domino.local.errors import BadRequest, NotFound
@@ -141,7 +141,7 @@ def _add_simulation(routes: APIRouter, platform: Platform) -> None:
         return {"depth": "simulate", "simulation": shown, "applied": script.applied()}
 
     @routes.post("/simulation")
-    def play(document: JsonValue = Body()) -> dict[str, Any]:  # noqa: B008 - how FastAPI is told of a body
+    def play(document: dict[str, Any] | list[Any]) -> dict[str, Any]:
         try:
             platform.runner.play(simulator(), read_simulation(document))
         except SimulationError as error:

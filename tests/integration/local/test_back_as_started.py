@@ -107,6 +107,14 @@ def test_a_token_can_expire_in_the_middle_of_a_test(domino):
     assert asked_with(domino, made["token"]) == 401
 
 
+def test_a_token_expires_by_the_servers_clock(domino):
+    token = domino.new_token(seconds=3600)
+    assert asked_with(domino, token) == 200
+    domino.advance(3601)
+    assert asked_with(domino, token) == 401
+    domino.reset()
+
+
 def test_nobody_has_no_token(domino):
     assert domino.request("POST", "/_local/tokens", json={"user": "nobody"}).status_code == 404
     assert domino.request("POST", f"/_local/tokens/{'0' * 24}/expire").status_code == 404
