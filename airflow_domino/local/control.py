@@ -194,6 +194,7 @@ def _add_runs(routes: APIRouter, platform: Platform) -> None:
             "status": run.status,
             "isCompleted": run.is_completed,
             "outputCommitId": run.output_commit,
+            "results": run.results,
             "isLost": disguise.is_lost,
             "disguise": None if disguise == Disguise() else vars(disguise),
         }

@@ -96,6 +96,9 @@ def test_of_two_versions_of_a_file_the_later_is_at_head_and_each_in_its_own_comm
     told = "\n".join(domino.log(one, "prepareoutput"))
     assert "'shared.txt' changed on the main line too while the run executed: the main line now has this run's" in told
     assert f"commit {output(job_two)} the other one" in told
+    results = domino.get(f"/_local/runs/{one}")["results"]
+    assert (results["branch"], results["overwritten"]) == ("main", ["shared.txt"])
+    assert (results["mainCommitId"], results["otherCommitId"]) == (domino.head(), output(job_two))
 
 
 def test_a_removal_reaches_the_main_line_beside_a_run_that_did_not_touch_the_file(domino, gate):
