@@ -78,13 +78,6 @@ def test_a_seed_can_be_used_again_without_giving_an_id_twice(domino):
     domino.reset()
 
 
-def test_two_servers_that_are_started_with_the_same_seed_are_alike(domino):
-    domino.reset()
-    with LocalDomino.serve({"me/first": FILES}, arguments=["--seed=3"]) as other:
-        assert other.projects == domino.projects
-        assert other.head() == domino.head()
-
-
 def test_a_project_can_be_added_and_brought_up_to_date(domino):
     domino.add_project("you/third", {"c.txt": "1"}, results="isolated")
     project_id = domino.add_project("you/third", {"c.txt": "2"})
