@@ -107,6 +107,7 @@ class Run:
     cents_per_minute: float | None = None
     usage: dict[str, float] | None = None
     simulation: str | None = None
+    goal_ids: list[str] = field(default_factory=list)
 
     def started_code(self) -> dict[str, Any] | None:
         """Give the reference to exactly the code that the run started from, in a git-based project."""

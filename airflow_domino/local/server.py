@@ -46,6 +46,7 @@ from airflow_domino.local.recorder import Recorder
 from airflow_domino.local.recorder import router as recorder_routes
 from airflow_domino.local.recordings import Exchange
 from airflow_domino.local.replay import Replay
+from airflow_domino.local.routes_job_goals import router as job_goals
 from airflow_domino.local.routes_v4_batch import router as v4_batch
 from airflow_domino.local.routes_v4_lookups import router as v4_lookups
 from airflow_domino.local.routes_v4_runs import router as v4_runs
@@ -95,6 +96,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
 
     _add_error_handlers(app)
     app.include_router(v4_lookups(platform))
+    app.include_router(job_goals(platform))
     app.include_router(routes_v4_jobs.router(platform))
     app.include_router(routes_v4_projects.router(platform))
     app.include_router(v4_runs(platform))

@@ -44,7 +44,7 @@ def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -
         "tags": run.tags,
         "dominoStats": run.stats,
         "commentsCount": 0,
-        "goalIds": [],
+        "goalIds": run.goal_ids,
         "dependentRepositories": run.repositories,
         "dependentDatasetMounts": [],
         "dependentProjects": [],
