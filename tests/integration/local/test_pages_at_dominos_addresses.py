@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -9,7 +11,9 @@ HOSTILE = '<img src=x onerror="alert(1)">'
 
 @pytest.fixture(scope="module")
 def job(local_domino):
-    return local_domino.run(f"echo '{HOSTILE}'", title=HOSTILE)
+    job = local_domino.run(f"""sh -c 'echo "$0"; echo "$0" > "$0"' '{HOSTILE}'""", title=HOSTILE)
+    local_domino.post(f"/v4/jobs/{job['id']}/tag", tagName=HOSTILE, projectId=local_domino.project_id)
+    return job
 
 
 def page(domino, path: str):
@@ -57,9 +61,31 @@ def test_a_downloaded_file_is_never_shown_by_the_browser_itself(local_domino):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs/{project}", "/jobs/{project}/{job}/logs", "/u/{project}/browse"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/timeline",
+        "/costs",
+        "/jobs/{project}",
+        "/jobs/{project}?text={hostile}&tag={hostile}&user={hostile}&tier={hostile}",
+        "/jobs/{project}/{job}/logs",
+        "/jobs/{project}/{hostile}/logs",
+        "/u/{project}/browse?commitId={commit}",
+        "/u/{project}/browse/{hostile}?commitId={commit}",
+        "/u/{project}/view/{hostile}?commitId={commit}",
+        "/u/{project}/compare?commitId={commit}",
+        "/u/{project}/compare?commitId={commit}&path={hostile}",
+        "/u/{project}/compare?commitId={hostile}",
+        "/timeline?span={hostile}",
+        "/login?redirectPath={hostile}",
+    ],
+)
 def test_pages_escape_what_they_show_and_load_nothing_from_elsewhere(local_domino, job, path):
-    answer = local_domino.request("GET", path.format(project=local_domino.project, job=job["id"]))
+    commit = job["commitDetails"]["outputCommitId"]
+    names = {"project": local_domino.project, "job": job["id"], "commit": commit, "hostile": quote(HOSTILE, safe="")}
+    answer = local_domino.request("GET", path.format(**names))
+    assert answer.headers["Content-Type"].startswith("text/html")
     assert "<img" not in answer.text
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
