@@ -213,9 +213,19 @@ def run_by_engine(graph: tuple[Made, ...], **how: Any) -> Outcome:
             groups[state] = {root.number}
         for one in answer.get("tasks", []):
             groups.setdefault(one["state"], set()).add(ids[one["task_id"]])
+        if "complete" in groups:
+            groups["complete"] &= looked_at_by_luigi(graph, groups) | {root.number}
         upstream_failed = groups.setdefault("upstream_failed", set())
         groups["waiting"] = upstream_failed | groups.pop("not_run", set())
         return Outcome(World.targets(), World.counted_runs(), groups)
+
+
+def looked_at_by_luigi(graph: tuple[Made, ...], groups: dict[str, set[int]]) -> set[int]:
+    """What is required or yielded by anything that is not complete: a complete wrapper is all that Luigi sees of it."""
+    ran = World.counted_runs()
+    incomplete = set().union(*groups.values()) - groups["complete"]
+    steps = [step for number in incomplete if ran[number] for step in graph[number].yields]
+    return set().union(*(graph[number].requires for number in incomplete), *steps)
 
 
 @st.composite
