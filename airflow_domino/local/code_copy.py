@@ -22,6 +22,10 @@ from pygit2.enums import CheckoutStrategy, FetchPrune
 from airflow_domino.local.git_credentials import Callbacks, CodeError, GitCredentials, without_logins
 from airflow_domino.local.trees import NEVER_KEPT, FolderReader
 
+# A server that says nothing any more must not keep a run for ever. In milliseconds.
+pygit2.settings.server_connect_timeout = 30_000
+pygit2.settings.server_timeout = 120_000
+
 REF_TYPES = ("head", "branches", "tags", "commitId", "ref")
 RUN_REFERENCES = "refs/domino/runs/"
 

@@ -95,7 +95,8 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
             compute_cluster=plain(body.compute_cluster_properties),
             external_volumes=body.external_volume_mount_ids or (),
         )
-        run = resolve(platform, platform.project(project_id), request)
+        project = platform.project(project_id)
+        run = resolve(platform, project, request)
         return {
             "commitId": run.input_commit,
             "hardwareTierId": {"value": run.tier_id},
@@ -107,7 +108,7 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
             "netAppVolumeIds": [],
             "volumeSizeGiB": body.volume_size_gib or 10.0,
             **shapes_v4.present(
-                mainRepoGitRef=run.git_ref,
+                mainRepoGitRef=run.git_ref or (project.main_repository or {}).get("defaultRef"),
                 computeClusterProperties=_resolved_cluster(platform, run.compute_cluster),
             ),
         }

@@ -143,6 +143,8 @@ class RunFiles:
         self.say(f"Code: commit {found.id}, {found.found_by} of {code.repository.uri}")
         if note := code.copy.note_of_changes():
             self.say(note)
+        for note in _notes_of_missing(self.folder):
+            self.say(note)
         entry = dict(repository_entry(code, ref), startingCommitId=found.id)
         self._repositories = [entry | ({"startingBranch": found.branch} if found.branch else {})]
 
@@ -226,6 +228,17 @@ class RunFiles:
         """Remove the run's own folders."""
         for folder in (self.place.folder, self._own_layer):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _notes_of_missing(folder: Path) -> list[str]:
+    """Say what of its code a clone does not have here, although it would on Domino."""
+    notes = []
+    if (folder / ".gitmodules").is_file():
+        notes.append("The repository has submodules, and the local Domino fetches none: their folders are empty")
+    attributes = folder / ".gitattributes"
+    if attributes.is_file() and "filter=lfs" in attributes.read_text(encoding="utf-8", errors="replace"):
+        notes.append("The repository keeps files in git LFS, and the local Domino fetches none: they are pointers here")
+    return notes
 
 
 def repository_entry(code: Code, ref: dict[str, Any]) -> dict[str, Any]:

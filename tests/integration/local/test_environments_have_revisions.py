@@ -183,6 +183,18 @@ def test_an_environment_is_made_through_the_api_and_archived(domino, interpreter
     assert made["id"] not in [known["id"] for known in domino.get("/v4/environments/self")]
 
 
+def test_a_run_whose_interpreter_is_gone_ends_in_error(domino, interpreters, tmp_path):
+    image = tmp_path / "python"
+    image.symlink_to(interpreters["first"] / "bin" / "python")
+    base = "/api/environments/beta/environments"
+    made = domino.post(base, name="Gone", image=str(image), visibility="private")["environment"]
+    image.unlink()
+    job = domino.run("where.py", environmentId=made["id"])
+    assert job["statuses"]["executionStatus"] == "Error"
+    assert job["abnormalStatus"]["runFailureReason"] == "EnvironmentNotAvailable"
+    domino.answer("DELETE", f"/api/environments/v1/environments/{made['id']}")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

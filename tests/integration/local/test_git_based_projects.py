@@ -151,6 +151,11 @@ def test_a_commit_of_the_code_is_no_commit_of_the_artifacts(domino, remote: Remo
     assert "mainRepoGitRef" in answer.json()["message"]
 
 
+def test_what_a_start_would_use_names_the_default_code(domino):
+    used = domino.post(f"/v4/jobs/{domino.project_id}/resolveJobDefaults")
+    assert used["mainRepoGitRef"] == {"type": "head"}
+
+
 def test_an_artifacts_commit_and_a_code_reference_are_chosen_apart(domino, remote: Remote):
     first = domino.run("sh -c 'echo 1 > $DOMINO_ARTIFACTS_DIR/made.txt'")
     commit = first["commitDetails"]["outputCommitId"]
@@ -205,6 +210,18 @@ def test_changes_that_are_not_committed_are_not_in_a_run_and_the_log_says_so(dom
         (remote.folder / "version.txt").write_text("two")
     assert version(domino, job) == "two"
     assert "not committed" in "\n".join(domino.log(job["id"], "prepareoutput"))
+
+
+def test_what_of_the_code_is_not_fetched_is_told(domino, remote: Remote):
+    builder = remote.repository.TreeBuilder(remote.repository[remote.first].tree)
+    for name, text in ((".gitmodules", "[submodule]"), (".gitattributes", "*.bin filter=lfs diff=lfs\n")):
+        builder.insert(name, remote.repository.create_blob(text.encode()), 0o100644)
+    remote.repository.create_commit("refs/heads/large", AUTHOR, AUTHOR, "large", builder.write(), [])
+    job = domino.run("where.py", mainRepoGitRef={"type": "branches", "value": "large"})
+    remote.repository.references.delete("refs/heads/large")
+    told = "\n".join(domino.log(job["id"], "prepareoutput"))
+    assert "submodules" in told
+    assert "git LFS" in told
 
 
 def test_the_clone_of_a_run_is_a_git_repository_like_any_other(domino, remote: Remote):
