@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from airflow_domino.local.charts import HEIGHT, WIDTH, tier_chart
 from airflow_domino.local.clock import now_ms
+from airflow_domino.local.memberships import Permission
 from airflow_domino.local.page_templates import Pages
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
@@ -54,7 +55,7 @@ def add_to(routes: APIRouter, pages: Pages) -> None:
     def costs(span: str = "everything") -> Response:
         check_choice("span", span, tuple(SPANS))
         prices = {tier.id: tier.cents_per_minute for tier in platform.tiers}
-        names = {project.id: project.full_name for project in platform.rights.visible()}
+        names = {project.id: project.full_name for project in platform.rights.visible(Permission.VIEW_RUNS)}
         known = spending(platform.database, _begin(platform, span, now_ms()), prices)
         spent = {key: one for key, one in known.items() if key[0] in names or platform.rights.is_admin}
         tiers = {tier.id: tier for tier in _shown_tiers(platform, {tier_id for _, tier_id in spent})}

@@ -102,9 +102,9 @@ class Rights:
             raise NotFound(missing)
         self.require(project, permission, missing)
 
-    def visible(self) -> list[Project]:
-        """List the projects that the sender may find."""
-        return [project for project in self.projects.all() if Permission.DISCOVER in self.of(project)]
+    def visible(self, permission: Permission = Permission.DISCOVER) -> list[Project]:
+        """List the projects that the sender may find, or may do something in."""
+        return [project for project in self.projects.all() if permission in self.of(project)]
 
     def require_admin(self) -> None:
         """Refuse what only an administrator may do.
