@@ -39,7 +39,7 @@ class BoundsLayer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or refuse it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
             return
         path = scope["path"]
@@ -49,7 +49,7 @@ class BoundsLayer:
         if told.isdigit() and int(told) > most:
             await _refusal(path, most)(scope, receive, send)
             return
-        if told != "0" or scope["method"] == "GET":
+        if told != "0":
             # The server's own reader of HTTP sees to it that no more comes than was told.
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The server is killed again and again under load, and loses nothing that it had said.
+"""The server is killed again and again under load, answers are lost and spoiled, and nothing that it had said is lost.
 
 For minutes instead of seconds: set AIRFLOW_DOMINO_SOAK_SECONDS, say to 300. AIRFLOW_DOMINO_SOAK_SEED plays the same
 choices again, as far as the machine does.
@@ -76,7 +76,12 @@ class Soak:
     def client(self, number: int) -> None:
         """Do one thing after the other until it is over; what fails since the server is gone is left."""
         chance = random.Random(f"{SEED}/{number}")
-        doings = [self.start] * 4 + [self.read] * 6 + [self.look] * 3 + [self.stop, self.upload, self.upload, self.tag]
+        doings = (
+            [self.start] * 4
+            + [self.read] * 6
+            + [self.look] * 3
+            + [self.stop, self.upload, self.upload, self.tag, self.spoil]
+        )
         for count in range(1_000_000):
             if self.is_over.is_set():
                 return
@@ -137,6 +142,13 @@ class Soak:
             self.ask("POST", f"/v4/jobs/{run_id}/tag", json={"tagName": name, "projectId": project_id})
             self.said.tags[name] = run_id
 
+    def spoil(self, chance: random.Random, name: str) -> None:
+        """Let the answer to somebody's next start or upload be lost, halved or bad."""
+        action = chance.choice(["drop", "reset", "half", "status", "html"])
+        moment = {} if action == "half" else {"moment": chance.choice(["before", "after"])}
+        path = chance.choice(["^/v4/jobs/start", "^/v1/projects/me/main/up/"])
+        self.ask("POST", "/_local/faults", json={"action": action, "path": path, **moment})
+
     def some_run(self, chance: random.Random) -> str | None:
         return chance.choice(list(self.said.runs)[-12:]) if self.said.runs else None
 
@@ -146,6 +158,9 @@ class Soak:
         with requests.Session() as session:
             session.trust_env = False
             answer = session.request(method, f"{domino.url}{path}", headers=headers, timeout=10, **options)
+        if answer.status_code == 503:
+            # What a fault on order makes of an answer.
+            raise requests.RequestException("spoiled")
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
