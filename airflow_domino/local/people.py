@@ -100,6 +100,7 @@ class People:
         database.create(_SCHEMA)
         self._by_name: dict[str, Person] = {}
         self._by_id: dict[str, Person] = {}
+        self._organizations: dict[str, Person] = {}
         self.load()
 
     def load(self) -> None:
@@ -107,12 +108,15 @@ class People:
         with self._lock:
             self._by_name.clear()
             self._by_id.clear()
+            self._organizations.clear()
             for row in self._database.rows("SELECT document FROM people ORDER BY rowid"):
                 values = json.loads(row["document"])
                 self._know(Person(**values | {"roles": tuple(values["roles"])}))
 
     def _know(self, person: Person) -> None:
         self._by_name[person.name] = self._by_id[person.id] = person
+        if person.kind == ORGANIZATION:
+            self._organizations[person.name] = person
 
     def save(self, person: Person) -> Person:
         """Add somebody, or change whoever has this name.
@@ -156,7 +160,7 @@ class People:
 
     def organizations_of(self, name: str) -> list[Person]:
         """List the organizations that somebody is a member of."""
-        return [person for person in self.all(ORGANIZATION) if name in person.members]
+        return [organization for organization in list(self._organizations.values()) if name in organization.members]
 
     def set_member(self, organization: str, name: str, role: str | None) -> Person:
         """Make somebody a member of an organization.
