@@ -5,6 +5,7 @@ import re
 from typing import Any, Literal, Self
 
 from fastapi import APIRouter, Query
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
@@ -84,7 +85,16 @@ def router(platform: Platform, freeze: Freeze, requests: RequestLog) -> APIRoute
     _add_runs(routes, platform)
     control_state.add_to(routes, platform, freeze, requests)
     control_depth.add_to(routes, platform)
+    _add_index(routes)
     return routes
+
+
+def _add_index(routes: APIRouter) -> None:
+    @routes.get("/")
+    def index() -> dict[str, Any]:
+        served = [(route.path, sorted(route.methods)) for route in routes.routes if isinstance(route, APIRoute)]
+        listed = [f"{method} {path}" for path, methods in served for method in methods]
+        return {"routes": listed, "documentation": "docs/reference.md, section Testing"}
 
 
 def _add_ledger(routes: APIRouter, platform: Platform) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_entries_can_be_chosen_by_run_project_and_event(local_domino):
@@ -79,3 +83,14 @@ def test_the_latest_requests_are_told_with_their_answers(local_domino):
         ("/v4/users/self", 200),
         (f"/v4/jobs/{'0' * 24}", 404),
     ]
+
+
+def test_every_route_of_the_control_plane_is_listed_and_documented(local_domino):
+    routes = local_domino.get("/_local/")["routes"]
+    assert "POST /_local/faults" in routes
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "docs" / "reference.md").read_text(), re.MULTILINE)
+    told = " ".join(rows)
+    for route in routes:
+        method, _, path = route.partition(" /_local/")
+        name = re.sub(r"\{\w+\}", "{id}", path)
+        assert not name or (f"{name}`" in told and method in told), route
