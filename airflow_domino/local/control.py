@@ -9,12 +9,13 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
-from airflow_domino.local import control_depth, control_state
+from airflow_domino.local import control_depth, control_people, control_state
 from airflow_domino.local.disguises import Disguise
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.fault_layer import Freeze, RequestLog
 from airflow_domino.local.faults import ANSWER_ACTIONS, CONTROL_PREFIX, RUN_ACTIONS, Action, Fault, Moment, Phase
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.run_faults import meet
 from airflow_domino.local.runs import Run
 
@@ -78,12 +79,13 @@ def router(platform: Platform, freeze: Freeze, requests: RequestLog) -> APIRoute
     :param freeze: lets the server hang.
     :param requests: the latest requests.
     """
-    routes = APIRouter(prefix=CONTROL_PREFIX.rstrip("/"))
+    routes = Routes(prefix=CONTROL_PREFIX.rstrip("/"))
     _add_ledger(routes, platform)
     _add_faults(routes, platform)
     _add_freeze(routes, freeze)
     _add_runs(routes, platform)
     control_state.add_to(routes, platform, freeze, requests)
+    control_people.add_to(routes, platform)
     control_depth.add_to(routes, platform)
     _add_index(routes)
     return routes

@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from starlette.routing import BaseRoute
 
 from airflow_domino.local.answers import Message, Refusal, Refusals
+from airflow_domino.local.routing import Routes
 
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 _METHODS = ("get", "put", "post", "delete", "patch")
@@ -70,7 +71,7 @@ def router(app: FastAPI, version: str) -> APIRouter:
     :param app: whose routes are described.
     :param version: the release of Domino that is served.
     """
-    routes = APIRouter()
+    routes = Routes()
     for generation in GENERATIONS:
         content = cache(partial(_content, app, generation, version))
         routes.add_api_route(generation.address, _answering(content), include_in_schema=False)

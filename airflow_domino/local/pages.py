@@ -9,6 +9,7 @@ from airflow_domino.local import pages_files, pages_runs, pages_usage
 from airflow_domino.local.gate import cookie_name, session_token, session_value
 from airflow_domino.local.page_templates import Pages
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.routing import Routes
 
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
@@ -22,7 +23,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they show.
     """
-    routes = APIRouter(include_in_schema=False)
+    routes = Routes(include_in_schema=False)
     pages = Pages(platform)
     _add_login(routes, pages)
     _add_icon(routes)

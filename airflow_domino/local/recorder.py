@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from airflow_domino.local.errors import NotFound
 from airflow_domino.local.faults import CONTROL_PREFIX
 from airflow_domino.local.recordings import NO_ANSWER, Exchange, Masks, to_entry
+from airflow_domino.local.routing import Routes
 
 _PREFIXES = ("/v1/", "/v4/", "/api/", "/assets/", "/version")
 _LARGEST_BODY = 16 << 20
@@ -185,7 +186,7 @@ def router(recorder: Recorder) -> APIRouter:
 
     :param recorder: what records.
     """
-    routes = APIRouter(prefix=f"{CONTROL_PREFIX}recording")
+    routes = Routes(prefix=f"{CONTROL_PREFIX}recording")
 
     @routes.get("")
     def state() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from airflow_domino.local.answers_v4_jobs import SparkSettings
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
+from airflow_domino.local.routing import Routes
 
 _SLOTS_OF_A_USER = 25
 
@@ -21,7 +22,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter()
+    routes = Routes()
 
     @routes.post("/project")
     async def create_project(request: Request) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_public import metadata
+from airflow_domino.local.routing import Routes
 
 # What only a build could do anything with.
 _NEEDS_BUILD = (
@@ -66,7 +67,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: whose environments they are about.
     """
-    routes = APIRouter()
+    routes = Routes()
     _add_public(routes, platform)
     _add_v4(routes, platform)
     _add_v4_changes(routes, platform)

@@ -15,6 +15,7 @@ from airflow_domino.local.errors import NotFound
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_public import metadata
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.runs import Run
 from airflow_domino.local.shapes_v4 import present
 
@@ -34,7 +35,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter()
+    routes = Routes()
 
     @routes.post("/v4/jobs/{job_id}/linkJobToGoal", response_model=answers.LinkedGoalV4)
     def link_job_to_goal(job_id: ObjectId, body: GoalLink) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from airflow_domino.local.people import Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.routes_people import found_person
+from airflow_domino.local.routing import Routes
 
 Role = Literal["ProjectImporter", "Contributor", "ResultsConsumer", "LauncherUser", "Owner"]
 
@@ -141,7 +142,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: whose projects they are about.
     """
-    routes = APIRouter(prefix="/v4/projects")
+    routes = Routes(prefix="/v4/projects")
     _add_making(routes, platform)
     _add_changing(routes, platform)
     _add_status(routes, platform)

@@ -17,6 +17,7 @@ from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.routes_people import found_person
 from airflow_domino.local.routes_projects import BillingTag
 from airflow_domino.local.routes_public import metadata
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.shapes_projects import (
     PROVIDERS_OF_PUBLIC,
     ROLES_OF_PUBLIC,
@@ -103,7 +104,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: whose projects they are about.
     """
-    routes = APIRouter()
+    routes = Routes()
     _add_making(routes, platform)
     _add_collaborators(routes, platform)
     _add_goals(routes, platform)

@@ -20,6 +20,7 @@ from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import BINARY, Count, found_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_v1 import started
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.shapes_projects import public_project
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.starting import StartRequest, split_command
@@ -98,7 +99,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter(prefix="/api")
+    routes = Routes(prefix="/api")
     _add_jobs(routes, platform)
     _add_projects(routes, platform)
     _add_others(routes, platform)

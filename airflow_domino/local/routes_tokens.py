@@ -17,6 +17,7 @@ from airflow_domino.local.people import PRACTITIONER, SERVICE_ACCOUNT, Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_people import found_person, sender
 from airflow_domino.local.routes_public import metadata, page_metadata
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.tokens import OF_SERVICE_ACCOUNT, PERSONAL, SERVICE_ACCOUNT_LIFE, Token
 
@@ -56,7 +57,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: whose tokens they are about.
     """
-    routes = APIRouter()
+    routes = Routes()
     _add_own_tokens(routes, platform)
     _add_tokens_of_others(routes, platform)
     _add_accounts(routes, platform)

@@ -22,6 +22,7 @@ from airflow_domino.local.parameters import BINARY, listed_files, put_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
 from airflow_domino.local.repository import FileInfo
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.runs import Run
 from airflow_domino.local.starting import StartRequest, split_command
 
@@ -55,7 +56,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter(prefix="/v1")
+    routes = Routes(prefix="/v1")
 
     @routes.get("/environments", response_model=answers_v1.Environments)
     def list_environments() -> dict[str, Any]:

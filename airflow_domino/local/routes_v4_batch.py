@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from airflow_domino.local import answers_v4_batch as answers
 from airflow_domino.local.ids import user_id
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.runs import Run
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.usage import run_cents
@@ -21,7 +22,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: whose runs.
     """
-    routes = APIRouter(prefix="/v4/gateway/runs")
+    routes = Routes(prefix="/v4/gateway/runs")
 
     @routes.get("/getByBatchId", response_model=answers.Batch)
     def list_to_json(

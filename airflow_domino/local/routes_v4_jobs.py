@@ -14,6 +14,7 @@ from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import Count
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.runs import Run
 from airflow_domino.local.starting import StartRequest, resolve, split_command, wanted_revision
 
@@ -38,7 +39,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter(prefix="/v4/jobs")
+    routes = Routes(prefix="/v4/jobs")
     _add_verbs(routes, platform)
     _add_marks(routes, platform)
     _add_choices(routes, platform)

@@ -17,6 +17,7 @@ from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import Count, listed_files
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.runs import Run
 
 # The progress of a run in Domino's words, each with the status from which on it is done.
@@ -55,7 +56,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter(prefix="/v4")
+    routes = Routes(prefix="/v4")
     _add_tiers(routes, platform)
     _add_files(routes, platform)
     _add_jobs(routes, platform)

@@ -14,6 +14,7 @@ from airflow_domino.local.memberships import COLLABORATOR_ROLES, OWNER
 from airflow_domino.local.parameters import Count, listed_files, put_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import PUBLIC, SEARCHABLE
+from airflow_domino.local.routing import Routes
 
 # The last word is python-domino's spelling of the one before.
 Relationship = Literal["Owned", "Collaborating", "OwnedAndCollaborating", "Popular", "Suggested", "Suggesting"]
@@ -24,7 +25,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter(prefix="/v4")
+    routes = Routes(prefix="/v4")
     _add_projects(routes, platform)
     _add_files(routes, platform)
     return routes

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_v4_runs as answers
 from airflow_domino.local.platform import Platform
+from airflow_domino.local.routing import Routes
 from airflow_domino.local.shapes_v4 import present
 from airflow_domino.local.starting import StartRequest, split_command
 
@@ -38,7 +39,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: what they are about.
     """
-    routes = APIRouter(prefix="/v4/runs")
+    routes = Routes(prefix="/v4/runs")
 
     @routes.post("", response_model=answers.StartedRun)
     def v4_start(body: StartRun) -> dict[str, Any]:

@@ -50,6 +50,7 @@ from airflow_domino.local.routes_job_goals import router as job_goals
 from airflow_domino.local.routes_v4_batch import router as v4_batch
 from airflow_domino.local.routes_v4_lookups import router as v4_lookups
 from airflow_domino.local.routes_v4_runs import router as v4_runs
+from airflow_domino.local.routing import operation_name, take
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,7 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Functions of routes are named after the operations of Domino's documents.
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=operation_name,
     )
     freeze, requests = Freeze(), RequestLog()
     bounded = BoundsLayer(app, platform.file_limits.largest)
@@ -95,24 +95,27 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
         return {"status": "ok"}
 
     _add_error_handlers(app)
-    app.include_router(v4_lookups(platform))
-    app.include_router(job_goals(platform))
-    app.include_router(routes_v4_jobs.router(platform))
-    app.include_router(routes_v4_projects.router(platform))
-    app.include_router(v4_runs(platform))
-    app.include_router(v4_batch(platform))
-    app.include_router(routes_public.router(platform))
-    app.include_router(control.router(platform, freeze, requests))
-    app.include_router(recorder_routes(recorder))
-    app.include_router(routes_people.router(platform))
-    app.include_router(routes_tokens.router(platform))
-    app.include_router(routes_projects.router(platform))
-    app.include_router(routes_projects_public.router(platform))
-    app.include_router(routes_environments.router(platform))
-    app.include_router(routes_client.router(platform))
-    app.include_router(routes_v1.router(platform))
-    app.include_router(described.router(app, DOMINO_VERSION))
-    app.include_router(pages.router(platform))
+    take(
+        app,
+        v4_lookups(platform),
+        job_goals(platform),
+        routes_v4_jobs.router(platform),
+        routes_v4_projects.router(platform),
+        v4_runs(platform),
+        v4_batch(platform),
+        routes_public.router(platform),
+        control.router(platform, freeze, requests),
+        recorder_routes(recorder),
+        routes_people.router(platform),
+        routes_tokens.router(platform),
+        routes_projects.router(platform),
+        routes_projects_public.router(platform),
+        routes_environments.router(platform),
+        routes_client.router(platform),
+        routes_v1.router(platform),
+        described.router(app, DOMINO_VERSION),
+        pages.router(platform),
+    )
     return recorder if recording is None else Gate(Replay(recording, app), platform, access)
 
 
