@@ -15,6 +15,7 @@ from airflow_domino.local.parameters import Count, SoughtId
 from airflow_domino.local.people import MEMBER_ADMIN, ORGANIZATION, SYSTEM_ROLES, Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_public import metadata, page_metadata
+from airflow_domino.local.routing import Routes
 
 _ORGANIZATIONS = "/api/organizations/v1/organizations"
 
@@ -48,7 +49,7 @@ def router(platform: Platform) -> APIRouter:
 
     :param platform: whose people they are about.
     """
-    routes = APIRouter()
+    routes = Routes()
     _add_users(routes, platform)
     _add_roles(routes, platform)
     _add_variables(routes, platform)
