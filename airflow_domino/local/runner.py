@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _SHUTDOWN_GRACE = 2.0
 _NEVER = 1 << 63
+_LOOK_AGAIN = 1.0
 
 
 @dataclass
@@ -295,9 +296,14 @@ class Runner:
             with self._wake:
                 if self._is_closing:
                     return
-                self._start_what_fits()
-                if not self._settle_some():
-                    self._sleep()
+                try:
+                    self._start_what_fits()
+                    if not self._settle_some():
+                        self._sleep()
+                except Exception:
+                    # Such as a full disk: the queue is looked at again, and the server goes on answering.
+                    logger.exception("the queue could not be looked at")
+                    self._wake.wait(_LOOK_AGAIN)
             # Without this, whoever waits for the lock would seldom get it while there is much to do.
             time.sleep(0)
 

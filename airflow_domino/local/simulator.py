@@ -7,7 +7,7 @@ import logging
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
@@ -90,15 +90,15 @@ class Simulator:
         self._plans |= {kept.key: kept.plan for kept in script.plans}
         self.script = script
 
-    def begin(self, run_ids: Collection[str]) -> None:
+    def begin(self, run_ids: Sequence[str]) -> None:
         """Let runs that have got their place go their way."""
-        if not run_ids:
-            return
-        try:
-            self._together((run_id, self._scheduled, now_ns()) for run_id in run_ids)
-        except BaseException:
-            self._leave(run_ids)
-            raise
+        for first in range(0, len(run_ids), _BATCH):
+            batch = run_ids[first : first + _BATCH]
+            try:
+                self._together((run_id, self._scheduled, now_ns()) for run_id in batch)
+            except BaseException:
+                self._leave(batch)
+                raise
 
     def take_up(self, run: Run) -> None:
         """Go on with a run that an earlier server had begun; the status that it is in lasts its whole time again."""
