@@ -16,6 +16,9 @@ from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
 from airflow_domino.local.runs import Run
 
+# Seconds after which a page that is watched is loaded anew, at most.
+LONGEST_REFRESH = 3600
+
 
 class Templates:
     """The templates in the folder ``templates``."""

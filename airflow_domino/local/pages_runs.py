@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -17,7 +17,7 @@ from airflow_domino.local.errors import Forbidden
 from airflow_domino.local.job_log import LOG_TYPES, read_page
 from airflow_domino.local.logs import Line
 from airflow_domino.local.memberships import Permission
-from airflow_domino.local.page_templates import Pages, address
+from airflow_domino.local.page_templates import LONGEST_REFRESH, Pages, address
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
@@ -64,6 +64,7 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
         tag: str = "",
         text: str = "",
         page: int = 1,
+        refresh: int = Query(0, ge=0, le=LONGEST_REFRESH),
     ) -> Response:
         check_choice("status", status, ("all", "archived", *statuses.GROUPS))
         project = platform.project_named(owner, name, Permission.VIEW_RUNS)
@@ -92,6 +93,7 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
             page=number,
             last_page=max(1, -(-found.total // _PER_PAGE)),
             now=now_ms(),
+            refresh=refresh,
             link=lambda **changed: address(f"/jobs/{quote(owner)}/{quote(name)}", **(filters | changed)),
         )
 

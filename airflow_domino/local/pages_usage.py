@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from airflow_domino.local.charts import HEIGHT, WIDTH, tier_chart
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.memberships import Permission
-from airflow_domino.local.page_templates import Pages
+from airflow_domino.local.page_templates import LONGEST_REFRESH, Pages
 from airflow_domino.local.parameters import check_choice
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.tiers import Tier
@@ -36,7 +36,7 @@ def add_to(routes: APIRouter, pages: Pages) -> None:
     platform = pages.platform
 
     @routes.get("/timeline")
-    def timeline(span: str = "hour") -> Response:
+    def timeline(span: str = "hour", refresh: int = Query(0, ge=0, le=LONGEST_REFRESH)) -> Response:
         check_choice("span", span, tuple(SPANS))
         end = now_ms()
         begin = _begin(platform, span, end)
@@ -44,6 +44,7 @@ def add_to(routes: APIRouter, pages: Pages) -> None:
         return pages.render(
             "timeline.html",
             span=span,
+            refresh=refresh,
             spans=list(SPANS),
             tiers=[_drawn(tier, used.get(tier.id)) for tier in _shown_tiers(platform, used)],
             ticks=[begin + (end - begin) * index // (_TICKS - 1) for index in range(_TICKS)],

@@ -157,6 +157,17 @@ def test_the_timeline_tells_how_full_the_tiers_were(client: TestClient, odd: Run
     assert 'style="' not in text
 
 
+@pytest.mark.parametrize("path", [BASE, "/timeline"])
+def test_a_page_is_loaded_anew_only_where_that_is_wished(client: TestClient, odd: Run, path: str) -> None:
+    plain = client.get(path).text
+    assert "http-equiv" not in plain
+    assert "refresh=10" in plain
+    watched = client.get(f"{path}?refresh=10").text
+    assert '<meta http-equiv="refresh" content="10">' in watched
+    assert "stop loading anew" in watched
+    assert client.get(f"{path}?refresh=-1").status_code == 400
+
+
 def test_an_unknown_time_is_refused_with_those_there_are(client: TestClient) -> None:
     answer = client.get("/timeline?span=year")
     assert answer.status_code == 400
