@@ -8,7 +8,6 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from airflow_domino.local.bounds import QueueBound
 from airflow_domino.local.clock import now_ms
@@ -18,7 +17,7 @@ from airflow_domino.local.disguises import Disguises
 from airflow_domino.local.environments import Environment, Environments, EnvironmentSetting, Revision
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.faults import Faults
-from airflow_domino.local.ids import is_object_id, named_object_id, new_object_id, user_id
+from airflow_domino.local.ids import is_object_id, new_object_id, user_id
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.limits import Limits
 from airflow_domino.local.logs import ReadableLog
@@ -360,41 +359,6 @@ class Platform:
             capacity_type=run.capacity_type,
         )
         return self.start(self.project(run.project_id), request)
-
-    def tag(self, run: Run, name: str) -> dict[str, Any]:
-        """Give a run a tag, and give the tag; a run has a tag of one name only once."""
-        self.rights.require_of_run(run, Permission.RUN, f"There is no job with the id {run.id}")
-        tag = {
-            "tagId": named_object_id("tag", f"{run.project_id}/{name}"),
-            "name": name,
-            "createdBy": user_id(self.user),
-            "createdAt": now_ms(),
-            "projectId": run.project_id,
-        }
-
-        def change(run: Run) -> Run:
-            return replace(run, tags=[*(known for known in run.tags if known["tagId"] != tag["tagId"]), tag])
-
-        self.runs.change(run.id, change)
-        self.ledger.enter("tag", run, {"tag": name})
-        return tag
-
-    def untag(self, run: Run, tag_id: str) -> dict[str, Any]:
-        """Take a tag from a run, and give the tag.
-
-        :raises NotFound: when the run has no such tag.
-        """
-        self.rights.require_of_run(run, Permission.RUN, f"There is no job with the id {run.id}")
-        found = next((tag for tag in run.tags if tag["tagId"] == tag_id), None)
-        if found is None:
-            raise NotFound(f"Job {run.id} has no tag with the id {tag_id}")
-
-        def change(run: Run) -> Run:
-            return replace(run, tags=[tag for tag in run.tags if tag["tagId"] != tag_id])
-
-        self.runs.change(run.id, change)
-        self.ledger.enter("untag", run, {"tag": found["name"]})
-        return found
 
     def queue_explanation(self, run: Run, places: Mapping[str, int] | None = None) -> str:
         """Say why a run waits; see :meth:`~airflow_domino.local.tiers_in_use.TiersInUse.queue_explanation`."""

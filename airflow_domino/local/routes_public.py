@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_public as answers
-from airflow_domino.local import shapes_public
+from airflow_domino.local import run_tags, shapes_public
 from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, plain
 from airflow_domino.local.errors import NotFound
@@ -162,13 +162,13 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
     @routes.post("/jobs/v1/jobs/{job_id}/tags", response_model=answers.TagEnvelope)
     def add_job_tag(job_id: ObjectId, body: NewTag) -> dict[str, Any]:
         """Give a job a tag."""
-        tag = platform.tag(platform.run(job_id), body.tag_name)
+        tag = run_tags.tag(platform, platform.run(job_id), body.tag_name)
         return {"tag": shapes_public.tag(tag), "metadata": metadata()}
 
     @routes.delete("/jobs/v1/jobs/{job_id}/tags/{tag_id}", response_model=answers.Success)
     def remove_job_tag(job_id: ObjectId, tag_id: str) -> dict[str, Any]:
         """Take a tag from a job."""
-        platform.untag(platform.run(job_id), tag_id)
+        run_tags.untag(platform, platform.run(job_id), tag_id)
         return {"success": True, "metadata": metadata()}
 
     @routes.get("/jobs/beta/jobs/{job_id}/logs", response_model=answers.Log)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from airflow_domino.local import answers_v4_jobs as answers
-from airflow_domino.local import bodies, shapes_v4, statuses
+from airflow_domino.local import bodies, run_tags, shapes_v4, statuses
 from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import plain
 from airflow_domino.local.errors import NotFound
@@ -138,13 +138,13 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
     @routes.post("/{job_id}/tag", response_model=answers.TagName)
     def add_tag_to_job(job_id: ObjectId, body: bodies.NewTag) -> dict[str, Any]:
         """Give a job a tag."""
-        tag = platform.tag(platform.run(job_id), body.tag_name)
+        tag = run_tags.tag(platform, platform.run(job_id), body.tag_name)
         return {"tagId": tag["tagId"], "name": tag["name"]}
 
     @routes.delete("/{job_id}/tag", response_model=answers.TagName)
     def remove_tag_from_job(job_id: ObjectId, body: bodies.OldTag) -> dict[str, Any]:
         """Take a tag from a job."""
-        tag = platform.untag(platform.run(job_id), body.tag_id)
+        tag = run_tags.untag(platform, platform.run(job_id), body.tag_id)
         return {"tagId": tag["tagId"], "name": tag["name"]}
 
 
