@@ -156,6 +156,7 @@ def _operation(operation: dict[str, Any], generation: Generation) -> dict[str, A
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter["name"] = to_camel(parameter["name"])
+        parameter["schema"] = _without_null(parameter["schema"])
     responses = operation["responses"]
     responses.pop("422", None)
     if name == "version":
@@ -165,6 +166,14 @@ def _operation(operation: dict[str, Any], generation: Generation) -> dict[str, A
         schema = {"$ref": f"#/components/schemas/{_refusal_name(generation, status)}"}
         responses[status] = {"description": meaning, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Describe a parameter that may be missing: no address can say null."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) != 1:
+        return schema
+    return {**{key: value for key, value in schema.items() if key != "anyOf"}, **choices[0]}
 
 
 def _refusal_name(generation: Generation, status: str) -> str:
