@@ -34,8 +34,8 @@ from airflow_domino.local.run_faults import meet
 from airflow_domino.local.runner import Runner
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.saved_results import DEFAULT_LIMITS, FileLimits
-from airflow_domino.local.simulation import Script, Simulation
-from airflow_domino.local.simulator import Simulator
+from airflow_domino.local.simulation import Simulation
+from airflow_domino.local.simulator import simulator_of
 from airflow_domino.local.starting import StartRequest, resolve
 from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 from airflow_domino.local.tiers_in_use import Capacity as Capacity
@@ -112,7 +112,7 @@ class Platform:
             variables=self.variables_of_run,
             stop_grace=self.stop_grace,
             limits=Limits(self.limits_are_enforced),
-            simulator=self._simulator(),
+            simulator=simulator_of(self),
             code=lambda project: code_of(self.code_repositories, project),
             layers=Layers(self.root / "layers") if self.install_requirements else None,
         )
@@ -120,19 +120,6 @@ class Platform:
         self.variables = Variables(self.database)
         self.rights = Rights(self.people, self.tokens, self.projects, self.runs, self.runner.run_of_key)
         self.token_files = settle_people(self)
-
-    def _simulator(self) -> Simulator | None:
-        if self.simulation is None:
-            return None
-        return Simulator(
-            database=self.database,
-            runs=self.runs,
-            projects=self.projects,
-            repository=self.repository,
-            folder=self.root / "work",
-            price=lambda tier_id: self.tiers_in_use.tier(tier_id).cents_per_minute,
-            script=Script(self.simulation),
-        )
 
     def close(self) -> None:
         """End all runs and let go of the folder."""

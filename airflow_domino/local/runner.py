@@ -27,14 +27,13 @@ from airflow_domino.local.requirements import Layers
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.simulation import Simulation
 from airflow_domino.local.simulator import Simulator
-from airflow_domino.local.tiers_in_use import SPOT, TiersInUse
+from airflow_domino.local.tiers_in_use import SPOT, TiersInUse, loss_of
 from airflow_domino.local.workplace import Code, Workplace
 
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_GRACE = 2.0
-_NEVER = 1 << 63
-_LOOK_AGAIN = 1.0
+_NEVER, _LOOK_AGAIN = 1 << 63, 1.0
 
 
 @dataclass
@@ -94,10 +93,11 @@ class Runner:
         with self._wake:
             if self.simulator is not None and not self._is_closing:
                 # At once, so that a test sees it when its own request is answered.
-                self._start_what_fits()
-                self._settle_some()
+                with self._despite_errors():
+                    self._start_what_fits()
+                    self._settle_some()
                 due = self.simulator.next_due()
-                if due is None or due >= self._wakes_at:
+                if due is not None and due >= self._wakes_at:
                     return
             self._wake.notify_all()
 
@@ -178,7 +178,7 @@ class Runner:
         with self._wake:
             executing = [run for run in self.runs.with_status(statuses.EXECUTING) if run.tier_id == tier_id]
             lost = [run for run in executing if lose == "all" or (lose == SPOT and run.capacity_type == SPOT)]
-            return [self.lose(run.id, reason=_loss_of(run), message=message) for run in lost]
+            return [self.lose(run.id, reason=loss_of(run), message=message) for run in lost]
 
     def bring_back(self, tier_id: str) -> None:
         """Bring the machines of a tier back, and start what has waited for them.
@@ -208,11 +208,9 @@ class Runner:
 
     def log(self, run_id: str) -> ReadableLog:
         """Give the log of a run."""
-        execution = self._executions.get(run_id)
-        if execution is not None:
+        if (execution := self._executions.get(run_id)) is not None:
             return execution.log
-        run = self.runs.find(run_id) if self.simulator is not None else None
-        if self.simulator is not None and run is not None and run.simulation is not None:
+        if self.simulator is not None and (run := self.runs.find(run_id)) is not None and run.simulation is not None:
             return self.simulator.log(run)
         return RunLog(self._log_folder(run_id))
 
@@ -296,29 +294,34 @@ class Runner:
             with self._wake:
                 if self._is_closing:
                     return
-                try:
+                with self._despite_errors():
                     self._start_what_fits()
                     if not self._settle_some():
                         self._sleep()
-                except Exception:
-                    # Such as a full disk: the queue is looked at again, and the server goes on answering.
-                    logger.exception("the queue could not be looked at")
-                    self._wake.wait(_LOOK_AGAIN)
             # Without this, whoever waits for the lock would seldom get it while there is much to do.
             time.sleep(0)
 
+    @contextmanager
+    def _despite_errors(self) -> Iterator[None]:
+        """Let an error, such as a full disk, keep neither the queue nor a request from going on."""
+        try:
+            yield
+        except Exception:
+            logger.exception("the queue could not be looked at")
+            self._wake.wait(_LOOK_AGAIN)
+
     def _sleep(self) -> None:
         """Wait until somebody calls, or until a simulated run goes on."""
-        due = None if self.simulator is None or CLOCK.is_frozen else self.simulator.next_due()
+        due = None if CLOCK.is_frozen else self.next_due()
         self._wakes_at = _NEVER if due is None else due
         self._wake.wait(None if due is None else max(0.0, (due - now_ns()) / 1e9))
         self._wakes_at = 0
 
     def _settle_some(self) -> bool:
-        if self.simulator is None or not self.simulator.settle():
-            return False
-        self._start_what_fits()
-        return True
+        has_settled = self.simulator is not None and self.simulator.settle()
+        if has_settled:
+            self._start_what_fits()
+        return has_settled
 
     def _start_what_fits(self) -> None:
         if self._is_emptied:
@@ -395,7 +398,3 @@ class Runner:
 
 
 _STOPPING: Sequence[str] = (*statuses.STOP_WISHES, statuses.STOPPING)
-
-
-def _loss_of(run: Run) -> str:
-    return "SpotInstanceLost" if run.capacity_type == SPOT else "NodeLost"

@@ -24,6 +24,7 @@ from airflow_domino.local.simulation import MANUAL, Plan, Script, Simulation, fi
 
 if TYPE_CHECKING:
     from airflow_domino.local.database import Database
+    from airflow_domino.local.platform import Platform
     from airflow_domino.local.projects import Projects
     from airflow_domino.local.repository import ProjectRepository
     from airflow_domino.local.runs import Runs
@@ -310,6 +311,21 @@ class Simulator:
             rows = self.database.rows("SELECT document FROM plans WHERE key = ?", (run.simulation,))
             self._plans[str(run.simulation)] = Plan.model_validate_json(rows[0]["document"]) if rows else Plan()
         return self._plans[str(run.simulation)]
+
+
+def simulator_of(platform: Platform) -> Simulator | None:
+    """Make what simulates the runs of a platform; None where it executes them."""
+    if platform.simulation is None:
+        return None
+    return Simulator(
+        database=platform.database,
+        runs=platform.runs,
+        projects=platform.projects,
+        repository=platform.repository,
+        folder=platform.root / "work",
+        price=lambda tier_id: platform.tiers_in_use.tier(tier_id).cents_per_minute,
+        script=Script(platform.simulation),
+    )
 
 
 def _ended(run: Run, plan: Plan, now: int, results: str | None) -> Run:

@@ -210,3 +210,8 @@ def checked_capacity_type(text: str | None) -> str | None:
     if text is not None and text not in CAPACITY_TYPES:
         raise BadRequest(f"capacityType must be one of {', '.join(CAPACITY_TYPES)}, not {text!r}")
     return text
+
+
+def loss_of(run: Run) -> str:
+    """Give the failure reason of a run whose machine is lost."""
+    return "SpotInstanceLost" if run.capacity_type == SPOT else "NodeLost"
