@@ -28,6 +28,7 @@ FILES = {
     "killed.py": KILLED,
     "killed.sh": "python killed.py\n",
     "swallowed.sh": "python killed.py\nexit 1\n",
+    "eats.py": "print('loading')\nheld = bytearray(600 << 20)\nheld[::4096] = b'x' * len(held[::4096])\n",
     "raises.py": "print('loading')\nraise MemoryError('Unable to allocate 8 TiB')\n",
     "speaks.py": "import sys\nprint('out of memory? no: 3 GiB of memory are free', flush=True)\nsys.exit(3)\n",
     "handles.py": "try:\n    raise MemoryError\nexcept MemoryError:\n    raise ValueError('a wrong model') from None\n",
@@ -43,7 +44,7 @@ def domino(serve_domino: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
     files.mkdir()
     for name, text in FILES.items():
         (files / name).write_text(text)
-    common = {"cores": 1, "memory_gib": 1, "cents_per_minute": 1}
+    common = {"cores": 1, "memory_gib": 0.25, "cents_per_minute": 1}
     tiers = folder / "tiers.json"
     small = {"id": "small", "name": "Small", "capacity": 2, "default": True}
     tiers.write_text(json.dumps([common | small, common | {"id": "narrow", "name": "Narrow", "capacity": 1}]))
@@ -70,7 +71,7 @@ def error_of(client: DominoClient, domino: Any, command: str) -> RunError:
     return run_error(run, "https://d/run", client.log_tail(run.id), next_tier="Large")
 
 
-@pytest.mark.parametrize("command", ["killed.py", "killed.sh", "swallowed.sh", "raises.py"])
+@pytest.mark.parametrize("command", ["eats.py", "killed.py", "killed.sh", "swallowed.sh", "raises.py"])
 def test_a_command_that_is_killed_or_raises_a_memory_error_has_run_out_of_memory(
     client: DominoClient, domino: Any, command: str
 ) -> None:
