@@ -248,6 +248,9 @@ class ProjectRepository:
             if base is None or base.id != theirs.id:
                 parents = [] if known is None else [known.id]
                 self._commit(repository, theirs.id, parents, f"Content of {folder.name}", author, _IMPORTED)
+        if reader.count > self._limits.most:
+            too_many = f"{reader.count} files are more than the {self._limits.most} that a project may have"
+            reader.notes.append(f"{too_many}; on Domino they would be refused")
         return reader.notes
 
     def check_out(self, commit_id: str, folder: Path) -> Checkout:
@@ -288,7 +291,9 @@ class ProjectRepository:
             ignore = Ignore.of_folder(checkout.folder)
             reader = FolderReader(repository, checkout.folder, ignore, checkout.stamps, notes, self._limits.refusal)
             tree = tree_at(repository, reader.tree(base.tree))
-            problem = self._limits.problem(reader.count, reader.refused)
+            # A project that was over the limit before the run is not the run's doing.
+            most = max(self._limits.most, len(checkout.stamps))
+            problem = self._limits.problem(reader.count, reader.refused, most)
             for path, source in extra.items():
                 if obstacle_to(tree, path) is None:
                     blob = repository.create_blob_fromdisk(str(source))
@@ -296,7 +301,7 @@ class ProjectRepository:
             if tree.id == base.tree.id:
                 return SavedResults(None, problem=problem)
             commit, is_new = self._commit_of_run(repository, tree, base, run_id, message, author)
-            if isolated or reader.count > self._limits.most:
+            if isolated or reader.count > most:
                 return SavedResults(str(commit), problem=problem)
             with self._lock:
                 head = main_line(repository).id

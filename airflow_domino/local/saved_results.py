@@ -25,17 +25,15 @@ class FileLimits:
             return None
         return f"it has {_size(size)}, and a file of a project has at most {_size(self.largest)}"
 
-    def problem(self, count: int, refused: list[str]) -> str | None:
+    def problem(self, count: int, refused: list[str], most: int) -> str | None:
         """Say why a run's files cannot be saved as they are, if they cannot.
 
         :param count: how many files the project would have.
         :param refused: paths of the files that were left out.
+        :param most: how many it may have, which is more than :attr:`most` where it had more before.
         """
-        if count > self.most:
-            return (
-                f"The project would have {count} files, and it may have {self.most}: "
-                "the results are not on its main line"
-            )
+        if count > most:
+            return f"The project would have {count} files, and it may have {most}: the results are not on its main line"
         if refused:
             return f"{len(refused)} of the files could not be kept: {_listed(tuple(refused))}"
         return None

@@ -190,6 +190,18 @@ def test_results_with_too_many_files_are_kept_beside_the_main_line(repository, w
     assert "4 files, and it may have 3" in str(saved.problem)
 
 
+def test_a_project_that_was_over_the_limit_before_is_told_once_and_its_runs_go_on(repository, tmp_path):
+    source, folder = tmp_path / "source", tmp_path / "work"
+    source.mkdir()
+    for number in range(5):
+        (source / str(number)).write_text("1")
+    assert ["5 files are more than the 3" in note for note in repository.import_folder(source, "ada")] == [True]
+    folder.mkdir()
+    work = repository.check_out(repository.head(), folder)
+    (folder / "0").write_text("2")
+    assert save(repository, work).problem is None
+
+
 def test_an_upload_over_the_limit_is_refused(repository, tmp_path):
     source = tmp_path / "source"
     source.write_text("x" * 11)
