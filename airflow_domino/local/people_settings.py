@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from airflow_domino.local.memberships import COLLABORATOR_ROLES
 from airflow_domino.local.people import MEMBER, ORGANIZATION, PRACTITIONER, SYSTEM_ADMIN, USER, Person, checked_name
 from airflow_domino.local.projects import VISIBILITIES
 from airflow_domino.local.root import kept_secret
+from airflow_domino.local.setting_files import read_document
 from airflow_domino.local.tokens import checked_text
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def load_people(path: Path) -> PeopleSettings:
     :raises PeopleError: when the file cannot be read or says something else.
     """
     try:
-        document = _read(path)
+        document = read_document(path)
     except (OSError, ValueError) as error:
         raise PeopleError(f"{path}: cannot be read: {error}") from error
     table = _table(path, "the file", document, {"users": list, "organizations": dict, "projects": dict})
@@ -157,22 +156,6 @@ def load_people(path: Path) -> PeopleSettings:
     }
     projects = [_project(path, name, entry) for name, entry in table.get("projects", {}).items()]
     return PeopleSettings(users, organizations, projects)
-
-
-def _read(path: Path) -> Any:
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        return json.loads(text)
-    if path.suffix == ".toml":
-        return tomllib.loads(text)
-    if path.suffix in (".yaml", ".yml"):
-        import yaml  # type: ignore[import-untyped, unused-ignore]
-
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(str(error)) from error
-    raise ValueError("the suffix must be .json, .toml, .yaml or .yml")
 
 
 def _table(path: Path, what: str, entry: object, keys: Mapping[str, type]) -> dict[str, Any]:

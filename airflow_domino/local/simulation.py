@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, V
 
 from airflow_domino.local import statuses
 from airflow_domino.local.repository import clean_path
-from airflow_domino.local.tiers import read_document
+from airflow_domino.local.setting_files import read_document
 
 if TYPE_CHECKING:
     from airflow_domino.local.runs import Run

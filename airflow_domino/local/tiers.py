@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from airflow_domino.local.setting_files import read_document
 
 
 class TiersError(ValueError):
@@ -97,28 +97,6 @@ def check_tiers(tiers: Sequence[Tier]) -> None:
     defaults = [tier.id for tier in tiers if tier.is_default and not tier.is_archived]
     if len(defaults) != 1:
         raise TiersError(f"exactly one tier must be the default, not {len(defaults)}")
-
-
-def read_document(path: Path) -> Any:
-    """Read a JSON, TOML or YAML file; its suffix says which.
-
-    :param path: the file.
-    :raises OSError: when it cannot be read.
-    :raises ValueError: when it is not in its language.
-    """
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        return json.loads(text)
-    if path.suffix == ".toml":
-        return tomllib.loads(text)
-    if path.suffix in (".yaml", ".yml"):
-        import yaml  # type: ignore[import-untyped, unused-ignore]
-
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(str(error)) from error
-    raise ValueError("the suffix must be .json, .toml, .yaml or .yml")
 
 
 def _tier(path: Path, entry: object) -> Tier:
