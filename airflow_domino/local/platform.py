@@ -105,7 +105,7 @@ class Platform:
         self.runner = Runner(
             runs=self.runs,
             projects=self.projects,
-            repository=self.repository,
+            repository=self.files_of,
             tiers=self.tiers_in_use,
             environments=self.environments,
             root=self.root,
@@ -158,7 +158,7 @@ class Platform:
             self.projects.save(project)
         settle_owner(self, owner)
         if folder is not None:
-            for note in self.repository(project.id).import_folder(folder, self.user):
+            for note in self.files_of(project.id).import_folder(folder, self.user):
                 logger.warning("%s: %s", full_name, note)
         return project
 
@@ -188,6 +188,10 @@ class Platform:
         """Give the files of a project, which this user must be allowed to read."""
         if caller() is not None:
             self.project(project_id, Permission.READ_FILES)
+        return self.files_of(project_id)
+
+    def files_of(self, project_id: str) -> ProjectRepository:
+        """Give the files of a project to the server itself, which also works while it answers somebody's request."""
         with self._repositories_lock:
             if project_id not in self._repositories:
                 path = self.root / "projects" / f"{project_id}.git"

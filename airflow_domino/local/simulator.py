@@ -321,7 +321,7 @@ def simulator_of(platform: Platform) -> Simulator | None:
         database=platform.database,
         runs=platform.runs,
         projects=platform.projects,
-        repository=platform.repository,
+        repository=platform.files_of,
         folder=platform.root / "work",
         price=lambda tier_id: platform.tiers_in_use.tier(tier_id).cents_per_minute,
         script=Script(platform.simulation),

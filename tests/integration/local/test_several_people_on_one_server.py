@@ -242,3 +242,27 @@ def test_an_archived_project_is_gone_for_all_and_its_name_is_free(domino, ask):
     again = ask("owner", "POST", "/api/projects/v2/projects", name="short", description="", visibility="Private")
     assert again.status_code == 200
     assert again.json()["project"]["id"] != project
+
+
+def test_simulated_runs_of_different_people_do_not_come_in_each_others_way(serve_domino, tmp_path):
+    """A request of one moves the runs of all; that must not be done with his rights."""
+    simulation = tmp_path / "simulation.json"
+    simulation.write_text('{"rules": [{"seconds": 0, "files": {"made.txt": "made"}}]}')
+    users = [f"--user={name}={tmp_path / name}" for name in ("root", "ada", "bob")]
+    arguments = [*users, "--depth=simulate", f"--simulation={simulation}"]
+    domino = serve_domino(tmp_path / "root-folder", {"ada/one": None, "bob/two": None}, arguments)
+    try:
+        started = []
+        for name, project in (("ada", "ada/one"), ("bob", "bob/two")) * 10:
+            answer = requests.post(
+                f"{domino.url}/v4/jobs/start",
+                json={"projectId": domino.projects[project], "commandToRun": "x"},
+                headers={"X-Domino-Api-Key": (tmp_path / name).read_text().strip()},
+                timeout=60,
+            )
+            assert answer.ok, answer.text
+            started.append(answer.json()["id"])
+        ended = [domino.wait(run)["statuses"]["executionStatus"] for run in started]
+        assert ended == ["Succeeded"] * len(started)
+    finally:
+        domino.stop()
