@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import signal
@@ -180,6 +181,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What is there by now stays, and to go through it at each collection would cost more than many requests do.
+        gc.collect()
+        gc.freeze()
         sys.stdout.write(f"{json.dumps(self._announcement)}\n")
         sys.stdout.flush()
         if sys.stderr.isatty():
