@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import Any, Literal, Self
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.concurrency import run_in_threadpool
@@ -93,9 +93,11 @@ def router(platform: Platform, freeze: Freeze, requests: RequestLog) -> APIRoute
 
 def _add_index(routes: APIRouter) -> None:
     @routes.get("/")
-    def index() -> dict[str, Any]:
-        served = [(route.path, sorted(route.methods)) for route in routes.routes if isinstance(route, APIRoute)]
-        listed = [f"{method} {path}" for path, methods in served for method in methods]
+    def index(request: Request) -> dict[str, Any]:
+        served = [(route.path, sorted(route.methods)) for route in request.app.routes if isinstance(route, APIRoute)]
+        listed = [
+            f"{method} {path}" for path, methods in served for method in methods if path.startswith(CONTROL_PREFIX)
+        ]
         return {"routes": listed, "documentation": "docs/reference.md, section Testing"}
 
 

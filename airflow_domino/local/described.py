@@ -30,6 +30,7 @@ _REFUSED = {
     "404": "the thing that the request names does not exist",
     "500": "this server has met an error of its own",
 }
+_TOO_LARGE = {"413": "the body of the request is larger than this server takes"}
 _RELOGIN = {"409": "the user has to log in again (here only when it was ordered: a fault on order)"}
 _RELOGIN_OPERATIONS = ("startJob", "restartJob", "resolveJobDefaults", "retrieveValidJobProperties")
 
@@ -162,7 +163,8 @@ def _operation(operation: dict[str, Any], generation: Generation) -> dict[str, A
     if name == "version":
         operation["security"] = []
         return operation
-    for status, meaning in {**_REFUSED, **(_RELOGIN if name in _RELOGIN_OPERATIONS else {})}.items():
+    special = _RELOGIN if name in _RELOGIN_OPERATIONS else {}
+    for status, meaning in {**_REFUSED, **(_TOO_LARGE if "requestBody" in operation else {}), **special}.items():
         schema = {"$ref": f"#/components/schemas/{_refusal_name(generation, status)}"}
         responses[status] = {"description": meaning, "content": {"application/json": {"schema": schema}}}
     return operation
@@ -179,7 +181,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _refusal_name(generation: Generation, status: str) -> str:
     if generation is not PUBLIC:
         return Message.__name__
-    return Refusals.__name__ if status in ("401", "403") else Refusal.__name__
+    return Refusals.__name__ if status in ("401", "403", "413") else Refusal.__name__
 
 
 def _refusals(generation: Generation) -> dict[str, Any]:

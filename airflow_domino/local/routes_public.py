@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_public as answers
+from airflow_domino.local import answers_public_jobs as job_answers
 from airflow_domino.local import run_tags, shapes_public
 from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, plain
@@ -107,7 +108,7 @@ def router(platform: Platform) -> APIRouter:
 
 
 def _add_jobs(routes: APIRouter, platform: Platform) -> None:
-    @routes.post("/jobs/v1/jobs", response_model=answers.JobEnvelope)
+    @routes.post("/jobs/v1/jobs", response_model=job_answers.JobEnvelope)
     def start_job(body: NewJob) -> dict[str, Any]:
         """Start a job."""
         git_ref = body.main_repo_git_ref
@@ -127,7 +128,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
         run = platform.start(platform.project(body.project_id), request)
         return {"job": shapes_public.job_details(platform, run), "metadata": metadata()}
 
-    @routes.get("/jobs/beta/jobs", response_model=answers.Jobs)
+    @routes.get("/jobs/beta/jobs", response_model=job_answers.Jobs)
     def get_jobs(
         projectId: ObjectId,  # noqa: N803 - the parameter's name in the API
         offset: Count = 0,
@@ -154,12 +155,12 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
         jobs = [shapes_public.job(run) for run in page.runs]
         return {"jobs": jobs, "metadata": page_metadata(offset, limit, page.total)}
 
-    @routes.get("/jobs/beta/jobs/{job_id}", response_model=answers.JobEnvelope)
+    @routes.get("/jobs/beta/jobs/{job_id}", response_model=job_answers.JobEnvelope)
     async def get_job_details(job_id: ObjectId) -> dict[str, Any]:
         """Give a job."""
         return {"job": shapes_public.job_details(platform, platform.run(job_id)), "metadata": metadata()}
 
-    @routes.post("/jobs/v1/jobs/{job_id}/tags", response_model=answers.TagEnvelope)
+    @routes.post("/jobs/v1/jobs/{job_id}/tags", response_model=job_answers.TagEnvelope)
     def add_job_tag(job_id: ObjectId, body: NewTag) -> dict[str, Any]:
         """Give a job a tag."""
         tag = run_tags.tag(platform, platform.run(job_id), body.tag_name)
@@ -171,7 +172,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
         run_tags.untag(platform, platform.run(job_id), tag_id)
         return {"success": True, "metadata": metadata()}
 
-    @routes.get("/jobs/beta/jobs/{job_id}/logs", response_model=answers.Log)
+    @routes.get("/jobs/beta/jobs/{job_id}/logs", response_model=job_answers.Log)
     def get_job_logs(
         job_id: ObjectId,
         logType: LogType = "complete",  # noqa: N803
