@@ -32,7 +32,7 @@ from airflow_domino.local.recordings import Exchange
 
 WISHED = os.environ.get("DOMINO_GENERATED_REQUESTS")
 # To make up bad requests takes long: every how many operations get some.
-SOME = 4
+SOME = 6
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     content_type_conformance,
