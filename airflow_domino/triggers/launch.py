@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -203,12 +204,14 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
             lambda run: watcher.call(lambda client: tier_of(client, run)),
         )
         self._reservation = await places.take(
-            launch.claim(), launch.rules.limits, on_wait=self._say, deadline=self.absolute_deadline()
+            launch.claim(), launch.rules.limits, on_wait=self._speaker(), deadline=self.absolute_deadline()
         )
         return await self._start(watcher, launch)
 
-    def _say(self, sentence: str) -> None:
-        self.log.info("%s", sentence)
+    def _speaker(self) -> Callable[[str], None]:
+        """Return what writes into this trigger's log, whoever calls it: Airflow finds the log by the context."""
+        context = contextvars.copy_context()
+        return lambda sentence: context.run(self.log.info, "%s", sentence)
 
     async def _start(self, watcher: RunWatcher, launch: RunLaunch) -> Launched:
         # What is sent cannot be taken back: a kill waits for its outcome.
