@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 WAYS = ("started", "deferred", "worker")
 PATIENCE = 240
-TAKE_OVER = 10
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +142,14 @@ def end_group(process):
     process.wait(10)
 
 
+def triggerer_of(airflow, run_id, task_id):
+    """Which triggerer a task waits in; None for none, -1 where it has waited to its end."""
+    instance = airflow.api.task_instance("life_restarts", run_id, task_id)
+    if instance["state"] != "deferred":
+        return -1
+    return (instance.get("triggerer_job") or {}).get("id")
+
+
 @pytest.fixture(scope="module", params=["triggerer killed", "triggerer frozen", "scheduler killed"])
 def restarted(request, airflow, domino):
     """A DAG run during which a part of Airflow has gone, and come back or been replaced."""
@@ -157,9 +164,15 @@ def restarted(request, airflow, domino):
     name = request.param.split()[0]
     process = airflow.processes[name]
     if request.param == "triggerer frozen":
+        watched = ("started", "deferred", "sensor_started", "sensor_deferred")
+        frozen = {task_id: triggerer_of(airflow, run_id, task_id) for task_id in watched}
         os.killpg(process.pid, signal.SIGSTOP)
         airflow.start_component("triggerer", "triggerer 2")
-        time.sleep(TAKE_OVER + 8)
+        until(
+            lambda: all(triggerer_of(airflow, run_id, task_id) not in (None, frozen[task_id]) for task_id in watched),
+            "the other triggerer has not taken over",
+        )
+        time.sleep(2)
         os.killpg(process.pid, signal.SIGCONT)
         time.sleep(5)
         # Airflow begins a log file anew where a trigger comes back to the triggerer that it was taken from.
