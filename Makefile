@@ -1,5 +1,6 @@
 # make demo   see both sample pipelines run in a real Airflow (ARGS="--once --results OUT" without a person)
 # make test   run all tests          make lint   ruff and mypy          make docs   build the pages
+#                (DEEP=1: also what takes long; twice the time)
 # make clean  remove all state of the demo (`make distclean`: and the installation)
 SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; print("$(name)" if (3, 11) <= sys.version_info[:2] < (3, 15) else "")' 2>/dev/null)))
@@ -8,25 +9,28 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 ARGS ?=
+DEEP ?=
+export AIRFLOW_DOMINO_DEEP_TESTS := $(DEEP)
 
 .PHONY: demo test lint format docs env pins clean distclean install
 
 demo: $(INSTALLED)
 	@$(BIN)/airflow-domino demo $(ARGS)
 
-# Three processes side by side, since most tests of whole systems wait: those with servers of their own, the unit tests
+# Three processes side by side, since most tests of whole systems wait: those with servers of their own, those of parts
 # (which give way to the others), and the rest.
 APART := $(wildcard tests/e2e/test_life_cycle*.py) tests/integration/test_life_cycle_state_machine.py \
 	tests/integration/test_benchmarks_run.py \
 	$(wildcard tests/integration/local/test_*dominos_own_client*.py)
+PARTS := tests/unit tests/integration/domino tests/integration/luigi
 
 test: $(INSTALLED)
 ifeq ($(ARGS),)
 	@mkdir -p out; $(BIN)/pytest --durations=15 $(APART) >out/tests-apart.log 2>&1 & apart=$$!; \
-	nice -n 10 $(BIN)/pytest --durations=15 tests/unit >out/tests-unit.log 2>&1 & unit=$$!; \
-	$(BIN)/pytest --durations=15 --ignore=tests/unit $(addprefix --ignore=,$(APART)); others=$$?; \
-	wait $$apart; apart=$$?; wait $$unit; unit=$$?; cat out/tests-apart.log out/tests-unit.log; \
-	test $$others = 0 -a $$apart = 0 -a $$unit = 0
+	nice -n 10 $(BIN)/pytest --durations=15 $(PARTS) >out/tests-parts.log 2>&1 & parts=$$!; \
+	$(BIN)/pytest --durations=15 $(addprefix --ignore=,$(APART) $(PARTS)); others=$$?; \
+	wait $$apart; apart=$$?; wait $$parts; parts=$$?; cat out/tests-apart.log out/tests-parts.log; \
+	test $$others = 0 -a $$apart = 0 -a $$parts = 0
 else
 	$(BIN)/pytest $(ARGS)
 endif

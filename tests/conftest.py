@@ -6,6 +6,7 @@ And a real Airflow beside it, one for all tests that need one (end to end, and i
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_domino.demo.airflow_stack import AirflowStack
 
 pytest_plugins = ["airflow_domino.testing"]
+
+DEEP = "AIRFLOW_DOMINO_DEEP_TESTS"
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_PROJECT = ROOT / "dags" / "projects" / "luigi-multi-run"
@@ -65,6 +68,19 @@ def serve_local_domino(
 ) -> LocalDomino:
     """Start a local Domino in a folder."""
     return LocalDomino.serve(projects, root=root, arguments=arguments, environment=environment)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what takes long, unless it is asked for."""
+    for item in items:
+        if item.get_closest_marker("deep") and not os.environ.get(DEEP):
+            item.add_marker(pytest.mark.skip(reason=f"takes long; {DEEP}=1 runs it"))
+
+
+@pytest.fixture(scope="session")
+def is_deep() -> bool:
+    """Whether there is time to try things often."""
+    return bool(os.environ.get(DEEP))
 
 
 @pytest.fixture(scope="session")
@@ -111,8 +127,8 @@ def airflow(
     environment = {
         "AIRFLOW_CONN_DOMINO_DEFAULT": json.dumps(connection),
         "AIRFLOW_DOMINO_DATA": str(data_folder),
-        # Files that have not changed need not be read again, and no test waits for the scheduler's tenth of a second.
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+        # Files that have not changed need not be read again soon; no test waits for tenths of a second.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
     }
     with AirflowStack(folder / "home", dags, environment=environment, parallelism=6) as stack:

@@ -176,6 +176,7 @@ def after_a_killed_one(state: Path, first: subprocess.CompletedProcess[str]) -> 
     return said
 
 
+@pytest.mark.deep
 def test_a_second_demo_trains_nothing_and_leaves_its_results_too(state: Path, after_a_killed_one: list[str]) -> None:
     (complete,) = (line for line in after_a_killed_one if line.startswith("Already complete"))
     assert "ensemble.train_rforest" in complete
@@ -184,6 +185,7 @@ def test_a_second_demo_trains_nothing_and_leaves_its_results_too(state: Path, af
     assert (state.parent / "second" / "score_report.json").exists()
 
 
+@pytest.mark.deep
 def test_a_demo_stays_up_until_it_is_interrupted_and_leaves_no_process_then(
     state: Path, after_a_killed_one: list[str]
 ) -> None:
@@ -191,10 +193,12 @@ def test_a_demo_stays_up_until_it_is_interrupted_and_leaves_no_process_then(
     assert left_behind(state) == []
 
 
+@pytest.mark.deep
 def test_a_demo_after_a_killed_one_ends_what_that_left_and_does_not_wait_for_it(after_a_killed_one: list[str]) -> None:
     assert any("An earlier demo was ended in the middle of" in line for line in after_a_killed_one)
 
 
+@pytest.mark.deep
 def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
     state: Path, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
@@ -207,6 +211,7 @@ def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
     assert left_behind(state) == []
 
 
+@pytest.mark.deep
 def test_a_demo_that_is_interrupted_while_a_run_is_running_ends_the_run_with_all_that_it_started(
     state: Path, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_failing_a_dag_run_stops_the_runs_of_forty_mapped_tasks(life):
     assert len(life.jobs("life_mapped_many.waits")) == 40
 
 
+@pytest.mark.deep
 def test_fifty_mapped_short_runs_fail_no_task(life):
     run_id = life.api.trigger("life_mapped_short")
     assert life.api.wait_for_dag_run("life_mapped_short", run_id) == "success"
