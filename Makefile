@@ -21,7 +21,9 @@ demo: $(INSTALLED)
 # (which give way to the others), and the rest.
 APART := $(wildcard tests/e2e/test_life_cycle*.py) tests/integration/test_life_cycle_state_machine.py \
 	tests/integration/test_benchmarks_run.py \
-	$(wildcard tests/integration/local/test_*dominos_own_client*.py)
+	$(wildcard tests/integration/local/test_*dominos_own_client*.py) \
+	tests/integration/test_documentation.py tests/integration/test_memory_deaths.py \
+	tests/integration/test_cli_against_local_domino.py tests/integration/test_bad_input_over_the_local_domino.py
 PARTS := tests/unit tests/integration/domino tests/integration/luigi
 
 test: $(INSTALLED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -68,6 +69,12 @@ def serve_local_domino(
 ) -> LocalDomino:
     """Start a local Domino in a folder."""
     return LocalDomino.serve(projects, root=root, arguments=arguments, environment=environment)
+
+
+def pytest_configure() -> None:
+    """Be interruptible, and so all that tests start and interrupt: what a shell starts with & ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,6 +20,10 @@ from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, end_p
 from airflow_domino.local.root import kept_secret
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+_API_SERVER = {
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "airflow_domino.demo.sqlite.API_CONNECT_ARGS",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "airflow_domino.demo.sqlite.API_CONNECT_ARGS",
+}
 
 
 class AirflowStackError(Exception):
@@ -160,7 +164,8 @@ class AirflowStack:
         label = label or name
         command = [sys.executable, "-m", "airflow", name]
         log = self.home / "logs" / "components" / f"{label}.log"
-        process = ManagedProcess(label, command, self.environment, log, self.home)
+        environment = self.environment | (_API_SERVER if name == "api-server" else {})
+        process = ManagedProcess(label, command, environment, log, self.home)
         self._register.add(process.identity)
         self.processes[label] = process
         return process
