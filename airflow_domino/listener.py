@@ -44,12 +44,14 @@ class _Waiting:
     """What a deferred task waits for.
 
     :param run: :class:`~airflow_domino.hooks.runs.RunHandle` as plain values; None where the triggerer launched it.
+    :param keep_results: whether the run keeps what it wrote.
     :param where: the task instance's `dag_id`, `run_id`, `task_id` and `map_index`.
     """
 
     conn_id: str
     run: Mapping[str, Any] | None
     where: Mapping[str, Any]
+    keep_results: bool
 
 
 def _stop_run_of(task_instance: Any, why: str) -> None:
@@ -70,7 +72,7 @@ def _awaited(task_instance: Any) -> _Waiting | None:
     if not isinstance(conn_id, str) or (run and "run_id" not in run):
         return None
     where = {name: getattr(task_instance, name, None) for name in ("dag_id", "run_id", "task_id", "map_index")}
-    return _Waiting(conn_id, dict(run) if run else None, where)
+    return _Waiting(conn_id, dict(run) if run else None, where, waiting.get("keep_results") is not False)
 
 
 def _plain(value: Any) -> Mapping[str, Any]:
@@ -110,7 +112,8 @@ async def _stop(waiting: _Waiting, why: str) -> None:
                 waiting.conn_id,
             )
             return
-        await stop_run(partial(asyncio.to_thread, read_settings), RunHandle.from_dict(run), log, why)
+        settings, handle = partial(asyncio.to_thread, read_settings), RunHandle.from_dict(run)
+        await stop_run(settings, handle, log, why, keep_results=waiting.keep_results)
     except Exception:
         log.exception("The Domino run of the task %s may still be going", dict(waiting.where))
 

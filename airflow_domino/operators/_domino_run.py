@@ -269,7 +269,7 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
             deferred_at=datetime.now(UTC).isoformat(),
             **self.waiting_arguments(),
         )
-        waiting = {"run": None, "stop_with": self.stop_with()}
+        waiting = {"run": None, **self.for_listener()}
         self.defer(trigger=trigger, method_name="execute_complete", kwargs=waiting, timeout=None)
 
     def _remember(self, context: Context, identity: TaskIdentity, launched: Launched) -> None:

@@ -123,6 +123,10 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
             "queue_timeout": self.queue_timeout,
         }
 
+    def for_listener(self) -> dict[str, Any]:
+        """Return what :mod:`airflow_domino.listener` reads of a deferred task."""
+        return {"stop_with": self.stop_with(), **({} if self.keep_results else {"keep_results": False})}
+
     def stop_with(self) -> str | None:
         """Return the connection with which the listener stops the run; None where it is to leave it alone."""
         return self.domino_conn_id if self.kill_action == "stop" else None
@@ -136,7 +140,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
             deferred_at=datetime.now(UTC).isoformat(),
             **self.waiting_arguments(),
         )
-        waiting = {"run": handle.to_dict(), "stop_with": self.stop_with()}
+        waiting = {"run": handle.to_dict(), **self.for_listener()}
         self.defer(trigger=trigger, method_name="execute_complete", kwargs=waiting, timeout=None)
 
     def _deadline(self, context: Context) -> str | None:
@@ -148,13 +152,19 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
     # ---- going on after a deferral -----------------------------------------------------------------------------------
 
     def execute_complete(
-        self, context: Context, event: Any = None, run: Mapping[str, Any] | None = None, stop_with: str | None = None
+        self,
+        context: Context,
+        event: Any = None,
+        run: Mapping[str, Any] | None = None,
+        stop_with: str | None = None,
+        keep_results: bool = True,
     ) -> Any:
         """Go on after the trigger has fired.
 
         :param event: what the trigger said; it came through a database, so it is checked first.
         :param run: the run that this attempt waits for; an event about another one is stale.
         :param stop_with: read by :mod:`airflow_domino.listener` alone: the connection with which to stop the run.
+        :param keep_results: read by it too: whether a run that it stops keeps what it wrote.
         """
         self._context = context
         if is_for_another(event, context):

@@ -87,7 +87,7 @@ class DominoRunOperator(StartsInTriggerer, BaseDominoRunOperator):
             trigger_cls=f"{DominoLaunchTrigger.__module__}.{DominoLaunchTrigger.__qualname__}",
             trigger_kwargs={**values, **self.waiting_arguments(), "max_active_runs": self.max_active_runs},
             next_method="execute_complete",
-            next_kwargs={"stop_with": self.stop_with()},
+            next_kwargs=self.for_listener(),
         )
 
     def _outputs_are_clear(self) -> bool:

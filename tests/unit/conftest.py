@@ -36,6 +36,7 @@ class FakeDomino:
     v1_logs: dict[str, str] = field(default_factory=dict)
     starts: list[dict[str, Any]] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     commits: list[str] = field(default_factory=lambda: ["a" * 40])
     trees: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"a" * 40: {"main.py": b"print(1)\n"}})
@@ -96,8 +97,9 @@ class FakeDomino:
             self.on_start(self, run_id)
             return self.jobs[run_id]
 
-    def stop(self, run_id: str) -> dict[str, Any]:
+    def stop(self, run_id: str, keeps_results: bool) -> dict[str, Any]:
         self.stops.append(run_id)
+        self.kept.append(keeps_results)
         if not self.jobs[run_id]["statuses"]["isCompleted"]:
             self.end(run_id, "Stopped")
         return self.jobs[run_id]
@@ -211,7 +213,7 @@ ROUTES: list[tuple[str, Callable[..., tuple[int, Any]]]] = [
     ("GET /v4/projects/p1/hardwareTiers", lambda d, q, b: (200, d.tiers)),
     ("GET /v4/projects/p1/useableEnvironments", lambda d, q, b: (200, ENVIRONMENTS)),
     ("POST /v4/jobs/start", lambda d, q, b: (200, d.start(json.loads(b)))),
-    ("POST /v4/jobs/stop", lambda d, q, b: (200, d.stop(json.loads(b)["jobId"]))),
+    ("POST /v4/jobs/stop", lambda d, q, b: (200, d.stop(json.loads(b)["jobId"], json.loads(b)["commitResults"]))),
     ("GET /v4/jobs", _jobs),
     ("GET /v4/jobs/([0-9a-f]+)/logsWithProblemSuggestions", _log),
     ("GET /v4/jobs/([0-9a-f]+)/runtimeExecutionDetails", _details),

@@ -58,6 +58,13 @@ def test_a_task_that_leaves_its_run_alone_when_killed_is_respected(deferred, fak
     assert fake_domino.stops == []
 
 
+@pytest.mark.parametrize(("told", "keeps"), [({}, True), ({"keep_results": False}, False)])
+def test_what_a_stopped_run_wrote_is_kept_or_not_as_its_task_wants_it(deferred, fake_domino, told, keeps):
+    deferred.next_kwargs |= told
+    fail(deferred)
+    assert fake_domino.kept == [keeps]
+
+
 @pytest.mark.parametrize(
     "task_instance",
     [
