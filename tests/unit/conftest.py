@@ -97,9 +97,12 @@ class FakeDomino:
             self.on_start(self, run_id)
             return self.jobs[run_id]
 
-    def stop(self, run_id: str, keeps_results: bool) -> dict[str, Any]:
+    def asked_to_stop(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.kept.append(body["commitResults"])
+        return self.stop(body["jobId"])
+
+    def stop(self, run_id: str) -> dict[str, Any]:
         self.stops.append(run_id)
-        self.kept.append(keeps_results)
         if not self.jobs[run_id]["statuses"]["isCompleted"]:
             self.end(run_id, "Stopped")
         return self.jobs[run_id]
@@ -213,7 +216,7 @@ ROUTES: list[tuple[str, Callable[..., tuple[int, Any]]]] = [
     ("GET /v4/projects/p1/hardwareTiers", lambda d, q, b: (200, d.tiers)),
     ("GET /v4/projects/p1/useableEnvironments", lambda d, q, b: (200, ENVIRONMENTS)),
     ("POST /v4/jobs/start", lambda d, q, b: (200, d.start(json.loads(b)))),
-    ("POST /v4/jobs/stop", lambda d, q, b: (200, d.stop(json.loads(b)["jobId"], json.loads(b)["commitResults"]))),
+    ("POST /v4/jobs/stop", lambda d, q, b: (200, d.asked_to_stop(json.loads(b)))),
     ("GET /v4/jobs", _jobs),
     ("GET /v4/jobs/([0-9a-f]+)/logsWithProblemSuggestions", _log),
     ("GET /v4/jobs/([0-9a-f]+)/runtimeExecutionDetails", _details),
