@@ -79,11 +79,16 @@ def test_everything_can_be_reached_and_done_from_the_keyboard(open_airflow, ense
     page.locator("table.runs a").first.wait_for()
     reached = []
 
-    for _ in range(4):
+    for _ in range(10):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.name || document.activeElement.dataset.opens"))
+        reached.append(
+            page.evaluate(
+                "() => (it => it.name || it.dataset.opens || it.textContent.trim())(document.activeElement)",
+            )
+        )
 
-    assert reached == ["dag_id", "state", "here", "tab"]
+    pages = ["Runs", "Timeline", "Costs", "Tiers", "Luigi"]
+    assert reached == ["Skip to the content", *pages, "dag_id", "state", "here", "tab"]
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none"
 

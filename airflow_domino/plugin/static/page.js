@@ -1,4 +1,8 @@
-// Keeps the page up to date, in Airflow's colours and time zone, and lets its links out of Airflow's frame.
+// What all pages have in common: Airflow's colours and time zone, links out of Airflow's frame, a live part that is
+// asked for again and again, and buttons that do something.
+//
+// A page's own script may listen for "domino:shown" on the document (the live part has been renewed) and
+// "domino:theme" (light or dark has changed).
 "use strict";
 
 const LIVE_INTERVAL = 3000;
@@ -7,7 +11,8 @@ const ANSWER_WITHIN = 10000;
 
 const live = document.getElementById("live");
 const freshness = document.getElementById("freshness");
-const form = document.querySelector("form");
+const form = document.querySelector("main form[method=get]");
+const question = document.getElementById("question");
 
 /** Airflow's window, where this page is shown in a frame of it and may look at it. */
 function airflowWindow() {
@@ -37,9 +42,11 @@ function followAirflowsColours() {
     const theme = asked || kept;
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
+    document.dispatchEvent(new CustomEvent("domino:theme"));
   };
   apply();
   if (outer) new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", apply);
 }
 
 function timeWriter() {
@@ -53,7 +60,7 @@ function timeWriter() {
 
 function writeTimes() {
   const writer = timeWriter();
-  for (const time of live.querySelectorAll("time[datetime]")) {
+  for (const time of document.querySelectorAll("main time[datetime]:not([title])")) {
     const moment = new Date(time.dateTime);
     if (!Number.isNaN(moment.valueOf())) {
       time.title = time.textContent;
@@ -70,7 +77,7 @@ function openThroughAirflow(event) {
   if (!isWanted) return;
   event.preventDefault();
   const standIn = airflow.document.createElement("a");
-  standIn.href = link.href;
+  standIn.href = link.href.baseVal === undefined ? link.href : new URL(link.href.baseVal, document.baseURI).href;
   const inTab = link.dataset.opens === "tab" || event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey;
   if (inTab) {
     standIn.target = "_blank";
@@ -82,17 +89,28 @@ function openThroughAirflow(event) {
   standIn.remove();
 }
 
-/** Puts the new rows in, and the keyboard's focus back where it was. */
+/** Puts the new rows in; what was focused or unfolded stays so. */
 function show(html) {
   if (show.last === html) return;
   show.last = html;
   const key = live.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const unfolded = new Set([...live.querySelectorAll("details[open][data-key]")].map((element) => element.dataset.key));
   live.innerHTML = html;
-  writeTimes();
+  for (const element of live.querySelectorAll("details[data-key]")) {
+    if (unfolded.has(element.dataset.key)) element.open = true;
+  }
+  dress();
   if (key) {
     const again = [...live.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
     if (again) again.focus({ preventScroll: true });
   }
+  document.dispatchEvent(new CustomEvent("domino:shown"));
+}
+
+/** What HTML alone cannot do: times in the reader's zone, buttons that need this script. */
+function dress() {
+  writeTimes();
+  for (const button of document.querySelectorAll("button[data-post][hidden]")) button.hidden = false;
 }
 
 function say(text, isTrouble = false) {
@@ -103,7 +121,7 @@ function say(text, isTrouble = false) {
 async function refresh() {
   const asked = location.search;
   try {
-    const answer = await fetch(`runs${asked}`, {
+    const answer = await fetch(`${live.dataset.live}${asked}`, {
       headers: { Accept: "text/html" },
       signal: AbortSignal.timeout(ANSWER_WITHIN),
     });
@@ -123,7 +141,7 @@ async function refresh() {
   return true;
 }
 
-/** Shows another choice of runs without a new page, so that the keyboard stays where it is. */
+/** Shows another choice without a new page, so that the keyboard stays where it is. */
 function choose(event) {
   event.preventDefault();
   const chosen = [...new FormData(form)].filter(([, value]) => value);
@@ -134,19 +152,113 @@ function choose(event) {
 async function keepFresh() {
   let goesOn = true;
   while (goesOn) {
-    const interval = live.querySelector(".tile.live[data-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
+    const interval = live.querySelector("[data-live-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
     await new Promise((resolve) => setTimeout(resolve, interval));
     if (!document.hidden) goesOn = await refresh();
   }
 }
 
+/** Sends JSON; gives back what was said, or throws what was wrong as a sentence. */
+async function post(address, body) {
+  let answer;
+  try {
+    answer = await fetch(address, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(3 * ANSWER_WITHIN),
+    });
+  } catch {
+    throw new Error("Airflow does not answer. Look whether it was done before you try again.");
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (!answer.ok) {
+    throw new Error(typeof said.detail === "string" ? said.detail : `Airflow answered ${answer.status}.`);
+  }
+  return said;
+}
+
+/**
+ * A button with data-post (address) and data-body (JSON) asks first, then does it. The question is what data-ask says,
+ * or where there is none what the address answers to {..., "preview": true} as "question".
+ */
+async function act(event) {
+  const button = event.target instanceof Element && event.target.closest("button[data-post]");
+  if (!button || question.open) return;
+  const key = button.dataset.key;
+  const body = JSON.parse(button.dataset.body);
+  const address = button.dataset.post;
+  const text = document.getElementById("question-text");
+  const trouble = document.getElementById("question-trouble");
+  const yes = question.querySelector("button[value=yes]");
+  trouble.textContent = "";
+  text.textContent = button.dataset.ask || "One moment …";
+  yes.textContent = button.textContent.trim();
+  yes.disabled = !button.dataset.ask;
+  question.returnValue = "no";
+  question.showModal();
+  if (!button.dataset.ask) {
+    try {
+      text.textContent = (await post(address, { ...body, preview: true })).question;
+      yes.disabled = false;
+    } catch (error) {
+      text.textContent = "This cannot be done.";
+      trouble.textContent = error.message;
+    }
+  }
+  const decide = async (decision) => {
+    decision.preventDefault();
+    yes.disabled = true;
+    trouble.textContent = "";
+    try {
+      const { said } = await post(address, body);
+      question.close("yes");
+      announce(said);
+      if (live.dataset.live) await refresh();
+    } catch (error) {
+      trouble.textContent = error.message;
+      yes.disabled = false;
+    }
+  };
+  yes.addEventListener("click", decide);
+  question.addEventListener(
+    "close",
+    () => {
+      yes.removeEventListener("click", decide);
+      const again = [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
+      if (again) again.focus({ preventScroll: true });
+    },
+    { once: true },
+  );
+}
+
+/** Says what was done, for a while. */
+function announce(text) {
+  let notice = document.getElementById("notice");
+  if (!notice) {
+    notice = document.createElement("p");
+    notice.id = "notice";
+    notice.setAttribute("role", "status");
+    document.body.append(notice);
+  }
+  clearTimeout(announce.timer);
+  notice.textContent = text || "Done.";
+  notice.hidden = false;
+  announce.timer = setTimeout(() => (notice.hidden = true), ANSWER_WITHIN);
+}
+
 followAirflowsColours();
-writeTimes();
+dress();
 document.addEventListener("click", openThroughAirflow);
 document.addEventListener("auxclick", openThroughAirflow);
-form.addEventListener("change", choose);
-form.addEventListener("submit", choose);
-form.querySelector("button").hidden = true;
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
-say("Live");
-keepFresh();
+document.addEventListener("click", act);
+if (live.dataset.live) {
+  if (form) {
+    form.addEventListener("change", choose);
+    form.addEventListener("submit", choose);
+    for (const button of form.querySelectorAll("button[type=submit]")) button.hidden = true;
+  }
+  document.addEventListener("visibilitychange", () => document.hidden || refresh());
+  say("Live");
+  keepFresh();
+}

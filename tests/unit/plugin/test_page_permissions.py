@@ -6,14 +6,29 @@ import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from fastapi.routing import APIRoute
 
-PATHS = ["/", "/runs", "/api/runs", "/static/page.css", "/static/page.js", "/static/icon-light.svg", "/static/nothing"]
+EXAMPLES = {
+    "/": ["/"],
+    "/runs": ["/runs"],
+    "/api/runs": ["/api/runs"],
+    "/timeline": ["/timeline"],
+    "/costs": ["/costs"],
+    "/tiers": ["/tiers"],
+    "/luigi": ["/luigi"],
+    "/static/{name}": ["/static/page.css", "/static/page.js", "/static/icon-light.svg", "/static/nothing"],
+}
+"""Addresses to try of each route that reads."""
+
+ACTIONS: dict[str, dict[str, object]] = {}
+"""The JSON body of a request that is in order, for each route that does something."""
+
+PATHS = [path for examples in EXAMPLES.values() for path in examples]
 
 
 def test_the_application_has_no_route_but_those_tested_here(plugin_app):
-    served = {route.path for route in plugin_app.routes}
-
     assert all(isinstance(route, APIRoute) for route in plugin_app.routes)
-    assert served == {"/", "/runs", "/api/runs", "/static/{name}"}
+    assert {route.path for route in plugin_app.routes if route.methods == {"GET"}} == set(EXAMPLES)
+    assert {route.path for route in plugin_app.routes if route.methods == {"POST"}} == set(ACTIONS)
+    assert len(plugin_app.routes) == len(EXAMPLES) + len(ACTIONS)
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/?state=nonsense", "/runs?limit=0"])

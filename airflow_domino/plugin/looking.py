@@ -1,0 +1,125 @@
+"""One look at a Domino project: a handful of requests, whatever the page wants to show of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow.utils.session import create_session
+from sqlalchemy.exc import SQLAlchemyError
+
+from airflow_domino.domino.errors import NotFoundError
+from airflow_domino.hooks.domino import DominoHook
+from airflow_domino.orphans import Orphan, OrphanFinder
+
+if TYPE_CHECKING:
+    from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import HardwareTier, Project, Run
+    from airflow_domino.hooks.connection import ConnectionSettings
+
+CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
+FIRST_RUNS = 500
+MOST_RUNS = 2000
+MOST_ASKED_SINGLY = 20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look brought.
+
+    :param project: `owner/name`.
+    :param orphans: None where Airflow's database could not tell.
+    """
+
+    project: str
+    tiers: tuple[HardwareTier, ...]
+    runs: tuple[Run, ...]
+    orphans: tuple[Orphan, ...] | None
+    warning: str | None = None
+
+
+class DominoEye:
+    """Looks at one project again and again, remembering what cannot have changed.
+
+    :param conn_id: id of the Airflow connection; it is read anew for each look.
+    :param project: `owner/name`; empty for the connection's default project.
+    """
+
+    def __init__(self, conn_id: str, project: str) -> None:
+        self._conn_id = conn_id
+        self._wanted = project
+        self._fingerprint = ""
+        self._client: DominoClient | None = None
+        self._runs: dict[str, Run] = {}
+        self._orphans = OrphanFinder()
+
+    def __call__(self) -> Seen:
+        """Ask Domino: for the tiers, the active runs and the newest ones.
+
+        :raises DominoError: when Domino cannot be asked, or the connection is not right.
+        :raises AirflowException: when there is no such connection.
+        """
+        settings = DominoHook(self._conn_id).settings
+        client = self._client_by(settings)
+        project = client.project(settings.project_name(self._wanted or None))
+        tiers = tuple(tier for tier in client.tiers(project.id) if not tier.is_archived)
+        self._read_runs(client, project)
+        runs = tuple(sorted(self._runs.values(), key=lambda run: run.number, reverse=True))
+        return Seen(project.full_name, tiers, runs, self._find_orphans(client, project, runs))
+
+    def _client_by(self, settings: ConnectionSettings) -> DominoClient:
+        """Return the client, a new one where the connection was changed; a page asks again soon, so it is impatient."""
+        if self._client is None or self._fingerprint != settings.fingerprint:
+            if self._client is not None:
+                self._client.close()
+            self._runs = {}
+            self._fingerprint = settings.fingerprint
+            connect, read = min(settings.connect_timeout, CONNECT_SECONDS), min(settings.read_timeout, READ_SECONDS)
+            self._client = replace(settings, connect_timeout=connect, read_timeout=read).make_client(retries=1)
+        return self._client
+
+    def _read_runs(self, client: DominoClient, project: Project) -> None:
+        known = self._runs
+        active = {run.id: run for run in client.runs(project.id, status="active", known=known)}
+        newest = {run.id: run for run in self._newest(client, project)}
+        vanished = [run for run in known.values() if not run.status.is_completed and run.id not in {*active, *newest}]
+        ended = {run.id: run for run in self._ended(client, vanished)}
+        gone = {run.id for run in vanished[:MOST_ASKED_SINGLY]} - set(ended)
+        merged = {run_id: run for run_id, run in {**known, **active, **newest, **ended}.items() if run_id not in gone}
+        oldest_first = sorted(merged.values(), key=lambda run: run.number)
+        surplus = [run for run in oldest_first if run.status.is_completed][: max(0, len(merged) - MOST_RUNS)]
+        for run in surplus:
+            del merged[run.id]
+        self._runs = merged
+
+    def _newest(self, client: DominoClient, project: Project) -> Iterator[Run]:
+        """Give the runs since the last look, or for the first look a good deal of them."""
+        if not self._runs:
+            yield from client.runs(project.id, limit=FIRST_RUNS)
+            return
+        latest = max(run.number for run in self._runs.values())
+        for run in client.runs(project.id, limit=MOST_RUNS):
+            if run.number <= latest:
+                return
+            yield run
+
+    def _ended(self, client: DominoClient, vanished: list[Run]) -> Iterator[Run]:
+        for run in vanished[:MOST_ASKED_SINGLY]:
+            try:
+                yield client.run(run.id)
+            except NotFoundError:
+                # Deleted, or archived where archived runs are not shown.
+                continue
+
+    def _find_orphans(self, client: DominoClient, project: Project, runs: tuple[Run, ...]) -> tuple[Orphan, ...] | None:
+        active = [run for run in runs if not run.status.is_completed]
+        try:
+            with create_session() as session:
+                return tuple(self._orphans.find(session, client, project, active))
+        except SQLAlchemyError:
+            log.warning("Airflow's database did not tell which runs are awaited", exc_info=True)
+            return None

@@ -1,0 +1,15 @@
+# No postponed annotations here: FastAPI must be able to resolve those of the routes.
+"""How long runs queued and ran on each tier, as a picture and as a table."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from airflow_domino.plugin import html
+
+router = APIRouter()
+
+
+@router.get("/timeline", response_class=HTMLResponse)
+def page(request: Request) -> HTMLResponse:
+    """The whole page, complete without JavaScript."""
+    return html.page(request, "timeline.html", "Timeline")
