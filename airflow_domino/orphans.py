@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from airflow_domino.domino.launch import RunMark
 from airflow_domino.hooks.identity import LAUNCH_STEP, REMEMBERED_LAUNCHES, STORE_KEY
@@ -75,15 +75,13 @@ class _Task:
     retries: int | None
     dag_run_state: str
 
-    def generation_of(self, mark: RunMark) -> int | None:
-        """Return the generation in which this task instance launched a run with the mark; None for another's run."""
+    def mark_keys(self) -> Iterator[tuple[str, int]]:
+        """Give the keys of the marks that this task instance can have used, each with its generation."""
         for generation in range(self.max_tries + 1):
             for launch in range(REMEMBERED_LAUNCHES):
                 number = generation + launch * LAUNCH_STEP
-                own = RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, number)
-                if own.task_key == mark.task_key:
-                    return generation
-        return None
+                mark = RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, number)
+                yield mark.task_key, generation
 
     def waits_for(self, generation: int) -> bool:
         """Say whether its present attempt, or one that is due, takes care of a run of a generation.
@@ -96,43 +94,111 @@ class _Task:
         return self.state in WAITING and (self.retries is None or generation == self.max_tries - self.retries)
 
 
-@dataclass
-class _Airflow:
-    """What Airflow's database says of the task instances behind marks."""
+class OrphanFinder:
+    """Finds orphans again and again, remembering what cannot have changed: whose run is whose, and on which tier."""
 
-    session: Session
-    tasks: dict[str, list[_Task]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._dags = DBDagBag()
+        self._dag_runs: dict[str, tuple[str, str]] = {}
+        self._strangers: dict[str, int] = {}
+        self._handles: dict[str, RunHandle] = {}
 
-    def load(self, owner_keys: Iterable[str]) -> None:
-        """Find the DAG runs with these keys, and their task instances."""
-        wanted = set(owner_keys)
-        for dag_id, run_id in self.session.execute(select(DagRun.dag_id, DagRun.run_id)).all():
-            owner_key = RunMark.for_task(dag_id, run_id, "").owner_key
-            if owner_key in wanted:
-                self.tasks[owner_key] = list(self._tasks(dag_id, run_id))
+    def find(
+        self,
+        session: Session,
+        client: DominoClient,
+        project: Project,
+        active: Iterable[Run],
+        now: datetime | None = None,
+    ) -> list[Orphan]:
+        """Find those of the active runs of a project that carry a mark of ours and that no task instance waits for.
 
-    def _tasks(self, dag_id: str, run_id: str) -> Iterator[_Task]:
-        dag_run = self.session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-        if dag_run is None:
+        Domino is asked for the tiers of those alone.
+
+        :param session: on Airflow's database.
+        """
+        marked = [(run, mark) for run in active if (mark := RunMark.parse(run.title))]
+        tasks = self._load(session, marked) if marked else {}
+        orphans = []
+        for run, mark in marked:
+            known = mark.owner_key in self._dag_runs
+            task, generation = tasks.get((mark.owner_key, mark.task_key), (None, 0))
+            if task is None:
+                orphans.append(self._orphan(client, project, run, now, is_known=known))
+            elif not task.waits_for(generation):
+                orphans.append(self._orphan(client, project, run, now, task=task))
+        self._handles = {orphan.run.id: orphan.handle for orphan in orphans}
+        return orphans
+
+    def _load(self, session: Session, marked: list[tuple[Run, RunMark]]) -> dict[tuple[str, str], tuple[_Task, int]]:
+        """Find the task instances behind marks, and in which generation each launched the run."""
+        self._find_dag_runs(session, {mark.owner_key for _, mark in marked})
+        found = {}
+        groups: dict[str, set[str]] = {}
+        for _, mark in marked:
+            groups.setdefault(mark.owner_key, set()).add(mark.group_key)
+        for owner_key, group_keys in groups.items():
+            for task in self._tasks(session, owner_key, group_keys):
+                found.update({(owner_key, key): (task, generation) for key, generation in task.mark_keys()})
+        return found
+
+    def _find_dag_runs(self, session: Session, owner_keys: set[str]) -> None:
+        """Find the DAG runs with these keys, the newest first, since only those tend to have active runs."""
+        newest = session.scalar(select(func.max(DagRun.id))) or 0
+        self._dag_runs = {key: names for key, names in self._dag_runs.items() if key in owner_keys}
+        self._strangers = {key: upto for key, upto in self._strangers.items() if key in owner_keys}
+        missing = {key: self._strangers.get(key, 0) for key in owner_keys if key not in self._dag_runs}
+        missing = {key: upto for key, upto in missing.items() if upto < newest}
+        if not missing:
             return
-        dag = DBDagBag().get_dag_for_run(dag_run=dag_run, session=self.session)
+        columns = select(DagRun.dag_id, DagRun.run_id).where(DagRun.id > min(missing.values()))
+        rows = session.execute(columns.order_by(DagRun.id.desc()).execution_options(yield_per=1000))
+        for dag_id, run_id in rows:
+            owner_key = RunMark.for_task(dag_id, run_id, "").owner_key
+            if missing.pop(owner_key, None) is not None:
+                self._dag_runs[owner_key] = (dag_id, run_id)
+            if not missing:
+                break
+        rows.close()
+        self._strangers.update(dict.fromkeys(missing, newest))
+
+    def _tasks(self, session: Session, owner_key: str, group_keys: set[str]) -> Iterator[_Task]:
+        dag_id, run_id = self._dag_runs.get(owner_key, ("", ""))
+        dag_run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        if dag_run is None:
+            self._dag_runs.pop(owner_key, None)
+            return
+        dag = self._dags.get_dag_for_run(dag_run=dag_run, session=session)
         retries = {task.task_id: task.retries for task in dag.tasks} if dag is not None else {}
         columns = (TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state, TaskInstance.max_tries)
         where = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
-        for task_id, map_index, state, max_tries in self.session.execute(select(*columns).where(*where)):
-            state = None if state is None else str(getattr(state, "value", state))
-            known = retries.get(task_id)
-            dag_run_state = str(getattr(dag_run.state, "value", dag_run.state))
-            yield _Task(dag_id, run_id, task_id, map_index, state, max_tries or 0, known, dag_run_state)
+        is_meant: dict[str, bool] = {}
+        for task_id, map_index, state, max_tries in session.execute(select(*columns).where(*where)):
+            if task_id not in is_meant:
+                is_meant[task_id] = "" in group_keys or RunMark.group_of(dag_id, task_id) in group_keys
+            if is_meant[task_id]:
+                state = None if state is None else str(getattr(state, "value", state))
+                dag_run_state = str(getattr(dag_run.state, "value", dag_run.state))
+                known = retries.get(task_id)
+                yield _Task(dag_id, run_id, task_id, map_index, state, max_tries or 0, known, dag_run_state)
 
-    def find(self, mark: RunMark) -> tuple[_Task, int] | None:
-        """Return the task instance that launched a run with the mark, and in which generation."""
-        for task in self.tasks.get(mark.owner_key, ()):
-            if mark.group_key in ("", RunMark.group_of(task.dag_id, task.task_id)):
-                generation = task.generation_of(mark)
-                if generation is not None:
-                    return task, generation
-        return None
+    def _orphan(
+        self,
+        client: DominoClient,
+        project: Project,
+        run: Run,
+        now: datetime | None,
+        *,
+        task: _Task | None = None,
+        is_known: bool = True,
+    ) -> Orphan:
+        handle = self._handles.get(run.id) or RunHandle.asked(client, project, run)
+        seconds = ((now or datetime.now(UTC)) - run.started_at).total_seconds() if run.started_at else 0.0
+        cost = None if handle.cents_per_minute is None else round(handle.cents_per_minute * seconds / 60, 4)
+        if task is None:
+            return Orphan(run, handle, is_known=is_known, cost_cents=cost)
+        where = (task.dag_id, task.run_id, task.task_id, task.map_index, task.state)
+        return Orphan(run, handle, *where, is_known=is_known, cost_cents=cost)
 
 
 def find_orphans(
@@ -143,48 +209,36 @@ def find_orphans(
     :param session: on Airflow's database.
     :raises DominoError: when Domino cannot be asked.
     """
-    active = [(run, mark) for run in client.runs(project.id, status="active") if (mark := RunMark.parse(run.title))]
-    airflow = _Airflow(session)
-    if active:
-        airflow.load({mark.owner_key for _, mark in active})
-    orphans = []
-    for run, mark in active:
-        found = airflow.find(mark)
-        if found is None:
-            known = mark.owner_key in airflow.tasks
-            orphans.append(_orphan(client, project, run, now, is_known=known))
-        elif not found[0].waits_for(found[1]):
-            orphans.append(_orphan(client, project, run, now, task=found[0]))
-    return orphans
-
-
-def _orphan(
-    client: DominoClient,
-    project: Project,
-    run: Run,
-    now: datetime | None,
-    *,
-    task: _Task | None = None,
-    is_known: bool = True,
-) -> Orphan:
-    handle = RunHandle.asked(client, project, run)
-    seconds = ((now or datetime.now(UTC)) - run.started_at).total_seconds() if run.started_at else 0.0
-    cost = None if handle.cents_per_minute is None else round(handle.cents_per_minute * seconds / 60, 4)
-    if task is None:
-        return Orphan(run, handle, is_known=is_known, cost_cents=cost)
-    where = (task.dag_id, task.run_id, task.task_id, task.map_index, task.state)
-    return Orphan(run, handle, *where, is_known=is_known, cost_cents=cost)
+    return OrphanFinder().find(session, client, project, client.runs(project.id, status="active"), now)
 
 
 def recorded_projects(session: Session) -> set[str]:
     """Return the projects (`owner/name`) in which tasks have launched runs, by what Airflow has kept of the newest."""
-    statements = [select(XComModel.value).where(XComModel.key == RUN_KEY).order_by(XComModel.timestamp.desc())]
+    return {project for _, project in recorded_places(session)}
+
+
+def recorded_places(
+    session: Session, dag_ids: Collection[str] | None = None, newest: int = NEWEST_RECORDS
+) -> list[tuple[str | None, str]]:
+    """Return connection and project (`owner/name`) where tasks have launched runs, the latest first.
+
+    The connection is None where it was not recorded. Two statements, whatever there is.
+
+    :param dag_ids: only tasks of these DAGs; None for all.
+    :param newest: how many records of each kind are looked at.
+    """
+    models: list[tuple[Any, Any, str]] = [(XComModel, XComModel.timestamp, RUN_KEY)]
     if TaskStateStoreModel is not None:
-        store = TaskStateStoreModel
-        statements.append(select(store.value).where(store.key == STORE_KEY).order_by(store.updated_at.desc()))
-    values = (value for each in statements for value in session.scalars(each.limit(NEWEST_RECORDS)))
-    facts = (_launch(value) for value in values)
-    return {str(each["project"]) for each in facts if each.get("project")}
+        models.append((TaskStateStoreModel, TaskStateStoreModel.updated_at, STORE_KEY))
+    records: list[tuple[datetime, Any]] = []
+    for model, time, key in models:
+        statement = select(time, model.value).where(model.key == key).order_by(time.desc()).limit(newest)
+        if dag_ids is not None:
+            statement = statement.where(model.dag_id.in_(dag_ids))
+        records += [(when, value) for when, value in session.execute(statement)]
+    records.sort(key=lambda record: record[0], reverse=True)
+    launches = [_launch(value) for _, value in records]
+    return list(dict.fromkeys((each.get("conn_id"), str(each["project"])) for each in launches if each.get("project")))
 
 
 def _launch(value: Any) -> Mapping[str, Any]:

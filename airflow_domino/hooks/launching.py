@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.climbing import parse_tiers, tier_index
@@ -113,6 +113,7 @@ class RunLaunch:
 
     :param project: in which it takes place.
     :param record: what an earlier attempt remembered.
+    :param conn_id: the Airflow connection, to be remembered with the run.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class RunLaunch:
         rules: LaunchRules,
         logger: Logger,
         record: LaunchRecord | None = None,
+        conn_id: str | None = None,
     ) -> None:
         self.project = project
         self.wanted = wanted
@@ -132,6 +134,7 @@ class RunLaunch:
         self._client = client
         self._log = logger
         self._record = record
+        self._conn_id = conn_id
         self._marked: MarkedRuns | None = None
         self._looked_at = time.monotonic()
         self._number = 0
@@ -170,7 +173,10 @@ class RunLaunch:
     def _was_there(self, run: Run) -> Launched:
         known = self._record.handle if self._record is not None else None
         handle = known if known and known.run_id == run.id else RunHandle.asked(self._client, self.project, run)
-        return Launched(run, handle, self._number, was_there=True)
+        return Launched(run, self._by_connection(handle), self._number, was_there=True)
+
+    def _by_connection(self, handle: RunHandle) -> RunHandle:
+        return replace(handle, conn_id=self._conn_id or handle.conn_id)
 
     def _stop(self, run: Run, why: str) -> None:
         handle = RunHandle(run.id, self._client.run_url(self.project, run.id), self.project.full_name, self.project.id)
@@ -266,7 +272,8 @@ class RunLaunch:
         run = self._only_one(launch.run) if self._is_stale() else launch.run
         if run.id != launch.run.id:
             return self._was_there(run)
-        return Launched(run, RunHandle.of(self._client, self.project, run, self._tier), self._number, was_there=False)
+        handle = self._by_connection(RunHandle.of(self._client, self.project, run, self._tier))
+        return Launched(run, handle, self._number, was_there=False)
 
     # ---- runs of others that make the same ---------------------------------------------------------------------------
 

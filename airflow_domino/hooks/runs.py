@@ -33,6 +33,7 @@ class RunHandle:
     :param cents_per_minute: price of the run's tier; None when its tier is not known.
     :param number: the run's number in its project, for people.
     :param submitted_at: when it was launched (ISO 8601).
+    :param conn_id: the Airflow connection by which it was launched, for the page.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class RunHandle:
     cents_per_minute: float | None = None
     number: int | None = None
     submitted_at: str | None = None
+    conn_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

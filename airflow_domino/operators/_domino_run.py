@@ -207,7 +207,8 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         client, identity, record = self.hook.client, TaskIdentity.of(context), LaunchRecord.load(context)
         project = client.project(self.hook.project_name(given(self.project)))
         wanted = WantedRun.of(self, command=self.run_command(context))
-        launch = RunLaunch(client, project, wanted, identity, self._rules(), self.log, record)
+        rules = self._rules()
+        launch = RunLaunch(client, project, wanted, identity, rules, self.log, record, self.domino_conn_id)
         is_first = identity.try_number <= 1 and record is None and not self.has_given_way
         launched = None if is_first else launch.look(launch.scan())
         if launched is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
 FIRST_RUNS = 500
 MOST_RUNS = 2000
-MOST_ASKED_SINGLY = 20
+MOST_ASKED_SINGLY = 5
 
 log = logging.getLogger(__name__)
 
@@ -84,35 +84,38 @@ class DominoEye:
 
     def _read_runs(self, client: DominoClient, project: Project) -> None:
         known = self._runs
-        active = {run.id: run for run in client.runs(project.id, status="active", known=known)}
-        newest = {run.id: run for run in self._newest(client, project)}
-        vanished = [run for run in known.values() if not run.status.is_completed and run.id not in {*active, *newest}]
-        ended = {run.id: run for run in self._ended(client, vanished)}
-        gone = {run.id for run in vanished[:MOST_ASKED_SINGLY]} - set(ended)
-        merged = {run_id: run for run_id, run in {**known, **active, **newest, **ended}.items() if run_id not in gone}
-        oldest_first = sorted(merged.values(), key=lambda run: run.number)
-        surplus = [run for run in oldest_first if run.status.is_completed][: max(0, len(merged) - MOST_RUNS)]
-        for run in surplus:
-            del merged[run.id]
-        self._runs = merged
+        seen = {run.id: run for run in client.runs(project.id, status="active", known=known)}
+        ended = [run for run in known.values() if not run.status.is_completed and run.id not in seen]
+        # Where many have ended at once, the list tells of them more cheaply than they are asked for singly.
+        since = min(run.number for run in ended) - 1 if len(ended) > MOST_ASKED_SINGLY else None
+        seen |= {run.id: run for run in self._newest(client, project, since)}
+        seen |= {run.id: run for run in self._singly(client, [run for run in ended if run.id not in seen])}
+        gone = {run.id for run in ended} - set(seen)
+        merged = [run for run_id, run in {**known, **seen}.items() if run_id not in gone]
+        merged.sort(key=lambda run: (not run.status.is_completed, run.number), reverse=True)
+        self._runs = {run.id: run for run in merged[:MOST_RUNS]}
 
-    def _newest(self, client: DominoClient, project: Project) -> Iterator[Run]:
-        """Give the runs since the last look, or for the first look a good deal of them."""
+    def _newest(self, client: DominoClient, project: Project, since: int | None) -> Iterator[Run]:
+        """Give the runs since the last look, or for the first look a good deal of them.
+
+        :param since: number of a run up to which to read, where that is further back.
+        """
         if not self._runs:
             yield from client.runs(project.id, limit=FIRST_RUNS)
             return
         latest = max(run.number for run in self._runs.values())
-        for run in client.runs(project.id, limit=MOST_RUNS):
-            if run.number <= latest:
+        stop_at = latest if since is None else min(since, latest)
+        for run in client.runs(project.id, limit=MOST_RUNS, known=self._runs):
+            if run.number <= stop_at:
                 return
             yield run
 
-    def _ended(self, client: DominoClient, vanished: list[Run]) -> Iterator[Run]:
-        for run in vanished[:MOST_ASKED_SINGLY]:
+    def _singly(self, client: DominoClient, ended: list[Run]) -> Iterator[Run]:
+        for run in ended[:MOST_ASKED_SINGLY]:
             try:
                 yield client.run(run.id)
             except NotFoundError:
-                # Deleted, or archived where archived runs are not shown.
+                # Deleted, or archived: lists do not show those.
                 continue
 
     def _find_orphans(self, client: DominoClient, project: Project, runs: tuple[Run, ...]) -> tuple[Orphan, ...] | None:

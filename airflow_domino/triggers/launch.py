@@ -174,7 +174,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         watcher = self._watcher(settings, project.id)
         marked = await watcher.marked_runs(identity.since)
         client = await watcher.call(lambda client: client)
-        launch = RunLaunch(client, project, wanted, identity, rules, self.log)
+        launch = RunLaunch(client, project, wanted, identity, rules, self.log, conn_id=settings.conn_id)
         launched = await watcher.call(lambda _: launch.look(marked))
         if launched is None and only_look:
             raise LaunchOutcomeUnknownError("The run of a start whose answer was lost has not been seen so far")
