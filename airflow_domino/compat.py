@@ -68,6 +68,7 @@ __all__ = [
     "determine_kwargs",
     "execution_api_timeout",
     "forget_xcoms",
+    "keep_with_dag_run",
     "kill_is_only_for_users",
     "log_url",
     "task_state_of",
@@ -104,6 +105,16 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
     :param context: Airflow's task context.
     """
     return context.get("task_state_store")
+
+
+def keep_with_dag_run(store: Any, key: str, value: Any) -> None:
+    """Keep a value as long as its DAG run, where others go after ``[state_store] default_retention_days``.
+
+    :param store: of :func:`task_state_store`.
+    """
+    from airflow.sdk import NEVER_EXPIRE
+
+    store.set(key, value, retention=NEVER_EXPIRE)
 
 
 def forget_xcoms(context: Mapping[str, Any], keys: Sequence[str]) -> None:

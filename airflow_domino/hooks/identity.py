@@ -188,6 +188,12 @@ def find_earlier(
     raise AssertionError("unreachable")
 
 
+def runs_of(marked: MarkedRuns, identity: TaskIdentity) -> list[Run]:
+    """Find the runs that this task instance has launched, in whichever generation, oldest first."""
+    own = identity.other_keys() | {identity.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES)}
+    return [run for run, mark in marked if mark.task_key in own][::-1]
+
+
 def is_useful(run: Run) -> bool:
     """Say whether a retry goes on with this run instead of launching another: not with one that is being stopped."""
     return run.status.succeeded or not (run.status.is_completed or run.status.is_stopping)
@@ -209,8 +215,8 @@ def find_twin(marked: MarkedRuns, identity: TaskIdentity, work: str) -> Run | No
     :param marked: the project's runs; all active ones are among them.
     :param work: key of what is made (:func:`~airflow_domino.domino.launch.work_key`).
     """
-    own = identity.other_keys() | {identity.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES)}
-    same = [run for run, mark in marked.active() if work_of(run.title) == work and mark.task_key not in own]
+    own = {run.id for run in runs_of(marked, identity)}
+    same = [run for run, _ in marked.active() if work_of(run.title) == work and run.id not in own]
     return min(same, key=lambda run: run.number, default=None)
 
 

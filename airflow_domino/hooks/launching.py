@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from airflow_domino.hooks.identity import (
     active_of_other_generations,
     find_earlier,
     find_twin,
+    runs_of,
 )
 from airflow_domino.hooks.places import Claim, Limits, check_limits
 from airflow_domino.hooks.runs import Logger, RunHandle, stop_quietly
@@ -171,9 +173,23 @@ class RunLaunch:
         return None if found.run is None else self._was_there(found.run)
 
     def _was_there(self, run: Run) -> Launched:
+        return Launched(run, self._by_connection(self.handle_of(run)), self._number, was_there=True)
+
+    def earlier_runs(self) -> list[Run]:
+        """Return the runs of this task instance that the last look has found, oldest first."""
+        return [] if self._marked is None else runs_of(self._marked, self.identity)
+
+    def handle_of(self, run: Run, noted: Mapping[str, Any] | None = None) -> RunHandle:
+        """Describe a run of this task instance; Domino is asked for its tier only where nobody has noted it.
+
+        :param noted: see :mod:`airflow_domino.hooks.past_runs`.
+        """
         known = self._record.handle if self._record is not None else None
-        handle = known if known and known.run_id == run.id else RunHandle.asked(self._client, self.project, run)
-        return Launched(run, self._by_connection(handle), self._number, was_there=True)
+        if known is not None and known.run_id == run.id:
+            return known
+        with suppress(ValueError):
+            return RunHandle.from_dict(noted or {})
+        return RunHandle.asked(self._client, self.project, run)
 
     def _by_connection(self, handle: RunHandle) -> RunHandle:
         return replace(handle, conn_id=self._conn_id or handle.conn_id)

@@ -18,6 +18,7 @@ from airflow_domino.hooks.arguments import given, in_seconds, one_of
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity, find_earlier
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
+from airflow_domino.hooks.past_runs import note_earlier, note_launch
 from airflow_domino.hooks.places import wait_for_place
 from airflow_domino.hooks.runs import RunHandle
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
@@ -211,6 +212,7 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         launch = RunLaunch(client, project, wanted, identity, rules, self.log, record, self.domino_conn_id)
         is_first = identity.try_number <= 1 and record is None and not self.has_given_way
         launched = None if is_first else launch.look(launch.scan())
+        note_earlier(context, launch, self.log)
         if launched is None:
             self._give_way(launch)
             launch.prepare(lambda commit: self.stage_inputs(client, project, commit))
@@ -281,3 +283,4 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         task_instance.xcom_push(key="run_id", value=launched.handle.run_id)
         task_instance.xcom_push(key=LINK_KEY, value=launched.handle.url)
         tell_launch(self.log, launched)
+        note_launch(context, identity, launched.handle, self.log)

@@ -55,7 +55,7 @@ class Died(BaseException):
 
 
 class Store(dict[str, Any]):
-    def set(self, key, value):
+    def set(self, key, value, retention=None):
         self[key] = json.loads(json.dumps(value))
 
 

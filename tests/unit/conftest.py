@@ -288,7 +288,7 @@ class FakeTaskInstance:
 class FakeStore(dict[str, Any]):
     """Airflow 3.3's task state store."""
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, retention: Any = None) -> None:
         self[key] = json.loads(json.dumps(value))
 
 
