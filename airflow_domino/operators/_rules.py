@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,11 @@ from airflow_domino.triggers._kill import task_key
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.models import Run
 
 LOG_TAIL_LINES = 20
+LONGEST_LINE = 500
+"""Characters kept of a line of a run's log where it is stored in Airflow."""
 # A token may be renewed and a permission given while a run goes on.
 RENEWABLE = (errors.AuthenticationError, errors.PermissionDeniedError)
 
@@ -84,3 +87,12 @@ def log_tail(client: DominoClient, handle: RunHandle) -> list[str]:
         return client.log_tail(handle.run_id, LOG_TAIL_LINES)
     except DominoError as error:
         return [f"(its log cannot be read: {error})"]
+
+
+def why_it_failed(run: Run, tail: Sequence[str]) -> dict[str, Any]:
+    """Return what the page shows of a run that ended badly, bounded, since it is stored in Airflow.
+
+    :param tail: last lines of its log, oldest first.
+    """
+    reason = ": ".join(part for part in (run.failure_reason, run.failure_message) if part)
+    return {"reason": reason[:LONGEST_LINE] or None, "log_tail": [line[:LONGEST_LINE] for line in tail]}

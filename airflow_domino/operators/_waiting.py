@@ -25,6 +25,7 @@ from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity, active_of_this_generation
 from airflow_domino.hooks.launching import next_tier
+from airflow_domino.hooks.past_runs import note_end
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
 from airflow_domino.operators._killing import StopsItsRun
 from airflow_domino.operators._rules import (
@@ -35,6 +36,7 @@ from airflow_domino.operators._rules import (
     log_tail,
     refusing_wrong_requests,
     told_error,
+    why_it_failed,
 )
 from airflow_domino.triggers.domino import DominoRunTrigger
 
@@ -299,6 +301,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
 
     def _finish(self, context: Context, run: Run) -> Any:
         handle, client = self._handle(), self.hook.client
+        note_end(context, run, handle, self.log)
         if not run.status.succeeded:
             result = run_result(run, handle)
             context["ti"].xcom_push(key=RUN_KEY, value=result)
@@ -306,6 +309,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
                 return made
             tier = next_tier(parse_tiers(self.tier), handle)
             tail = log_tail(client, handle)
+            context["ti"].xcom_push(key=RUN_KEY, value={**result, **why_it_failed(run, tail)})
             meaning = self.explain_failure(run, tail)
             raise run_error(run, handle.url, tail, queue_timeout=self.queue_timeout, next_tier=tier, meaning=meaning)
         self.log.info("%s", sentence(run, handle))
