@@ -38,6 +38,7 @@ spec.loader.exec_module(sys.modules[spec.name])
 sys.exit(importlib.import_module(spec.name + ".main").main(request, answer))
 """
 _LONGEST_LINE = 16_384
+_SECONDS_BETWEEN_LOOKS = 1.0
 # A scheduler's own settings (database, encryption key, other people's connections) are not the pipeline's business.
 _AIRFLOW_ONLY = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "_AIRFLOW_", "__AIRFLOW_")
 
@@ -114,8 +115,8 @@ class EngineAnswer:
 
     :param outcome: one of the words of ``engine.outcome``
     :param message: the same for people
-    :param facts: everything else: task_id, family, already_complete, ran, failed, tasks, counts, outputs, summary,
-        command, params
+    :param facts: everything else: task_id, family, already_complete, ran, failed, tasks, counts, graph, outputs,
+        summary, command, params
     """
 
     outcome: str
@@ -179,17 +180,22 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
 
-    def run(self, on_line: Callable[[str], None]) -> EngineAnswer:
+    def run(
+        self, on_line: Callable[[str], None], on_graph: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> EngineAnswer:
         """Start, hand each line of output to ``on_line`` as it is written, wait for the end, answer.
 
         Whatever the task left running is ended with the engine.
+
+        :param on_graph: for ``run`` and ``survey``: is given how all tasks stand (``engine.picture.Picture.facts``),
+            every few seconds while that changes, and not at the end: the answer has it as ``graph``
         """
         problem = self._refusal()
         if problem:
             return EngineAnswer(words.REQUEST_WRONG, problem)
         folder = Path(tempfile.mkdtemp(prefix="airflow-domino-luigi-"))
         try:
-            return self._run_in(folder, on_line)
+            return self._run_in(folder, on_line, on_graph)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -201,9 +207,12 @@ class EngineProcess:
             return f"The interpreter {self._python!r} (python) does not exist"
         return None
 
-    def _run_in(self, folder: Path, on_line: Callable[[str], None]) -> EngineAnswer:
-        request, answer = folder / "request.json", folder / "answer.json"
+    def _run_in(
+        self, folder: Path, on_line: Callable[[str], None], on_graph: Callable[[Mapping[str, Any]], None] | None
+    ) -> EngineAnswer:
+        request, answer, graph = (folder / f"{name}.json" for name in ("request", "answer", "graph"))
         asked = asdict(self._request)
+        asked["picture"] = str(graph) if on_graph is not None else None
         asked["project_path"] = str(Path(self._request.project_path or self._working_dir).absolute())
         asked["private_folders"] = [str(one) for one in (folder, *self._private_folders)]
         request.write_text(json.dumps(asked), encoding="utf-8")
@@ -221,7 +230,7 @@ class EngineProcess:
         )
         with process.stdin, process.stdout:  # type: ignore[union-attr]
             try:
-                _follow(process, on_line)
+                _follow(process, on_line, _Watched(graph, on_graph))
             finally:
                 self.end()
                 process.wait()
@@ -281,7 +290,32 @@ def _variable(name: str, value: Any) -> str:
     return str(value)
 
 
-def _follow(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> None:
+class _Watched:
+    """A file that is handed over whenever it is a new one; whoever writes it replaces it as a whole.
+
+    :param receiver: takes what the file holds
+    """
+
+    def __init__(self, path: Path, receiver: Callable[[Mapping[str, Any]], None] | None) -> None:
+        self._path = path
+        self._receiver = receiver
+        self._seen: int | None = None
+        self._looked = time.monotonic()
+
+    def look(self) -> None:
+        """Look at most once a second."""
+        now = time.monotonic()
+        if self._receiver is None or now - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = now
+        with contextlib.suppress(FileNotFoundError):
+            written = self._path.stat().st_mtime_ns
+            if written != self._seen:
+                self._seen = written
+                self._receiver(json.loads(self._path.read_text(encoding="utf-8")))
+
+
+def _follow(process: subprocess.Popen[bytes], on_line: Callable[[str], None], graph: _Watched) -> None:
     """Hand over the lines until the process has ended. A child left behind may hold the pipe open: not waited for."""
     assert process.stdout is not None  # noqa: S101
     descriptor = process.stdout.fileno()
@@ -291,6 +325,7 @@ def _follow(process: subprocess.Popen[bytes], on_line: Callable[[str], None]) ->
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
             ended = process.poll() is not None
+            graph.look()
             if not selector.select(timeout=0 if ended else 0.2):
                 if ended:
                     break

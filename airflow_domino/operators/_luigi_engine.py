@@ -19,7 +19,7 @@ from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequ
 from airflow_domino.operators._domino_run import given
 from airflow_domino.operators._luigi_arguments import as_text, as_values, freeze, parse_workers
 from airflow_domino.operators._luigi_run_owner import owner_variables
-from airflow_domino.operators._luigi_telling import of_dag_run, show_tasks, tell_luigid
+from airflow_domino.operators._luigi_telling import GraphNews, of_dag_run, show_graph, show_tasks, tell_luigid
 
 ENGINE_FIELDS: Sequence[str] = ("task", "luigi_params", "project_path", "working_dir", "python", "env", "config")
 ENGINE_RENDERERS = {"luigi_params": "json", "env": "json"}
@@ -126,17 +126,23 @@ class AsksLuigi(BaseOperator):
                 private_folders=[secrets],
             )
             with EngineLog(self.log) as log:
-                answer = self._engine.run(log.write)
+                answer = self._engine.run(log.write, GraphNews(action, self.log).take if action == "run" else None)
         finally:
             shutil.rmtree(secrets, ignore_errors=True)
         self.last_answer = answer
         self.luigi_tracking_url = show_tasks(answer.facts)
+        show_graph(self.graph_to_show(answer.facts), action)
         if answer.is_good:
             self.log.info("%s", answer.message)
             return answer
         if answer.is_request_wrong:
             raise AirflowFailException(answer.message)
         raise LuigiTaskError(answer.message)
+
+    def graph_to_show(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The graph of what the engine was asked about, as the page in Airflow's UI draws it."""
+        graph: Mapping[str, Any] | None = facts.get("graph")
+        return graph
 
     @property
     def has_luigid(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
@@ -12,10 +13,15 @@ from airflow.sdk import get_current_context
 from airflow_domino.compat import default_luigi_scheduler_url, log_url, task_state_store
 from airflow_domino.hooks.runs import Logger
 from airflow_domino.luigi.engine.luigid import Luigid, LuigidError
+from airflow_domino.luigi.graph_record import pack
 
 TASKS_KEY = "luigi_tasks"
+#: XCom with the graph of the tasks (:mod:`airflow_domino.luigi.graph_record`), for the page in Airflow's UI.
+GRAPH_KEY = "luigi_graph"
 # Airflow warns of more than 65,535 bytes of task state.
 _MOST_STORED = 50_000
+_GRAPH_SECONDS = 5.0
+_GRAPH_BYTES_PER_SECOND = 5_000
 
 
 def of_dag_run(scheduler_url: str | None) -> dict[str, Any]:
@@ -48,6 +54,47 @@ def show_tasks(facts: Mapping[str, Any]) -> str:
         if (store := task_state_store(context)) is not None:
             store.set(TASKS_KEY, {"counts": dict(facts.get("counts") or {}), "tasks": _as_many_as_fit(tasks)})
     return _tracking_url(tasks, facts.get("task_id"))
+
+
+def show_graph(graph: Mapping[str, Any] | None, asked: str) -> int:
+    """Push the graph of the tasks as the XCom :data:`GRAPH_KEY`; a later one replaces it.
+
+    :param graph: what the engine drew; None or one without tasks is not shown
+    :param asked: what the engine was asked
+    :returns: about how many bytes that took
+    """
+    context = _context()
+    if not context or not graph or not graph["tasks"]:
+        return 0
+    record = pack(graph, asked)
+    context["ti"].xcom_push(key=GRAPH_KEY, value=record)
+    return len(record.get("packed", ""))
+
+
+class GraphNews:
+    """Shows the graph while the engine runs, the less often the larger it is; never fails the task.
+
+    :param asked: what the engine was asked
+    :param logger: of the Airflow task
+    """
+
+    def __init__(self, asked: str, logger: Logger) -> None:
+        self._asked = asked
+        self._logger = logger
+        self._next = time.monotonic() + _GRAPH_SECONDS
+        self._is_refused = False
+
+    def take(self, graph: Mapping[str, Any]) -> None:
+        """Show how things stand, unless that was done just now."""
+        if self._is_refused or time.monotonic() < self._next:
+            return
+        try:
+            size = show_graph(graph, self._asked)
+        except Exception as error:
+            self._is_refused = True
+            self._logger.warning("Airflow does not take the graph of the Luigi tasks while they run: %s", error)
+            return
+        self._next = time.monotonic() + max(_GRAPH_SECONDS, size / _GRAPH_BYTES_PER_SECOND)
 
 
 def _as_many_as_fit(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -151,6 +151,25 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
             raise DownstreamTasksSkipped(tasks=skipped)  # type: ignore[no-untyped-call]
         return summary
 
+    def graph_to_show(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The real graph with the Airflow tasks that make it, and with the edges of the drawing where nobody asked."""
+        graph = facts.get("graph")
+        if graph is None:
+            return None
+        real = {key: one["task_id"] for key, one in facts["nodes"].items() if one.get("task_id")}
+        places = {task["id"]: place for place, task in enumerate(graph["tasks"])}
+        tasks = [dict(task) for task in graph["tasks"]]
+        for node in self.plan.nodes:
+            place = places.get(real.get(node.key, ""))
+            if place is None:
+                continue
+            tasks[place]["airflow_task"] = self.task_ids[node.key]
+            drawn = (places.get(real.get(key, "")) for key in node.requires)
+            below = dict.fromkeys([*tasks[place].get("requires", ()), *(one for one in drawn if one is not None)])
+            if below:
+                tasks[place]["requires"] = list(below)
+        return {**graph, "tasks": tasks}
+
     def _chosen(self) -> frozenset[str]:
         return wanted(self.plan, parse_names(self.select), parse_names(self.exclude))
 

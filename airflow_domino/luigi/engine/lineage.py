@@ -43,12 +43,13 @@ def describe(task: luigi.Task) -> dict[str, Any]:
         "task_id": task.task_id,
         "module": type(task).__module__,
         "family": task.task_family,
-        "params": _public_params(task),
+        "params": public_params(task),
         "uris": _uris(task),
     }
 
 
-def _public_params(task: luigi.Task) -> dict[str, str]:
+def public_params(task: luigi.Task) -> dict[str, str]:
+    """The parameters that may be shown, as text; long ones are cut."""
     try:
         written = task.to_str_params(only_public=True)
     except Exception as error:
@@ -90,10 +91,11 @@ def uri(target: Any) -> str | None:
     path = str(target.path)
     if isinstance(target, luigi.LocalTarget):
         return "file://" + quote(os.path.normpath(Path(path).absolute()), safe=_PATH_CHARACTERS)
-    return _without_credentials(path) if "://" in path else None
+    return without_credentials(path) if "://" in path else None
 
 
-def _without_credentials(path: str) -> str:
+def without_credentials(path: str) -> str:
+    """An address as it may be shown."""
     scheme, _, rest = path.partition("://")
     host, slash, below = rest.partition("/")
     if scheme.lower().startswith("http"):

@@ -86,7 +86,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     project_files.count_as_existing(request)
     if request["action"] == "survey":
         root = loading.load_task(request["task"], params)
-        with _telling(request, root, journal_path) as journal:
+        with _telling(request, root, journal_path) as (journal, drawn):
             survey = planned.survey_plan(
                 root,
                 request["nodes"],
@@ -94,8 +94,9 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
                 forced=request["forced"],
                 threads=request["threads"],
                 journal=journal,
+                picture=drawn,
             )
-        return {"task_id": root.task_id, "task": str(root), **survey}
+        return {"task_id": root.task_id, "task": str(root), "graph": drawn.facts(root), **survey}
     task = planning.find_node(loading.load_task(request["task"], params), request.get("node") or [])
     facts: dict[str, Any] = {
         "task_id": task.task_id,
@@ -120,31 +121,42 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
 def _run(request: dict[str, Any], task: Any, journal_path: str) -> dict[str, Any]:
     from . import running
 
-    with _telling(request, task, journal_path) as journal:
-        return running.run(
-            task,
-            journal,
-            workers=int(request.get("workers") or 1),
-            force=request.get("force") or False,
-            force_downstream=bool(request.get("force_downstream")),
-            only_self=bool(request.get("only_self")),
-            run_wrapper=bool(request.get("run_wrapper")),
-            check=request.get("check") or "strict",
-            threads=request.get("threads"),
-            locks=request.get("locks"),
-            domino_runs=request.get("domino_runs"),
-        )
+    with _telling(request, task, journal_path) as (journal, drawn):
+        try:
+            answer = running.run(
+                task,
+                journal,
+                workers=int(request.get("workers") or 1),
+                force=request.get("force") or False,
+                force_downstream=bool(request.get("force_downstream")),
+                only_self=bool(request.get("only_self")),
+                run_wrapper=bool(request.get("run_wrapper")),
+                check=request.get("check") or "strict",
+                threads=request.get("threads"),
+                locks=request.get("locks"),
+                domino_runs=request.get("domino_runs"),
+            )
+        except Problem as problem:
+            drawn.add(task, (), "scheduling_failed")  # unless it is known better
+            problem.details["graph"] = drawn.facts(task)
+            raise
+        return {**answer, "graph": drawn.facts(task)}
 
 
 @contextlib.contextmanager
-def _telling(request: dict[str, Any], task: Any, journal_path: str) -> Iterator[Any]:
-    """A journal whose news are in the log, and on luigid's page where there is one."""
-    from . import journal, reporter, said
+def _telling(request: dict[str, Any], task: Any, journal_path: str) -> Iterator[tuple[Any, Any]]:
+    """A journal whose news are in the log, and on luigid's page where there is one; and the picture drawn of them."""
+    from . import journal, picture, reporter, said
 
     news = journal.Journal(journal_path)
     news.subscribe(said.Said().note)
-    with reporter.reporting(request.get("scheduler"), news, task, int(request.get("workers") or 1)):
-        yield news
+    drawn = picture.Picture(request.get("picture"))
+    news.subscribe(drawn.note)
+    try:
+        with reporter.reporting(request.get("scheduler"), news, task, int(request.get("workers") or 1)):
+            yield news, drawn
+    finally:
+        drawn.close()
 
 
 def _check(task: Any, completion: Any) -> dict[str, Any]:

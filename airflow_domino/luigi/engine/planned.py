@@ -11,6 +11,7 @@ from .completion import dependencies, describe_outputs, is_external
 from .force import move_aside
 from .journal import PENDING, Journal
 from .outcome import NODE_ABSENT, SURVEYED, Problem
+from .picture import Picture
 
 ABSENT = "absent"
 NOT_NEEDED = "not_needed"
@@ -33,6 +34,7 @@ def survey_plan(
     forced: list[str],
     threads: int,
     journal: Journal,
+    picture: Picture,
 ) -> dict[str, Any]:
     """Find each planned task in the real graph, and ask what is complete, from the targets down.
 
@@ -42,6 +44,7 @@ def survey_plan(
     :param forced: keys of the tasks to make again: their outputs are moved aside first
     :param threads: how many ``complete()`` may be asked at once
     :param journal: is told what was found
+    :param picture: also gets the planned tasks that nobody had to ask
     :raises Problem: none of the targets is in the real graph, or a forced task's outputs cannot be moved
     """
     real = _find_all(root, nodes)
@@ -54,6 +57,8 @@ def survey_plan(
     for one in graph.add([*wanted, *again]):
         news = {"task_id": one.task.task_id, "event": _EVENTS[one.state], "task": one.task, "requires": one.requires}
         journal.note({**news, "message": one.problem.message if one.problem else ""})
+    for task in real.values():
+        picture.add(task, (), NOT_NEEDED)
     found = {key: _describe(graph, real.get(key)) for key, _ in nodes}
     known = {task.task_id for task in real.values()}
     unplanned = [str(one.task) for key, one in graph.nodes.items() if key not in known and one.state != survey.COMPLETE]
