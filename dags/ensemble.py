@@ -12,17 +12,24 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
+from airflow_domino.forms import commit_field, target_field, tier_field
 from airflow_domino.operators.luigi import LuigiTaskOperator
 
 PROJECT = Path(__file__).parent / "projects" / "luigi-multi-run"
 DATA = Path(os.environ.get("AIRFLOW_DOMINO_DATA", "~/airflow-domino-data")).expanduser()
-TIERS = ["Small", "Medium", "Large", "X-Large", "GPU"]
+TIERS = {"Small": "Small: 1 core, 4 GiB", "Medium": "Medium: 4 cores, 15 GiB", "Large": "Large: 8 cores, 30 GiB"}
+TIERS |= {"X-Large": "X-Large: 16 cores, 60 GiB", "GPU": "GPU: 1 GPU, 8 cores, 60 GiB"}
+TARGETS = {
+    "ScoreReport": "ScoreReport: both models and the report",
+    "TrainRForest": "TrainRForest: the random forest alone",
+    "TrainNNet": "TrainNNet: the neural network alone",
+}
 FORM = {
-    "target": Param("ScoreReport", enum=["ScoreReport", "TrainRForest", "TrainNNet"], description="What to make"),
-    "retrain": Param(False, type="boolean", description="Train again although the models are there"),
-    "forest_tier": Param("X-Large", enum=TIERS, description="Where the random forest is trained"),
-    "nnet_tier": Param("GPU", enum=TIERS, description="Where the neural network is trained"),
-    "commit": Param(None, type=["null", "string"], description="Commit to start from; by default the latest"),
+    "target": target_field("ScoreReport", TARGETS),
+    "retrain": Param(False, type="boolean", title="Train again", description_md="Although the models are there."),
+    "forest_tier": tier_field("X-Large", TIERS, title="Tier of the random forest"),
+    "nnet_tier": tier_field("GPU", TIERS, title="Tier of the neural network"),
+    "commit": commit_field(),
 }
 START = "{{ (ti.xcom_pull(task_ids='extract_features') or {}).get('output_commit') or params.commit or '' }}"
 AFTER_TRAINING = ["PredictRForest", "PredictNNet", "CombinePredictions", "ScoreReport"]

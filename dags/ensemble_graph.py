@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from airflow.sdk import Param
-
+from airflow_domino.forms import tier_field
 from airflow_domino.luigi_dag import LuigiDag
 
 PROJECT = Path(__file__).parent / "projects" / "luigi-multi-run"
 DATA = Path(os.environ.get("AIRFLOW_DOMINO_DATA", "~/airflow-domino-data")).expanduser()
-TIERS = ["Small", "Medium", "Large", "X-Large", "GPU"]
+TIERS = {"Small": "Small: 1 core, 4 GiB", "Medium": "Medium: 4 cores, 15 GiB", "Large": "Large: 8 cores, 30 GiB"}
+TIERS |= {"X-Large": "X-Large: 16 cores, 60 GiB", "GPU": "GPU: 1 GPU, 8 cores, 60 GiB"}
 FORM = {
-    "forest_tier": Param("X-Large", enum=TIERS, description="Where the random forest is trained"),
-    "nnet_tier": Param("GPU", enum=TIERS, description="Where the neural network is trained"),
+    "forest_tier": tier_field("X-Large", TIERS, title="Tier of the random forest"),
+    "nnet_tier": tier_field("GPU", TIERS, title="Tier of the neural network"),
 }
 
 LuigiDag(

@@ -12,26 +12,33 @@ from pathlib import Path
 
 from airflow.sdk import Param, dag
 
+from airflow_domino.forms import address_field, target_field, tier_field
 from airflow_domino.operators.luigi import LuigiTaskOperator
 
 PROJECT = Path(__file__).parent / "projects" / "pivot"
 DATA = Path(os.environ.get("AIRFLOW_DOMINO_DATA", "~/airflow-domino-data")).expanduser()
 TIERS = ["Small", "Medium", "Large", "X-Large", "GPU"]
+PLACES = {"here": "here: processes on the worker", "domino": "domino: Domino runs, which need a folder on S3"}
+
+
+def number(default: int, least: int, most: int, title: str, unit: str) -> Param:
+    """Make a field for a whole number."""
+    help_text = f"{unit}, {least:,} to {most:,}."
+    return Param(default, type="integer", minimum=least, maximum=most, title=title, description_md=help_text)
+
+
 FORM = {
-    "rows": Param(20_000, type="integer", minimum=1, maximum=10_000_000, description="How many sales"),
-    "shard_kib": Param(64, type="integer", minimum=1, maximum=65_536, description="How much of the table a job reads"),
-    "storage": Param(
-        None,
-        type=["null", "string"],
-        pattern="^s3://[^/]+/.*[^/]$",
-        description="Where all files are: s3://bucket/prefix; by default the disk of the worker",
+    "rows": number(20_000, 1, 10_000_000, "Sales", "Lines of the table"),
+    "shard_kib": number(64, 1, 65_536, "Size of a shard", "KiB of the table that one job reads"),
+    "run_on": target_field("here", PLACES, title="Where jobs run", help_text="With `domino`, name a folder on S3."),
+    "storage": address_field(help_text="Where all files are: `s3://bucket/folder`. Empty: on the worker's disk."),
+    "environment": Param(
+        None, type=["null", "string"], title="Domino environment", description_md="Empty: the project's own."
     ),
-    "run_on": Param("here", enum=["here", "domino"], description="Jobs are processes here, or Domino runs (needs S3)"),
-    "environment": Param(None, type=["null", "string"], description="Domino environment of the jobs"),
-    "shard_tier": Param("Small", enum=TIERS, description="Tier of the jobs that sum shards"),
-    "merge_tier": Param("Medium", enum=TIERS, description="Tier of the jobs that merge sums"),
-    "max_retries": Param(2, type="integer", minimum=0, maximum=10, description="Retries of each job"),
-    "workers": Param(4, type="integer", minimum=1, maximum=64, description="Jobs at once"),
+    "shard_tier": tier_field("Small", TIERS, title="Tier of jobs that sum a shard"),
+    "merge_tier": tier_field("Medium", TIERS, title="Tier of jobs that merge sums"),
+    "max_retries": number(2, 0, 10, "Retries", "Further attempts of each job"),
+    "workers": number(4, 1, 64, "Jobs at once", "Jobs"),
 }
 
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from airflow.sdk import Param
-
+from airflow_domino.forms import day_field, moment_field
 from airflow_domino.luigi_dag import LuigiDag
 
 PROJECT = Path(__file__).parent / "projects" / "time-gate"
 DATA = Path(os.environ.get("AIRFLOW_DOMINO_DATA", "~/airflow-domino-data")).expanduser()
 FORM = {
-    "closing_time": Param(
-        None,
-        type=["null", "string"],
-        format="date-time",
-        description="The report is not made before; by default one minute after the trigger",
+    "day": day_field(title="Day of the orders"),
+    "closing_time": moment_field(
+        title="Closing time",
+        help_text="The report is not made before: a day and a time as YYYY-MM-DD HH:MM, in UTC unless an offset such "
+        "as +02:00 follows. Empty: one minute after the trigger.",
     ),
 }
 
@@ -28,7 +27,7 @@ LuigiDag(
     "time_gate",
     task="time_gate_pipeline:OrderReport",
     params={
-        "day": "{{ dag_run.run_after | ds }}",
+        "day": "{{ params.day or (dag_run.run_after | ds) }}",
         "closing_time": "{{ params.closing_time or (dag_run.run_after + macros.timedelta(minutes=1)) }}",
     },
     overrides={"ClosingTime": {"poke_interval": 10, "timeout": 24 * 3600}},

@@ -43,7 +43,10 @@ class PivotTask(ContainerJob):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         if self.run_on == "domino" and not is_on_s3(self.storage):
-            raise ValueError(f"A Domino run cannot write to {self.storage!r} of this machine: give s3://bucket/prefix")
+            raise ValueError(
+                f"A Domino run cannot write to the folder {self.storage!r} of this machine: give storage an address "
+                "such as s3://bucket/folder, or let the jobs run here (run_on='here')"
+            )
 
     def file(self, name: str) -> str:
         """Return the address of a file of these sales."""

@@ -17,7 +17,12 @@ class ClosingTime(luigi.ExternalTask):
     moment = luigi.Parameter(description="ISO date and time; UTC if it names no offset")
 
     def complete(self) -> bool:
-        moment = datetime.datetime.fromisoformat(self.moment)
+        try:
+            moment = datetime.datetime.fromisoformat(self.moment)
+        except ValueError as error:
+            raise ValueError(
+                f"The closing time {self.moment!r} is no day and time ({error}): write one such as 2026-11-21 18:00"
+            ) from None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=datetime.UTC)
         return datetime.datetime.now(datetime.UTC) >= moment

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,11 +156,10 @@ def test_the_time_gate_is_a_sensor_that_waits_for_the_moment_of_the_form(dags: d
     assert isinstance(dags["time_gate"].task_dict["ClosingTime"], LuigiTargetSensor)
     day = datetime(2026, 11, 21, 8, tzinfo=UTC)
     for chosen, moment in ((None, "2026-11-21 08:01:00+00:00"), ("2026-11-21T18:00:00Z", "2026-11-21T18:00:00Z")):
+        form = {"closing_time": chosen, "day": "2026-11-20" if chosen else None}
         gate = dags["time_gate"].task_dict["ClosingTime"].prepare_for_execution()
-        gate.render_template_fields(
-            {"params": {"closing_time": chosen}, "dag_run": SimpleNamespace(run_after=day), "macros": macros}
-        )
-        assert gate.luigi_params == {"day": "2026-11-21", "closing_time": moment}
+        gate.render_template_fields({"params": form, "dag_run": SimpleNamespace(run_after=day), "macros": macros})
+        assert gate.luigi_params == {"day": form["day"] or "2026-11-21", "closing_time": moment}
 
 
 @pytest.mark.parametrize("storage", ["s3://sales/here", None])
@@ -212,11 +212,64 @@ def test_the_target_picks_what_is_trained(dags: dict[str, Any], target: str, tas
     assert choose(params={"target": target}) == tasks
 
 
-def test_the_form_refuses_a_tier_that_is_not_offered(dags: dict[str, Any]) -> None:
-    params = dags["ensemble"].params
-    assert params.validate()["forest_tier"] == "X-Large"
-    with pytest.raises(ParamValidationError):
-        params["forest_tier"] = "Gigantic"
+def test_the_form_shows_what_a_tier_is(dags: dict[str, Any]) -> None:
+    tier = dags["ensemble"].params.get_param("forest_tier")
+    assert tier.value == "X-Large"
+    assert tier.schema["values_display"]["X-Large"] == "X-Large: 16 cores, 60 GiB"
+    assert list(tier.schema["values_display"]) == tier.schema["enum"]
+
+
+BAD_VALUES = [
+    ("ensemble", "target", "EverythingAtOnce", "ScoreReport"),
+    ("ensemble", "retrain", "perhaps", "Train again"),
+    ("ensemble", "commit", "main", "40 digits"),
+    ("ensemble_luigi", "nnet_tier", "Gigantic", "X-Large"),
+    ("ensemble_one_run", "workers", 0, "1 to 8"),
+    ("ensemble_one_run", "target", "ScoreReport; rm -r /", "TrainNNet"),
+    ("ensemble_one_run", "commit", "0" * 39, "40 digits"),
+    ("numbers", "n", 0, "1 to 1,000,000"),
+    ("numbers", "target", "CubedNumbers", "PrintNumbers"),
+    ("pivot", "rows", 10**9, "1 to 10,000,000"),
+    ("pivot", "run_on", "elsewhere", "domino"),
+    ("pivot", "shard_tier", None, "Small"),
+    ("time_gate", "day", "tomorrow", "YYYY-MM-DD"),
+    ("time_gate", "day", "2026-02-30", "YYYY-MM-DD"),
+    ("time_gate", "closing_time", "at six", "YYYY-MM-DD HH:MM"),
+]
+
+
+@pytest.mark.parametrize(("dag_id", "field", "value", "what_is_wanted"), BAD_VALUES)
+def test_a_bad_value_is_refused_with_what_the_field_wants(
+    dags: dict[str, Any], dag_id: str, field: str, value: object, what_is_wanted: str
+) -> None:
+    with pytest.raises(ParamValidationError) as refused:
+        copy(dags[dag_id].params)[field] = value
+    assert f"Invalid input for param {field}" in str(refused.value)
+    assert what_is_wanted in str(refused.value)
+
+
+@pytest.mark.parametrize("dag_id", sorted(IDS))
+def test_each_field_of_a_form_has_a_label_and_says_what_it_wants(dags: dict[str, Any], dag_id: str) -> None:
+    params = dags[dag_id].params
+    for name in params:
+        param = params.get_param(name)
+        assert param.schema["title"] != name
+        assert (param.description or param.schema["description_md"]).endswith(".")
+
+
+def test_the_run_of_a_part_of_the_ensemble_brings_home_the_file_of_that_part(dags: dict[str, Any]) -> None:
+    dag = dags["ensemble_one_run"]
+    task = dag.task_dict["score_report"].prepare_for_execution()
+    task.render_template_fields({"params": dag.params.validate() | {"target": "TrainNNet", "commit": "ab" * 20}})
+    assert task.command == ["example_ensemble.py", "TrainNNet", "--workers", "3"]
+    assert (task.tier, task.commit_id, task.outputs) == ("Medium", "ab" * 20, ["models/nnet.zip"])
+
+
+def test_the_form_of_the_numbers_chooses_the_luigi_task(dags: dict[str, Any]) -> None:
+    dag = dags["numbers"]
+    task = dag.task_dict["squared_numbers"].prepare_for_execution()
+    task.render_template_fields({"params": dag.params.validate() | {"target": "PrintNumbers"}})
+    assert task.task == "numbers_pipeline:PrintNumbers"
 
 
 def test_retrain_makes_the_models_and_all_that_follows_from_them_again(dags: dict[str, Any]) -> None:
