@@ -28,7 +28,7 @@ def parse_tiers(value: Any) -> tuple[str | None, ...]:
         raise ConfigurationError(f"tier={value!r}: give the name or the id of a tier, or a list of them to climb")
     names = tuple(tier.strip() for tier in found)
     if len(set(names)) < len(names):
-        raise ConfigurationError(f"tier={value!r} names a tier twice")
+        raise ConfigurationError(f"tier={value!r} names a tier twice; name each once, from small to large")
     return names
 
 
@@ -43,7 +43,9 @@ def _read_list(words: str) -> Any:
     for read in (json.loads, ast.literal_eval):
         with contextlib.suppress(ValueError, SyntaxError, RecursionError):
             return read(words)
-    raise ConfigurationError(f"tier={words!r} is neither a tier nor a list of tiers")
+    raise ConfigurationError(
+        f"tier={words!r} is neither a tier nor a list of tiers; give a name, or a list such as ['Small', 'Large']"
+    )
 
 
 def tier_index(

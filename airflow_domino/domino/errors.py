@@ -206,7 +206,7 @@ class RunWaitTimeoutError(DominoError):
     def __str__(self) -> str:
         return (
             f"Domino run {self.run.number} was still going (status {self.run.status}) when the deadline passed; "
-            f"it has not been stopped. See {self.url}"
+            f"it has not been stopped: stop it, or allow it more time. See {self.url}"
         )
 
 

@@ -64,8 +64,13 @@ def connection_failure(error: requests.RequestException, host: str, timeout: tup
             f"{host} could not be connected to ({reason}); check the host, the port and the network"
         )
     if isinstance(error, requests.ReadTimeout) or isinstance(cause, lower.ReadTimeoutError):
-        return DominoUnavailableError(f"{host} took the request and did not answer within {timeout[1]:g} s")
-    return DominoUnavailableError(f"{host} broke the connection off before its answer was complete")
+        return DominoUnavailableError(
+            f"{host} took the request and did not answer within {timeout[1]:g} s; "
+            "try again, or allow more time (read_timeout)"
+        )
+    return DominoUnavailableError(
+        f"{host} broke the connection off before its answer was complete; try again, and look at what lies between"
+    )
 
 
 def _cause(error: BaseException) -> BaseException | None:
@@ -99,12 +104,20 @@ def answer_failure(
     detail = f"{where}: {said}" if said else where
     if status == 401:
         return AuthenticationError(
-            f"Domino does not accept the credentials: they are missing, wrong or expired ({detail})", status=status
+            f"Domino does not accept the credentials: they are missing, wrong or expired ({detail}); renew them",
+            status=status,
         )
     if status == 403:
-        return PermissionDeniedError(f"Domino does not permit this on the {subject} ({detail})", status=status)
+        return PermissionDeniedError(
+            f"Domino does not permit this on the {subject} ({detail}); ask its owner for the right to do it",
+            status=status,
+        )
     if status == 404:
-        return NotFoundError(f"Domino has no such {subject}, or this user may not see it ({detail})", status=status)
+        return NotFoundError(
+            f"Domino has no such {subject}, or this user may not see it ({detail}); "
+            "check its name or id, or ask for access",
+            status=status,
+        )
     if status == 409:
         return ReloginRequiredError(
             f"Domino asks the user to log in again, since credentials that it stores have expired: open {login_url} "
@@ -113,9 +126,13 @@ def answer_failure(
         )
     if status in (408, 425, 429) or status >= 500:
         return DominoUnavailableError(
-            f"Domino could not answer for the {subject} ({detail})", retry_after=retry_after(response), status=status
+            f"Domino could not answer for the {subject} ({detail}); try again later",
+            retry_after=retry_after(response),
+            status=status,
         )
-    return RequestError(f"Domino refused the request for the {subject} ({detail})", status=status)
+    return RequestError(
+        f"Domino refused the request for the {subject} ({detail}); correct what it names", status=status
+    )
 
 
 def retry_after(response: requests.Response) -> float | None:

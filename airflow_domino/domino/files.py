@@ -62,7 +62,7 @@ def download(
     """Bring one file here; see :meth:`DominoClient.download_file`."""
     name = project_path(path)
     if not name:
-        raise UnsafePathError("The root of a project is a folder, not a file to download")
+        raise UnsafePathError("The root of a project is a folder, not a file to download; name a file in it")
     contained(destination, within or destination.parent)
     if destination.is_dir():
         raise UnsafePathError(f"{str(destination)!r} is a folder; name the file to write")
@@ -91,7 +91,7 @@ def _save(answer: requests.Response, destination: Path) -> int:
         with os.fdopen(descriptor, "wb") as file:
             for chunk in answer.iter_content(CHUNK):
                 size += file.write(chunk)
-            _check_length(answer, size)
+            _check_length(answer, size, destination.name)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
@@ -102,10 +102,10 @@ def _save(answer: requests.Response, destination: Path) -> int:
     return size
 
 
-def _check_length(answer: requests.Response, size: int) -> None:
+def _check_length(answer: requests.Response, size: int, name: str) -> None:
     promised = answer.headers.get("Content-Length", "")
     if promised.isdigit() and int(promised) != size and "Content-Encoding" not in answer.headers:
-        raise DominoUnavailableError(f"The file was cut off: {size} of {promised} bytes came")
+        raise DominoUnavailableError(f"The file {name} was cut off: {size} of {promised} bytes came; try again")
 
 
 def _umask() -> int:
@@ -122,7 +122,7 @@ def _what_is_there(transport: Transport, base: str, project: Project, commit_id:
     try:
         names = [file.path for file in listing(transport, base, project, commit_id, "")]
     except DominoError as error:
-        return "; the commit itself is unknown" if isinstance(error, NotFoundError) else ""
+        return "; the commit itself is unknown: check its SHA" if isinstance(error, NotFoundError) else ""
     if name in names:
         return None
     below = [known for known in names if known.startswith(f"{name}/")]
@@ -132,7 +132,7 @@ def _what_is_there(transport: Transport, base: str, project: Project, commit_id:
         difflib.get_close_matches(name, names, n=3)
         or [known for known in names if known.rpartition("/")[2] == name.rpartition("/")[2]][:3]
     )
-    return f"; near names: {', '.join(map(repr, near))}" if near else ""
+    return f"; near names: {', '.join(map(repr, near))}" if near else "; the page of the run lists what there is"
 
 
 def upload(
@@ -141,7 +141,9 @@ def upload(
     """Put one file into a project; see :meth:`DominoClient.upload_file`."""
     name = project_path(path)
     if not name:
-        raise UnsafePathError("The root of a project is a folder, not a file to upload")
+        raise UnsafePathError(
+            "The root of a project is a folder, not a file to upload; name the file that it becomes there"
+        )
     with _reopening(source) as content:
         return transport.put(
             f"{base}/{quote(name)}",

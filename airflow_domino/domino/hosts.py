@@ -25,11 +25,13 @@ def normalise_host(host: str) -> str:
         shown = "that was given" if "@" in text else repr(host)
         raise ConfigurationError(f"The Domino host {shown} is no address; say for instance https://domino.example.com")
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("The Domino host must not hold credentials; give them separately")
+        raise ConfigurationError(
+            "The Domino host must not hold a user name or a password; give the credentials in a place of their own"
+        )
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ConfigurationError(f"The Domino host {host!r} must begin with https:// or http://")
+        raise ConfigurationError(f"The Domino host {host!r} is no web address; begin it with https:// or http://")
     if parts.query or parts.fragment:
-        raise ConfigurationError("The Domino host must end before its ? or #")
+        raise ConfigurationError("The Domino host must not hold a ? or a #; leave that out with all that follows it")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 

@@ -17,7 +17,9 @@ def project_path(path: str) -> str:
     """
     parts = PurePosixPath(path.lstrip("/")).parts
     if ".." in parts or "\0" in path:
-        raise UnsafePathError(f"Not a file of a project: {path!r} leads out of it")
+        raise UnsafePathError(
+            f"Not a file of a project: {path!r} leads out of it; name one from the project's root, without .."
+        )
     return "/".join(parts)
 
 
@@ -31,7 +33,9 @@ def safe_join(folder: Path, name: str) -> Path:
     parts = PurePosixPath(name).parts
     strange = "\0" in name or "\\" in name or re.match(r"[A-Za-z]:", name)
     if not parts or strange or ".." in parts or name.startswith("/"):
-        raise UnsafePathError(f"Not a file name below {folder}: {name!r}")
+        raise UnsafePathError(
+            f"Not a file name below {folder}: {name!r}; give a relative one, without .. or a backslash"
+        )
     return contained(folder.joinpath(*parts), folder)
 
 
@@ -42,7 +46,7 @@ def contained(destination: Path, folder: Path) -> Path:
     :raises UnsafePathError: when it does not.
     """
     if "\0" in str(destination):
-        raise UnsafePathError(f"Not a file name: {str(destination)!r}")
+        raise UnsafePathError(f"The file name {str(destination)!r} holds a NUL character; leave that out")
     root = os.path.realpath(folder)
     parent = os.path.realpath(destination.parent)
     if not destination.name or os.path.commonpath([root, parent]) != root or destination.name == "..":

@@ -10,6 +10,7 @@ from typing import Any, Self
 from airflow_domino.domino.errors import ConfigurationError
 
 GIT_REF_TYPES = ("branches", "tags", "commitId", "head", "ref")
+NO_COMMAND = "The command of a Domino run is empty; give a script or a program, such as 'train.py --epochs 3'"
 ENVIRONMENT_REVISIONS = ("ActiveRevision", "LatestRevision", "RestrictedRevision")
 
 
@@ -32,7 +33,9 @@ class GitRef:
                 f"A git reference cannot be of type {self.type!r}: Domino knows {', '.join(GIT_REF_TYPES)}"
             )
         if not self.value and self.type != "head":
-            raise ConfigurationError(f"A git reference of type {self.type!r} needs a value, such as a name")
+            raise ConfigurationError(
+                f"A git reference of type {self.type!r} needs a value; give it a name, such as ('branches', 'main')"
+            )
 
     @classmethod
     def parse(cls, reference: str | Sequence[str | None] | Mapping[str, Any] | Self) -> Self:
@@ -86,7 +89,7 @@ class RunRequest:
         :raises ConfigurationError: when the command is empty.
         """
         if not self.command.strip():
-            raise ConfigurationError("The command of a Domino run is empty")
+            raise ConfigurationError(NO_COMMAND)
         choices = {
             "projectId": self.project_id,
             "commandToRun": self.command,
@@ -131,10 +134,12 @@ def command_line(command: str | Sequence[str]) -> str:
     else:
         arguments = [str(argument) for argument in command]
         if arguments and not arguments[0].strip():
-            raise ConfigurationError("The first element of a command, the program, is empty")
+            raise ConfigurationError(f"The first element of the command {arguments!r} is empty; begin with a program")
         line = shlex.join(arguments)
     if not line:
-        raise ConfigurationError("The command of a Domino run is empty")
+        raise ConfigurationError(NO_COMMAND)
     if "\0" in line:
-        raise ConfigurationError("The command of a Domino run holds a NUL character, which no command line can carry")
+        raise ConfigurationError(
+            "The command of a Domino run holds a NUL character, which no command line can carry; leave it out"
+        )
     return line

@@ -75,6 +75,7 @@ class Transport:
     :param host: normalised address.
     :param timeout: connect and read timeout in seconds, for every request.
     :param ui_host: address of Domino's pages, for the log-in link.
+    :param known_by: where host and credentials are written down, for error messages.
     :raises ConfigurationError: when `verify` names a file that is not there.
     """
 
@@ -88,17 +89,23 @@ class Transport:
         retry_policy: RetryPolicy,
         max_connections: int,
         ui_host: str,
+        known_by: str = "",
     ) -> None:
         # An empty string would leave certificates unchecked.
         if isinstance(verify, str) and not (verify and Path(verify).exists()):
-            raise ConfigurationError(f"The file of CA certificates does not exist: {verify!r}")
+            raise ConfigurationError(
+                f"The file of CA certificates does not exist: {verify!r}; correct its path on this machine"
+            )
         if not all(seconds > 0 for seconds in timeout):
-            raise ConfigurationError(f"Timeouts must be more than 0 seconds, not {timeout[0]} and {timeout[1]}")
+            raise ConfigurationError(
+                f"Timeouts must be more than 0 seconds, not {timeout[0]:g} (connect) and {timeout[1]:g} (read)"
+            )
         self.base = _behind_proxy(host, credentials) if isinstance(credentials, ApiProxy) else host
         self._credentials = credentials
         self._verify = verify
         self._timeout = timeout
         self._retry_policy = retry_policy
+        self._known_by = f" ({known_by})" if known_by else ""
         self._login_url = f"{ui_host}/relogin?redirectPath=/"
         self._closed = threading.Event()
         self._session = requests.Session()
@@ -191,7 +198,15 @@ class Transport:
                     raise failure
                 return use(response)
         except requests.RequestException as error:
-            raise connection_failure(error, self.base, self._timeout) from None
+            failed = connection_failure(error, self.base, self._timeout)
+            raise self._told(failed) from None
+        except DominoError as error:
+            raise self._told(error) from None
+
+    def _told(self, error: DominoError) -> DominoError:
+        """Let a message end with where host and credentials are to be changed."""
+        error.args = (f"{error}{self._known_by}", *error.args[1:])
+        return error
 
     def _send(self, method: str, url: str, headers: dict[str, str], **options: Any) -> requests.Response:
         for _ in range(MOST_REDIRECTS):
@@ -214,7 +229,9 @@ class Transport:
             target = urljoin(url, response.headers["Location"])
             _check_redirect(method, url, target)
             url, options = target, {}
-        raise DominoUnavailableError(f"{self.base} redirects in circles")
+        raise DominoUnavailableError(
+            f"{self.base} redirects in circles; check the host, and the scheme that it begins with"
+        )
 
 
 class _Authenticator(requests.auth.AuthBase):
@@ -250,7 +267,7 @@ def _check_redirect(method: str, url: str, target: str) -> None:
     moved = parts.path == urlsplit(url).path
     if _LOGIN_PATH.search(parts.path) or not (same_name or moved):
         raise AuthenticationError(
-            f"Domino sent us to a login page ({shown}): the credentials are missing, wrong or expired"
+            f"Domino sent us to a login page ({shown}): the credentials are missing, wrong or expired; renew them"
         )
     if origin(url) != origin(target) or method != "GET":
         raise ConfigurationError(f"Domino redirects {method} {url} to {shown}; set the host to where it really is")
@@ -267,7 +284,8 @@ def _reading_json(read: Callable[[Any], T]) -> Callable[[requests.Response], T]:
         if looks_like_html(text):
             raise AuthenticationError(
                 f"{response.request.method} {response.request.path_url.partition('?')[0]} was answered with a web page "
-                "where data was due: the credentials are missing, wrong or expired, or this host is not Domino's API"
+                "where data was due: the credentials are missing, wrong or expired, or this host is not Domino's API; "
+                "renew the credentials, or correct the host"
             )
         try:
             return read(json.loads(text))
@@ -279,4 +297,6 @@ def _reading_json(read: Callable[[Any], T]) -> Callable[[requests.Response], T]:
 
 def _unreadable(response: requests.Response, reason: str) -> DominoError:
     where = f"{response.request.method} {response.request.path_url.partition('?')[0]}"
-    return DominoUnavailableError(f"The answer to {where} cannot be read: {reason}")
+    return DominoUnavailableError(
+        f"The answer to {where} cannot be read: {reason}; `airflow-domino check` tells what this Domino serves"
+    )
