@@ -94,7 +94,7 @@ class LuigiTaskGroup(TaskGroup):
 def _split(kwargs: Mapping[str, Any]) -> tuple[Drawing, dict[str, Any]]:
     ours: Sequence[str] = tuple(Drawing.__dataclass_fields__)
     if "task" not in kwargs:
-        raise TypeError("missing keyword argument 'task': the root of the Luigi pipeline, as 'module:Family'")
+        raise TypeError("missing keyword argument 'task': the root of the Luigi pipeline; give it as 'module:Family'")
     said = {name: kwargs[name] for name in ours if kwargs.get(name) is not None}
     for_tasks = said.pop("operator_args", {})
     # What a drawing says itself reaches the planning too, so it is taken out of what only reaches the tasks.

@@ -118,9 +118,15 @@ class Drawing:
         reference, _ = freeze(self.task, self.params)
         family = str(reference).rpartition(":")[2]
         if plan.root.family.rpartition(".")[2] != family.rpartition(".")[2]:
-            raise PlanError(f"{str(path)!r} is the plan of {plan.root.family}, and not of {family}")
+            raise PlanError(
+                f"{str(path)!r} is the plan of {plan.root.family}, and not of {family}; write one anew: "
+                "`airflow-domino luigi plan`"
+            )
         if len(plan.nodes) > self.most_tasks:
-            raise PlanError(f"{str(path)!r} has {len(plan.nodes)} tasks, more than {self.most_tasks} (most_tasks)")
+            raise PlanError(
+                f"{str(path)!r} has {len(plan.nodes)} tasks, more than most_tasks={self.most_tasks}; give a higher "
+                "limit, or run the pipeline as one LuigiTaskOperator"
+            )
         return plan
 
     def _from_code(self) -> Plan:
@@ -188,7 +194,8 @@ class Drawing:
         unknown = sorted({*self.tiers, *self.overrides} - families)
         if unknown:
             raise ValueError(
-                f"tiers and overrides name {', '.join(unknown)}, but the plan has only {', '.join(sorted(families))}"
+                f"tiers and overrides name {', '.join(unknown)}, but the plan has only these families: "
+                f"{', '.join(sorted(families))}"
             )
         _refuse_unknown("operator_args", self.operator_args, arguments_of(LuigiTaskOperator, LuigiTargetSensor))
 

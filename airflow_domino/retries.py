@@ -20,7 +20,10 @@ from airflow_domino.domino.errors import (
 try:
     from airflow.sdk import RetryAction, RetryDecision, RetryPolicy
 except ImportError as error:
-    raise ImportError("airflow_domino.retries needs Airflow 3.3 or later, which has retry policies") from error
+    raise ImportError(
+        "airflow_domino.retries needs Airflow 3.3 or later, which has retry policies; use retries and "
+        "retry_delay before"
+    ) from error
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

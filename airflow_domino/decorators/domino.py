@@ -54,7 +54,8 @@ class _DominoDecoratedOperator(DecoratedOperator, DominoRunOperator):
         command = self.python_callable(*self.op_args, **determine_kwargs(self.python_callable, self.op_args, context))
         if not isinstance(command, (str, list, tuple)) or not command:
             raise AirflowFailException(
-                f"{self.python_callable.__name__}() must return a command line or a list of arguments, not {command!r}"
+                f"{self.python_callable.__name__}() returned {command!r}; return the run's command: a command line or "
+                "a list of arguments"
             )
         self.command = command
         self.render_template_fields(context)

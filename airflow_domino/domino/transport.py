@@ -187,8 +187,8 @@ class Transport:
         json: Mapping[str, Any] | None = None,
         content: OpenContent | None = None,
     ) -> T:
-        headers = self._credentials.headers()
         try:
+            headers = self._credentials.headers()
             with (
                 (content or nullcontext)() as data,
                 self._send(method, self.base + path, headers, params=params, json=json, data=data) as response,

@@ -48,7 +48,7 @@ def volume_ids(value: Any) -> tuple[str, ...]:
     is_list = isinstance(found, Sequence) and not isinstance(found, str)
     if found is None or (is_list and all(isinstance(each, str) and each for each in found)):
         return tuple(found or ())
-    raise ConfigurationError(f"external_volumes must be a list of ids of volumes, not {value!r}")
+    raise ConfigurationError(f"external_volumes must be a list of ids of volumes, such as ['…'], not {value!r}")
 
 
 def in_seconds(name: str, value: float | timedelta | None) -> float | None:

@@ -74,7 +74,10 @@ def _refuse_unknown(client: DominoClient, project: Project, commit_id: str) -> N
     try:
         client.files(project, commit_id)
     except NotFoundError as error:
-        message = f"The project {project.full_name} has no commit {commit_id}"
+        message = (
+            f"The project {project.full_name} has no commit {commit_id}; choose one of its files' history in Domino, "
+            "or leave commit_id out for the latest"
+        )
         raise NotFoundError(message, status=error.status) from None
 
 

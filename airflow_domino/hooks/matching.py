@@ -46,7 +46,10 @@ class RunMatch:
             try:
                 re.compile(pattern or "")
             except (re.error, TypeError) as error:
-                raise ConfigurationError(f"{name}={pattern!r} is not a regular expression: {error}") from None
+                raise ConfigurationError(
+                    f"{name}={pattern!r} is not a regular expression: {error}; put a backslash before each character "
+                    "that is meant as it is"
+                ) from None
         return cls(str(run_id) if run_id else None, title or None, command or None, _time(since))
 
     def find(self, client: DominoClient, project_id: str) -> Run | None:
@@ -80,7 +83,7 @@ def _time(value: Any) -> datetime | None:
     try:
         time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
-        raise ConfigurationError(f"since={value!r} is not a time; use ISO 8601") from None
+        raise ConfigurationError(f"since={value!r} is not a time; use ISO 8601, such as 2026-11-21T18:00:00Z") from None
     if time.tzinfo is None:
-        raise ConfigurationError(f"since={value!r} has no time zone")
+        raise ConfigurationError(f"since={value!r} has no time zone; end it with one, such as Z or +02:00")
     return time

@@ -61,7 +61,9 @@ class RunHandle:
         try:
             return cls(**known)
         except TypeError:
-            raise ValueError(f"Not the description of a Domino run: {sorted(data)}") from None
+            raise ValueError(
+                f"Not the description of a Domino run: {sorted(data)}; clear the task to run it again"
+            ) from None
 
     def queue_deadline(self, queue_timeout: float | None) -> datetime | None:
         """Return when the run must have started.

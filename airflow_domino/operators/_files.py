@@ -74,7 +74,9 @@ def place(value: Any) -> Place:
     if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value.strip():
-        raise ConfigurationError(f"Not a path or a URL of a file: {value!r}")
+        raise ConfigurationError(
+            f"Not a path or a URL of a file: {value!r}; give one such as /data/in.csv or s3://bucket/in.csv"
+        )
     if "://" not in value:
         return Path(value)
     parts = urlsplit(value)
@@ -90,7 +92,7 @@ def _reachable(found: ObjectStoragePath) -> ObjectStoragePath:
         _ = found.fs
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"{found} cannot be read or written here: {error}; is its provider installed?"
+            f"{found} cannot be read or written here: {error}; is the Airflow provider for it installed?"
         ) from None
     return found
 
@@ -105,7 +107,10 @@ def base_folder(output_dir: Any) -> Place | None:
         return None
     base = place(value)
     if _is_local(base) and not base.is_absolute():
-        raise ConfigurationError(f"output_dir must be an absolute path or a URL, not {str(base)!r}")
+        raise ConfigurationError(
+            f"output_dir must be an absolute path or a URL, not {str(base)!r}, which each worker takes for "
+            "another folder"
+        )
     return base
 
 
@@ -160,7 +165,10 @@ def plan_inputs(inputs: Mapping[str, Any] | Sequence[str] | None, output_dir: An
     planned = [Input(_name_in_project(name), _source(base, name, value)) for name, value in pairs]
     for item in planned:
         if not isinstance(item.source, CommittedFile) and not item.source.is_file():
-            raise ConfigurationError(f"The input {item.path!r} cannot be staged: there is no file {item.source}")
+            raise ConfigurationError(
+                f"The input {item.path!r} cannot be staged: there is no file {item.source}; let an earlier "
+                "task write it"
+            )
     return planned
 
 
@@ -169,7 +177,9 @@ def _source(base: Place | None, name: str, value: Any) -> Place | CommittedFile:
         return _resolved(base, value, "inputs")[0]
     commit = value.get("commit_id") or value.get("output_commit")
     if not commit:
-        raise ConfigurationError(f"The input {name!r} names no commit_id: {sorted(value)}")
+        raise ConfigurationError(
+            f"The input {name!r} has {sorted(value)} and no commit_id; give the result of an upstream run, or a path"
+        )
     return CommittedFile(str(commit), _name_in_project(str(value.get("path") or name)), value.get("project"))
 
 
@@ -186,7 +196,7 @@ def _pairs(files: Mapping[str, Any] | Sequence[str] | None, argument: str) -> li
 def _name_in_project(name: str) -> str:
     path = project_path(name)
     if not path or name.endswith("/"):
-        raise UnsafePathError(f"Not a file of a project: {name!r}")
+        raise UnsafePathError(f"Not a file of a project: {name!r}; name a file and not a folder")
     return path
 
 

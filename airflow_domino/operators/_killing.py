@@ -64,7 +64,7 @@ class StopsItsRun(Task):
         :raises AirflowException: saying so.
         """
         if self._killed_because is not None:
-            raise AirflowException(f"No Domino run is launched: {self._killed_because}")
+            raise AirflowException(f"No Domino run is launched: {self._killed_because}; clear the task to run it again")
 
     def _stop_if_ended_by_a_user(self, context: Context) -> None:
         """Notice what a user did while the run was being launched; once deferred, the trigger takes care of that.
@@ -78,7 +78,7 @@ class StopsItsRun(Task):
             raise AirflowException(f"The task is {state} again: its next attempt takes the Domino run up")
         self._killed_because, self._was_cleared = f"the task is {state}", state == CLEARED
         self._stop_if_asked_meanwhile()
-        raise AirflowException(f"The task is {state}: it does not wait for its Domino run")
+        raise AirflowException(f"The task is {state}: it does not wait for its Domino run; clear it to run it again")
 
     def _will_be_tried_again(self, task_instance: Any) -> bool:
         return task_instance is not None and task_instance.try_number <= task_instance.max_tries

@@ -210,7 +210,10 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
             self.tell_luigid("DONE", url=result["url"])
             return {**result, **answer.result, "already_complete": False}
         if run.results_commit is None:
-            raise LuigiTaskError(f"Domino run {run.number} names no commit that holds its results: {result['url']}")
+            raise LuigiTaskError(
+                f"Domino run {run.number} names no commit that holds its results; run the task again. See "
+                f"{result['url']}"
+            )
         project = client.project(result["project"])
         results = ProjectCommit(client, project, run.results_commit, self.working_folder())
         self._bring_back(results, run, result, project_files(answer.facts["outputs"], self.working_folder()))

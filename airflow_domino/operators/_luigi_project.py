@@ -67,7 +67,7 @@ class ProjectCommit:
         """
         commit = self.commit
         if commit is None:
-            raise NotFoundError(f"The project {self.project.full_name} has no commits yet")
+            raise NotFoundError(f"The project {self.project.full_name} has no commits yet; put a file into it first")
         for path in self._names_of(name) or [name]:
             place = destination / path[len(name) + 1 :] if path != name else destination
             self.client.download_file(self.project, commit, path, place, within=self.here)

@@ -43,7 +43,7 @@ def refusing_wrong_requests(passing: tuple[type[DominoError], ...] = ()) -> Iter
 def told_error(event: Mapping[str, Any]) -> DominoError:
     """Make the exception that a trigger tells of."""
     kind = getattr(errors, str(event.get("error")), DominoError)
-    message = str(event.get("message") or "The trigger gave no reason")
+    message = str(event.get("message") or "The trigger gave no reason; the log of the triggerer may tell it")
     if isinstance(kind, type) and issubclass(kind, (RequestError, ConfigurationError, DominoUnavailableError)):
         return kind(message)
     return DominoError(message)

@@ -194,7 +194,8 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
             return self.execute_run(context)
         if event.get("outcome") == "deadline":
             raise AirflowTaskTimeout(
-                f"The task reached its execution_timeout {self.execution_timeout} before its Domino run was launched"
+                f"The task reached its execution_timeout {self.execution_timeout} before its Domino run was launched; "
+                "allow it more time, or give the tier more room"
             )
         with refusing_wrong_requests():
             raise told_error(event)
@@ -215,7 +216,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
                 f"{self._end_at_deadline(handle)}. See {handle.url}"
             )
         if outcome not in ("ended", "success"):
-            raise AirflowException(f"Not an event of a Domino run: {event!r}")
+            raise AirflowException(f"Not an event of a Domino run: {event!r}; clear the task to run it again")
         ended = self._look(handle)
         if not ended.status.is_completed:
             self._defer(context, str(event.get("log_cursor") or "0") if isinstance(event, Mapping) else "0")
@@ -251,7 +252,10 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
             return RunHandle.from_dict(told)
         if (handle := self._known_run(context)) is not None:
             return handle
-        raise AirflowException("The task was resumed without a word about which Domino run it waited for")
+        raise AirflowException(
+            "The task was resumed without a word about which Domino run it waited for; clear it to run it again, and "
+            "look in Domino for a run of it that still goes on"
+        )
 
     def _known_run(self, context: Context) -> RunHandle | None:
         """Return the run of this attempt, from where it was noted at its launch."""
@@ -318,5 +322,5 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
 
     def _handle(self) -> RunHandle:
         if self.run_handle is None:
-            raise AirflowException("There is no Domino run to wait for")
+            raise AirflowException("There is no Domino run to wait for; clear the task to run it again")
         return self.run_handle

@@ -183,9 +183,13 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
             self.log.info("%s", sentence(run, handle))
             return run_result(run, handle)
         if self.on_failure == "skip":
-            raise AirflowSkipException(f"Domino run {run.number} ended with status {run.status}: {handle.url}")
+            raise AirflowSkipException(
+                f"Domino run {run.number} ended with status {run.status}; skipped, since on_failure='skip'. See "
+                f"{handle.url}"
+            )
         if run.status.succeeded:
-            raise RunError(run, handle.url)
+            wanted = ", ".join(sorted(self.success_statuses))
+            raise RunError(run, handle.url, meaning=f"This sensor waits for the status {wanted} (success_statuses).")
         raise run_error(run, handle.url, log_tail(client, handle))
 
     def _defer(self, context: Context) -> NoReturn:
@@ -215,7 +219,7 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
         if outcome == "deadline":
             self._give_up()
         if outcome not in ("ended", "success"):
-            raise AirflowException(f"Not an event of a Domino run: {event!r}")
+            raise AirflowException(f"Not an event of a Domino run: {event!r}; clear the task to look again")
         if isinstance(event, Mapping) and event.get("run_id"):
             self.run_id, self.title, self.command = event["run_id"], None, None
             self._log_place = (str(event["run_id"]), str(event.get("log_cursor") or "0"))
@@ -225,7 +229,10 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
         return seen.xcom_value
 
     def _give_up(self) -> NoReturn:
-        message = f"Gave up waiting for {self._match()} after {self.timeout:.0f} seconds"
+        message = (
+            f"Gave up waiting for {self._match()} after {self.timeout:.0f} seconds; look in Domino whether it runs, or "
+            "allow the sensor a longer timeout"
+        )
         if self.soft_fail:
             raise AirflowSkipException(message)
         raise AirflowSensorTimeout(message)

@@ -93,7 +93,10 @@ class LuigiTargetSensor(AsksLuigi, BaseSensorOperator, metaclass=LuigiParamsMeta
         :raises AirflowSensorTimeout: the time is over
         """
         if isinstance(event, Mapping) and event.get("outcome") == "deadline" and not is_for_another(event, context):
-            message = f"Gave up waiting for {self.task} after {self.timeout:.0f} seconds"
+            message = (
+                f"Gave up waiting for {self.task} after {self.timeout:.0f} seconds: it is not complete; let what makes "
+                "it run, or allow the sensor a longer timeout"
+            )
             raise AirflowSkipException(message) if self.soft_fail else AirflowSensorTimeout(message)
         return self.execute(context)
 

@@ -237,7 +237,7 @@ class DominoRunTrigger(BaseTrigger):
 
     def _handle(self) -> RunHandle:
         if self.run_handle is None:
-            raise AirflowException("There is no Domino run to wait for")
+            raise AirflowException("There is no Domino run to wait for; clear the task to run it again")
         return self.run_handle
 
     async def _wait(self, settings: ConnectionSettings) -> Watched:

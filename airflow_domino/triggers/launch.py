@@ -177,13 +177,18 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         launch = RunLaunch(client, project, wanted, identity, rules, self.log, conn_id=settings.conn_id)
         launched = await watcher.call(lambda _: launch.look(marked))
         if launched is None and only_look:
-            raise LaunchOutcomeUnknownError("The run of a start whose answer was lost has not been seen so far")
+            raise LaunchOutcomeUnknownError(
+                "The run of a start whose answer was lost has not been seen so far; look for it in Domino's list of "
+                "runs before you clear the task"
+            )
         if launched is None:
             await watcher.call(lambda _: launch.prepare())
             self._refuse_late()
             launched = await self._start_in_turn(watcher, launch, settings)
         await self._give_way(watcher, launch, launched)
         await self._tell(launched)
+        if warning := await watcher.call(lambda _: settings.expiry_warning()):
+            self.log.warning("%s", warning)
 
     async def _give_way(self, watcher: RunWatcher, launch: RunLaunch, launched: Launched) -> None:
         """Stop the run where another task has launched one before that makes the same."""
