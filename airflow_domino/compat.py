@@ -67,6 +67,7 @@ __all__ = [
     "default_start_from_trigger",
     "determine_kwargs",
     "execution_api_timeout",
+    "expiry_warning_days",
     "forget_xcoms",
     "keep_with_dag_run",
     "kill_is_only_for_users",
@@ -167,6 +168,11 @@ def default_outage_budget() -> float:
 def triggerer_takeover_seconds() -> float:
     """Return how long a triggerer must be silent before another one takes its triggers over."""
     return conf.getfloat("triggerer", "triggerer_health_check_threshold", fallback=30.0)
+
+
+def expiry_warning_days() -> float:
+    """Return ``[domino] expiry_warning_days``: how long before a credential expires people are told."""
+    return conf.getfloat("domino", "expiry_warning_days", fallback=14.0)
 
 
 def default_output_dir() -> str | None:

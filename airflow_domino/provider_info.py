@@ -43,6 +43,9 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "ca_file": _optional_text("CA file", "Certificates to trust (PEM), on every Airflow machine that talks to Domino."),
     "connect_timeout": _optional_seconds("Connect timeout", "Seconds (default 10)."),
     "read_timeout": _optional_seconds("Read timeout", "Seconds without an answer (default 60)."),
+    "expires_on": _optional_text(
+        "Credential expires on", "Note the day (2027-03-01) where the token does not tell it: people are warned before."
+    ),
     "max_active_runs": {
         "label": "Runs in flight",
         "description": "How many runs launched by Airflow may be queued or running at a time; more wait their turn.",
@@ -127,6 +130,12 @@ def get_provider_info() -> dict[str, Any]:
                     "poll_interval": _option("Seconds between two looks at the runs that are awaited.", "float", "10"),
                     "outage_budget": _option(
                         "Seconds that Domino may stay out of reach before a waiting task fails.", "float", "3600"
+                    ),
+                    "expiry_warning_days": _option(
+                        "Days before a connection's credential expires from which tasks, the page Domino and the test"
+                        " of the connection say so; 0 for not before.",
+                        "float",
+                        "14",
                     ),
                     "output_dir": _option(
                         "Base of relative local paths (inputs, outputs) of tasks that give no output_dir.", "string", ""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_domino.commands.connection import (
     add_connection_arguments,
@@ -19,25 +17,20 @@ from airflow_domino.commands.connection import (
 )
 from airflow_domino.commands.failures import NOT_WELL, CommandError
 from airflow_domino.commands.output import remark, say
-from airflow_domino.domino.errors import (
-    AuthenticationError,
-    DominoError,
-    DominoUnavailableError,
-    NotFoundError,
-    PermissionDeniedError,
-)
+from airflow_domino.domino.auth import from_environment
+from airflow_domino.domino.errors import DominoError
+from airflow_domino.domino.expiry import expiry_of
 
 if TYPE_CHECKING:
     from airflow_domino.domino import DominoClient, HardwareTier, Project
     from airflow_domino.domino.checkup import Checked, Tried
     from airflow_domino.domino.described import Document
 
-_ADVICE: tuple[tuple[type[Exception], str, str], ...] = (
-    (AuthenticationError, "", "make a new token or key in Domino's account settings, and say which kind it is"),
-    (PermissionDeniedError, "", "ask the owner of the project, or Domino's administrator, for access"),
-    (NotFoundError, "project", "compare the name with the address of the project's page: .../u/OWNER/NAME"),
-    (DominoUnavailableError, "connection", "open the same address in a browser on this machine"),
-    (DominoError, "connection", "open the same address in a browser on this machine: it must be Domino's"),
+_ASKED = (
+    "GET /version",
+    "GET /v4/users/self",
+    "GET /v4/gateway/projects/findProjectByOwnerAndName",
+    "GET /v4/projects/{projectId}/hardwareTiers",
 )
 
 
@@ -63,6 +56,7 @@ class Report:
     steps: list[dict[str, Any]] = field(default_factory=list)
     operations: list[dict[str, Any]] = field(default_factory=list)
     tiers: list[dict[str, Any]] = field(default_factory=list)
+    expiry: dict[str, Any] | None = None
     launch: dict[str, Any] | None = None
 
     def step(self, name: str, text: str, *, is_well: bool = True) -> None:
@@ -99,30 +93,19 @@ def execute(options: argparse.Namespace) -> int:
 
 def _check(client: DominoClient, report: Report, options: argparse.Namespace) -> None:
     from airflow_domino.domino.checkup import Access, Tried, attempt, read_documents
+    from airflow_domino.domino.diagnosis import Diagnosis
 
-    address = _address(options)
     done: dict[str, Tried] = {}
-
-    def known(name: str) -> None:
+    found = Diagnosis(client, _address(options), lambda: project_name(options), refusals=(CommandError,))
+    for step in found.steps():
+        report.step(step.name, step.sentence, is_well=step.is_well)
+        if step.name == "credentials" and step.is_well:
+            _tell_expiry(report, client, options)
+    project, tiers = found.project, found.tiers
+    if project is None or tiers is None:
+        return
+    for name in _ASKED:
         done[name] = Tried(Access.ALLOWED)
-
-    if _through(report, "host name", lambda: _resolve(address), str) is None:
-        return
-    version = _through(report, "connection", client.version, lambda found: f"Domino {found.version}")
-    if version is None:
-        return
-    known("GET /version")
-    if _through(report, "credentials", client.current_user, lambda user: f"user {user.user_name}") is None:
-        return
-    known("GET /v4/users/self")
-    project = _through(report, "project", lambda: client.project(project_name(options)), _described_project)
-    if project is None:
-        return
-    known("GET /v4/gateway/projects/findProjectByOwnerAndName")
-    tiers = _through(report, "tiers", lambda: _usable_tiers(client, project), _named)
-    if tiers is None:
-        return
-    known("GET /v4/projects/{projectId}/hardwareTiers")
     report.tiers = [_tier(tier) for tier in tiers]
     documents, troubles = read_documents(client)
     _tell_documents(report, documents, troubles)
@@ -137,12 +120,25 @@ def _through(report: Report, name: str, attempt: Callable[[], Any], tell: Callab
     """Take a step, and give what it found; None when it failed."""
     try:
         found = attempt()
-    except (DominoError, CommandError, OSError) as error:
-        advice = next((advice for kind, at, advice in _ADVICE if isinstance(error, kind) and at in ("", name)), None)
-        report.step(name, f"{error}. What to do: {advice}" if advice else str(error), is_well=False)
+    except (DominoError, CommandError) as error:
+        report.step(name, str(error), is_well=False)
         return None
     report.step(name, tell(found))
     return found
+
+
+def _tell_expiry(report: Report, client: DominoClient, options: argparse.Namespace) -> None:
+    """Say when the credentials expire, as a note where that is soon."""
+    if options.conn:
+        connection = airflow_connection(options)
+        expiry = connection.expiry() or connection.expiry_by(client)
+    else:
+        expiry = expiry_of(from_environment(settings(options)))
+    if expiry is None:
+        return
+    warning = expiry.warning()
+    report.expiry = {"at": expiry.at.isoformat(), "what": expiry.what, "warning": warning}
+    report.line("note" if warning else "ok", f"expiry: {warning or expiry.sentence()}")
 
 
 def _tell_documents(report: Report, documents: dict[str, Document], troubles: dict[str, str]) -> None:
@@ -210,22 +206,6 @@ def _chosen(client: DominoClient, project: Project, tiers: list[HardwareTier], n
     return min(tiers, key=lambda tier: (tier.capacity_level == "FULL", tier.cents_per_minute))
 
 
-def _usable_tiers(client: DominoClient, project: Project) -> list[HardwareTier]:
-    found = [tier for tier in client.tiers(project.id) if not tier.is_archived]
-    if not found:
-        raise CommandError(f"the project {project.full_name} has no hardware tier that could be used")
-    return found
-
-
-def _named(tiers: list[HardwareTier]) -> str:
-    return ", ".join(tier.name for tier in tiers)
-
-
-def _described_project(project: Project) -> str:
-    kind = ", its code in a git repository" if project.is_git_based else ""
-    return project.full_name + (f", as {project.role}" if project.role else "") + kind
-
-
 def _tier(tier: HardwareTier) -> dict[str, Any]:
     return {name: getattr(tier, name) for name in _TIER_FIELDS}
 
@@ -253,15 +233,3 @@ def _address(options: argparse.Namespace) -> str:
         return connection.api_proxy or connection.host
     chosen = settings(options)
     return chosen.get("DOMINO_API_PROXY") or chosen.get("DOMINO_API_HOST", "")
-
-
-def _resolve(address: str) -> str:
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    name = parts.hostname or ""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise CommandError(
-            f"the name {name!r} does not resolve ({error.strerror}); is it spelt right, is a VPN needed?"
-        ) from None
-    return f"{name} is {found[0][4][0]}"

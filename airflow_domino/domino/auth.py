@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from airflow_domino.domino.errors import ConfigurationError
+from airflow_domino.domino.expiry import jwt_expiry
 
 
 class Credentials(Protocol):
@@ -23,9 +25,13 @@ class Credentials(Protocol):
 def _secret(value: str, what: str) -> str:
     value = value.strip()
     if not value:
-        raise ConfigurationError(f"The {what} is empty")
+        raise ConfigurationError(
+            f"The {what} is empty; make a new one in the settings of your Domino account, and put it there"
+        )
     if any(not "!" <= character <= "~" for character in value):
-        raise ConfigurationError(f"The {what} holds a line break, a space or another character that no header may hold")
+        raise ConfigurationError(
+            f"The {what} holds a line break, a space or another character that no header may hold; copy it again, alone"
+        )
     return value
 
 
@@ -60,6 +66,11 @@ class BearerToken:
     def __init__(self, token: str) -> None:
         self._headers = _bearer(token, "token")
 
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the token expires, as far as it says so itself."""
+        return jwt_expiry(self._headers["Authorization"])
+
     def headers(self) -> dict[str, str]:
         """The token's header."""
         return dict(self._headers)
@@ -83,8 +94,15 @@ class TokenFile:
             lines = self.path.read_text("utf-8").strip().splitlines()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ConfigurationError(f"The token file {self.path} cannot be read: {reason}") from None
+            raise ConfigurationError(
+                f"The token file {self.path} cannot be read: {reason}; check its path, and who may read it"
+            ) from None
         return _bearer(lines[0] if lines else "", f"token in the file {self.path}")
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the token that the file holds now expires, as far as it says so itself."""
+        return jwt_expiry(self.headers()["Authorization"])
 
     def __repr__(self) -> str:
         return f"TokenFile({str(self.path)!r})"
@@ -123,7 +141,7 @@ def from_environment(environ: Mapping[str, str]) -> Credentials:
         return ApiKey(key)
     raise ConfigurationError(
         "No credentials for Domino: set DOMINO_API_PROXY, DOMINO_TOKEN_FILE or DOMINO_USER_API_KEY, "
-        "or give credentials explicitly"
+        "or give the client credentials"
     )
 
 
@@ -140,7 +158,7 @@ def client_settings(environ: Mapping[str, str], overrides: Mapping[str, Any]) ->
         proxy = settings["credentials"].url if isinstance(settings["credentials"], ApiProxy) else None
         settings["host"] = environ.get("DOMINO_API_HOST") or proxy or environ.get("DOMINO_USER_HOST")
     if not settings["host"]:
-        raise ConfigurationError("No Domino host: set DOMINO_API_HOST, or give the host explicitly")
+        raise ConfigurationError("No Domino host: set DOMINO_API_HOST, or give the client a host")
     settings.setdefault("ui_host", environ.get("DOMINO_USER_HOST"))
     if "verify" not in settings:
         is_off = environ.get("DOMINO_VERIFY_CERTIFICATE", "").strip().lower() in ("false", "0")

@@ -12,13 +12,11 @@ import requests
 
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.described import Document, Found
+from airflow_domino.domino.diagnosis import WORKING_ROLES, role_trouble
 from airflow_domino.domino.errors import AuthenticationError, DominoError, PermissionDeniedError, RequestError
 from airflow_domino.domino.models import Project, ProjectFile, Run
 from airflow_domino.domino.used import PUBLIC, UNNOTICED, USED, V4, Field, Operation
 
-# The roles of Domino that may start runs and change files.
-WORKING_ROLES = frozenset({"Admin", "Owner", "Contributor"})
-KNOWN_ROLES = WORKING_ROLES | {"Viewer", "ResultsConsumer", "LauncherUser", "ProjectImporter"}
 LARGEST_TRIED = 1 << 20
 
 
@@ -185,8 +183,7 @@ class Checkup:
         role = self.project.role
         if role in WORKING_ROLES:
             return Tried(Access.BY_ROLE, f"{role} of {self.project.full_name}, not tried")
-        if role in KNOWN_ROLES:
-            why = f"a {role} may not; ask the owner of {self.project.full_name} to make you a Contributor"
+        if why := role_trouble(self.project):
             return Tried(Access.REFUSED, why)
         return Tried(Access.NOT_TRIED, "it would change something")
 

@@ -19,6 +19,7 @@ from airflow_domino.domino.models import (
     Environment,
     HardwareTier,
     LogPage,
+    PersonalToken,
     Project,
     ProjectFile,
     Run,
@@ -113,6 +114,13 @@ class DominoClient:
         """The user that the credentials stand for: GET `/v4/users/self`."""
         return self._transport.get("/v4/users/self", one(User.from_api), subject="user of these credentials")
 
+    def personal_tokens(self) -> list[PersonalToken]:
+        """The personal access tokens of that user: GET `/api/pat/v1/tokens`, of releases that have them.
+
+        :raises RequestError: when the release has none, or the credentials may not list them.
+        """
+        return self._transport.get("/api/pat/v1/tokens", many(PersonalToken.from_api), subject="list of your tokens")
+
     def project(self, full_name: str) -> Project:
         """Look a project up, once per client: GET `/v4/gateway/projects/findProjectByOwnerAndName`.
 
@@ -122,12 +130,16 @@ class DominoClient:
         """
         owner, _, name = full_name.strip().strip("/").partition("/")
         if not owner or not name or "/" in name:
-            raise ConfigurationError(f"Not a Domino project: {full_name!r}; say owner/name")
+            raise ConfigurationError(
+                f"Not a Domino project: {full_name!r}; write owner/name, such as 'domino/quick-start'"
+            )
         with self._lock:
             known = self._projects.get(f"{owner}/{name}")
         if known:
             return known
-        missing = f"Domino has no project {owner}/{name}, or this user may not see it"
+        missing = (
+            f"Domino has no project {owner}/{name}, or this user may not see it: check the spelling, or ask for access"
+        )
         try:
             found = self._transport.get(
                 "/v4/gateway/projects/findProjectByOwnerAndName",
@@ -333,7 +345,7 @@ class DominoClient:
         """
         commits = self.commits(project)
         if not commits:
-            raise NotFoundError(f"The project {project.full_name} has no commits yet")
+            raise NotFoundError(f"The project {project.full_name} has no commits yet; put a file into it first")
         return commits[0].id
 
     def files(self, project: Project, commit_id: str, path: str = "") -> list[ProjectFile]:

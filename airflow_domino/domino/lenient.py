@@ -58,6 +58,13 @@ def number(value: object) -> float:
     return found if math.isfinite(found) else 0.0
 
 
+def count(value: object) -> int | None:
+    """The field as a number of things, None when it is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+        return int(value)
+    return None
+
+
 def mapping(value: object) -> Mapping[str, Any]:
     """The field as an object, an empty one when it is none."""
     return value if isinstance(value, Mapping) else {}

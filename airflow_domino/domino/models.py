@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from airflow_domino.domino.lenient import first, gibibytes, items, mapping, number, parse_time, required_text, text
+from airflow_domino.domino.lenient import (
+    count,
+    first,
+    gibibytes,
+    items,
+    mapping,
+    number,
+    parse_time,
+    required_text,
+    text,
+)
 
 QUEUED_WORDS = frozenset({"Queued", "Scheduled", "Pending", "Preparing", "Building", "Pulling"})
 STOPPING_WORDS = frozenset({"StopRequested", "StopAndDiscardRequested", "Stopping"})
@@ -172,6 +182,11 @@ class HardwareTier:
 
     :param cents_per_minute: price of a minute of running, in cents.
     :param capacity_level: Domino's word for whether a run could start at once, such as FULL.
+    :param executing_runs: how many runs, of all projects, execute on it at the moment; None where Domino does not tell.
+    :param queued_runs: how many wait for it.
+    :param most_runs: how many can execute at once.
+    :param free_places: how many more could start, on machines that may have to be launched first.
+    :param free_places_at_once: how many more could start on machines that are there.
     """
 
     id: str
@@ -183,6 +198,11 @@ class HardwareTier:
     is_default: bool = False
     is_archived: bool = False
     capacity_level: str | None = None
+    executing_runs: int | None = None
+    queued_runs: int | None = None
+    most_runs: int | None = None
+    free_places: int | None = None
+    free_places_at_once: int | None = None
 
     @classmethod
     def from_api(cls, data: Mapping[str, Any]) -> Self:
@@ -205,6 +225,11 @@ class HardwareTier:
             is_default=flags.get("isDefault") is True,
             is_archived=flags.get("isArchived") is True,
             capacity_level=text(capacity.get("capacityLevel")),
+            executing_runs=count(first(capacity.get("numberOfCurrentlyExecutingRuns"), capacity.get("executingRuns"))),
+            queued_runs=count(first(capacity.get("numberOfQueuedRuns"), capacity.get("queuedRuns"))),
+            most_runs=count(first(capacity.get("maximumConcurrentRuns"), capacity.get("maxConcurrentRuns"))),
+            free_places=count(first(capacity.get("maximumAvailableCapacity"), capacity.get("maxAvailableCapacity"))),
+            free_places_at_once=count(capacity.get("availableCapacityWithoutLaunching")),
         )
 
     def cost_cents(self, seconds: float) -> float:
@@ -387,6 +412,20 @@ class User:
         data = mapping(data.get("user")) or data
         user_id = required_text(data, "id")
         return cls(user_id, text(first(data.get("userName"), data.get("username"))) or user_id)
+
+
+@dataclass(frozen=True)
+class PersonalToken:
+    """What Domino tells of a personal access token; its text is not part of it."""
+
+    name: str
+    is_valid: bool = True
+    expires_at: datetime | None = None
+
+    @classmethod
+    def from_api(cls, data: Mapping[str, Any]) -> Self:
+        """Read an entry of the public API's `/pat/v1/tokens`."""
+        return cls(text(data.get("name")) or "", data.get("isValid") is not False, parse_time(data.get("expiresAt")))
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,9 @@ _NO_REASON = "Why a run could not be carried out is told by its log alone."
 _NO_STATS = "Statistics of runs (dominostats.json) are not shown."
 _NO_QUEUE = "Why a run waits is not told."
 _NO_PRICE = "What a run costs is not told."
+_NO_EXPIRY = "When a personal access token expires is told only where it is noted in the connection."
 _NO_SIZE = "How large a tier is is not told."
+_NO_CAPACITY = "How full a tier is is not told."
 
 _RUN = (
     Field("id"),
@@ -99,6 +101,18 @@ USED: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
+        "/api/pat/v1/tokens",
+        "personal access tokens",
+        PUBLIC,
+        read=(
+            Field("name", _NO_EXPIRY),
+            Field("isValid", _NO_EXPIRY),
+            Field("expiresAt", _NO_EXPIRY),
+        ),
+        loss=_NO_EXPIRY,
+    ),
+    Operation(
+        "GET",
         "/v4/gateway/projects/findProjectByOwnerAndName",
         "project",
         V4,
@@ -127,7 +141,12 @@ USED: tuple[Operation, ...] = (
             Field("hardwareTier.hwtResources.memory.value", _NO_SIZE),
             Field("hardwareTier.hwtResources.memory.unit", _NO_SIZE),
             Field("hardwareTier.gpuConfiguration.numberOfGpus", _NO_SIZE),
-            Field("capacity.capacityLevel", "How full a tier is is not told."),
+            Field("capacity.capacityLevel", _NO_CAPACITY),
+            Field("capacity.numberOfCurrentlyExecutingRuns", _NO_CAPACITY),
+            Field("capacity.numberOfQueuedRuns", _NO_CAPACITY),
+            Field("capacity.maximumConcurrentRuns", _NO_CAPACITY),
+            Field("capacity.maximumAvailableCapacity", _NO_CAPACITY),
+            Field("capacity.availableCapacityWithoutLaunching", _NO_CAPACITY),
         ),
     ),
     Operation(

@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from airflow_domino.compat import expiry_warning_days
 from airflow_domino.domino.auth import ApiKey, ApiProxy, BearerToken, Credentials, TokenFile
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import ConfigurationError, DominoError
+from airflow_domino.domino.expiry import Expiry, expiry_of, personal_token_expiry
 from airflow_domino.hooks.places import Limits
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class ConnectionSettings:
     :param read_timeout: seconds.
     :param max_active_runs: how many runs of Airflow's may be in flight at a time; None for any number.
     :param max_active_runs_per_tier: the same by the name or id of a tier.
+    :param expires_on: the day on which the credential expires, where somebody has noted it.
     """
 
     conn_id: str
@@ -50,6 +54,7 @@ class ConnectionSettings:
     read_timeout: float = 60.0
     max_active_runs: int | None = None
     max_active_runs_per_tier: Mapping[str, int] = field(default_factory=dict)
+    expires_on: date | None = None
 
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:
@@ -77,6 +82,7 @@ class ConnectionSettings:
             read_timeout=_seconds(conn_id, "read_timeout", extra.get("read_timeout", 60.0)),
             max_active_runs=_number_of_runs(conn_id, "max_active_runs", extra.get("max_active_runs")),
             max_active_runs_per_tier=_runs_per_tier(conn_id, extra.get("max_active_runs_per_tier")),
+            expires_on=_day(conn_id, "expires_on", extra.get("expires_on")),
         )
         settings.refuse_missing()
         return settings
@@ -118,6 +124,39 @@ class ConnectionSettings:
         if self.credential == "api_proxy":
             return ApiProxy(str(self.api_proxy))
         return BearerToken(self.secret) if self.credential == "bearer" else ApiKey(self.secret)
+
+    def expiry(self) -> Expiry | None:
+        """Return when the credential expires, as far as it says so itself or it is noted; nobody is asked."""
+        noted = datetime.combine(self.expires_on, time.min, UTC) if self.expires_on else None
+        return expiry_of(self.credentials(), noted, f"The credential of the connection {self.conn_id!r}")
+
+    def expiry_by(self, client: DominoClient) -> Expiry | None:
+        """Ask Domino when it expires; only some tokens are told of, and not by all releases."""
+        if self.credential != "bearer":
+            return None
+        try:
+            return personal_token_expiry(client)
+        except DominoError:
+            # A release without such tokens, or a credential that may not list them.
+            return None
+
+    def expiry_warning(self) -> str | None:
+        """Return what to tell people about a credential that expires soon; nobody is asked."""
+        expiry = self.expiry()
+        return expiry.warning(expiry_warning_days()) if expiry else None
+
+    @property
+    def credential_advice(self) -> str:
+        """What to do where Domino does not accept the credential, where its kind tells."""
+        expiry = self.expiry()
+        if expiry is not None and expiry.seconds_left() < 0:
+            return str(expiry.warning())
+        looks_like_token = self.secret.count(".") == 2 and self.secret.startswith("eyJ")
+        if self.credential == "api_key" and looks_like_token:
+            return "the password looks like a token (a JWT), but the connection says api_key: choose bearer"
+        kinds = {"api_key": "an API key; for a token choose bearer", "bearer": "a token; for an API key choose api_key"}
+        sent = f" (it is sent as {kinds[self.credential]})" if self.credential in kinds else ""
+        return f"make a new token or key in Domino's account settings, and say which kind it is{sent}"
 
     def project_name(self, name: str | None) -> str:
         """Return the project named, or else the connection's default.
@@ -191,6 +230,17 @@ def _seconds(conn_id: str, name: str, value: Any) -> float:
     if seconds <= 0:
         raise ConfigurationError(f"The connection {conn_id!r} has {name}={value!r}; use a number of seconds above 0")
     return seconds
+
+
+def _day(conn_id: str, name: str, value: Any) -> date | None:
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(str(value).strip()).date()
+    except ValueError:
+        raise ConfigurationError(
+            f"The connection {conn_id!r} has {name}={value!r}; use a day such as 2027-03-01"
+        ) from None
 
 
 def _number_of_runs(conn_id: str, name: str, value: Any) -> int | None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseHook
 
+from airflow_domino.compat import expiry_warning_days
 from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
-from airflow_domino.domino.errors import AuthenticationError, ConfigurationError, DominoError
+from airflow_domino.domino.diagnosis import Diagnosis, Step, role_trouble
+from airflow_domino.domino.errors import ConfigurationError, DominoError
 from airflow_domino.hooks.connection import ConnectionSettings
+from airflow_domino.hooks.places import check_limits
 from airflow_domino.provider_info import CONNECTION_FIELDS, DOMINO, FIELD_BEHAVIOUR
+
+TEST_SECONDS = 10.0
+"""How long the test of a connection waits at most for each answer: somebody watches."""
 
 
 class DominoHook(BaseHook):
@@ -111,22 +119,12 @@ class DominoHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and if not, what is wrong (Airflow's "Test" button)."""
         try:
-            return True, self._describe()
-        except AuthenticationError as error:
-            return False, f"{error} (the connection says that its credential is: {self.settings.credential})"
+            settings = self.settings
+            connect, read = min(settings.connect_timeout, TEST_SECONDS), min(settings.read_timeout, TEST_SECONDS)
+            with replace(settings, connect_timeout=connect, read_timeout=read).make_client(retries=1) as client:
+                return _diagnose(settings, client)
         except DominoError as error:
             return False, str(error)
-        finally:
-            self.close()
-
-    def _describe(self) -> str:
-        version, user = self.client.version(), self.client.current_user()
-        found = f"ok: Domino {version.version}, user {user.user_name}"
-        if not self.default_project:
-            return f"{found}, no default project"
-        project = self.client.project(self.default_project)
-        tiers = [tier for tier in self.client.tiers(project.id) if not tier.is_archived]
-        return f"{found}, {len(tiers)} tiers in {project.full_name}"
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -144,6 +142,35 @@ class DominoHook(BaseHook):
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return which standard fields the form of Airflow 3.1 hides and renames."""
         return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
+
+
+def _diagnose(settings: ConnectionSettings, client: DominoClient) -> tuple[bool, str]:
+    """Go through all that tasks need; return whether it is there, and what was found."""
+    address = str(settings.api_proxy) if settings.credential == "api_proxy" else settings.host
+    found = Diagnosis(client, address, lambda: settings.project, credential_advice=settings.credential_advice)
+    well: list[Step] = []
+    for step in found.steps():
+        if not step.is_well:
+            before = "; ".join(f"{one.name}: {one.text}" for one in well)
+            return False, f"{step.name}: {step.sentence}." + (f" Before that all was well: {before}." if before else "")
+        well.append(step)
+    if found.project is not None and (trouble := role_trouble(found.project)):
+        return False, f"project: starting runs needs another role: {trouble}"
+    if found.tiers is not None:
+        check_limits(settings.limits(), found.tiers)
+    return True, "; ".join(_good_news(settings, client, found))
+
+
+def _good_news(settings: ConnectionSettings, client: DominoClient, found: Diagnosis) -> Iterator[str]:
+    words = [f"ok: Domino {found.version.version}" if found.version else "ok"]
+    words += [f"user {found.user.user_name}"] if found.user else []
+    if found.project is None or found.tiers is None:
+        words.append("no default project")
+    else:
+        words.append(f"{len(found.tiers)} tiers in {found.project.full_name}")
+    yield ", ".join(words)
+    if (expiry := settings.expiry() or settings.expiry_by(client)) is not None:
+        yield expiry.warning(expiry_warning_days()) or expiry.sentence()
 
 
 def _keep_token(token: str, folder: Path | None) -> Path:

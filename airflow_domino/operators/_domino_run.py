@@ -283,4 +283,6 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         task_instance.xcom_push(key="run_id", value=launched.handle.run_id)
         task_instance.xcom_push(key=LINK_KEY, value=launched.handle.url)
         tell_launch(self.log, launched)
+        if warning := self.hook.settings.expiry_warning():
+            self.log.warning("%s", warning)
         note_launch(context, identity, launched.handle, self.log)

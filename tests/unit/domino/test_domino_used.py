@@ -37,6 +37,7 @@ EVERYTHING = RunRequest(
 CALLS: dict[str, Callable[[DominoClient, Path], object]] = {
     "version": lambda client, _: client.version(),
     "current_user": lambda client, _: client.current_user(),
+    "personal_tokens": lambda client, _: client.personal_tokens(),
     "project": lambda client, _: client.project("ada/fraud"),
     "tiers": lambda client, _: client.tiers("project-id"),
     "environments": lambda client, _: client.environments("project-id"),
