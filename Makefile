@@ -56,7 +56,7 @@ env:
 
 install: $(INSTALLED)
 
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt pyproject.toml hatch_build.py
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed, and none was found; name one with: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Installing into $(VENV) (once; half a minute to two minutes) ..."
 	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,250 @@
+"""All runs that Airflow's tasks have launched on Domino: of every attempt, also before a task was cleared.
+
+Three sources are laid over each other: the XComs of present attempts, what workers have noted of attempts before
+(:mod:`airflow_domino.hooks.past_runs`), and the latest look at Domino, where each run names its task instance by its
+mark. It takes two statements, and two more where Domino knows runs that Airflow has forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
+from sqlalchemy import RowMapping, Select, and_, null, or_, select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from airflow_domino.domino.launch import RunMark
+from airflow_domino.hooks.identity import STORE_KEY
+from airflow_domino.hooks.past_runs import PAST_RUNS_KEY
+from airflow_domino.hooks.runs import RUN_KEY
+from airflow_domino.links.domino import LINK_KEY
+from airflow_domino.plugin.past_run import Launcher, PastRun, from_facts
+from airflow_domino.plugin.stored import mapping, mappings, plain, text, web_address
+
+try:
+    from airflow.models.task_state_store import TaskStateStoreModel
+except ImportError:  # Airflow below 3.3
+    TaskStateStoreModel = None  # type: ignore[assignment, misc]
+
+if TYPE_CHECKING:
+    from airflow_domino.domino.models import Run
+    from airflow_domino.plugin.look import Look
+
+MOST_RUNS = 20_000
+NEWEST_DAG_RUNS = 20_000
+RUN_ID_KEY = "run_id"
+_TASK = ("dag_id", "run_id", "task_id", "map_index")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which runs are asked for.
+
+    :param dag_ids: DAGs that the caller may read.
+    :param since: runs that were over before are left out.
+    :param airflow_run_id: only this DAG run, and with `task_id` and `map_index` only this task instance.
+    """
+
+    dag_ids: Collection[str]
+    since: datetime | None = None
+    airflow_run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """Runs, the latest first.
+
+    :param is_cut: whether there are more than were read.
+    """
+
+    runs: Sequence[PastRun]
+    is_cut: bool = False
+
+
+def find_history(session: Session, scope: Scope, looks: Iterable[Look] = (), limit: int = MOST_RUNS) -> History:
+    """Find the runs that tasks have launched.
+
+    :param session: session on Airflow's database.
+    :param looks: what Domino said last, of all places that matter.
+    :param limit: how many task instances are read.
+    """
+    if not scope.dag_ids:
+        return History(())
+    rows = session.execute(_present(scope).limit(limit)).mappings().all()
+    found = _of_past_attempts(session, scope, limit)
+    for run in filter(None, map(_of_present_attempt, rows)):
+        found[run.run_id] = _merged(found.get(run.run_id), run)
+    _add_looks(session, scope, found, list(looks))
+    runs = [run for run in found.values() if _is_in(run, scope.since)]
+    runs.sort(key=lambda run: run.submitted_at.timestamp() if run.submitted_at else float("inf"), reverse=True)
+    return History(runs, is_cut=len(rows) >= limit)
+
+
+def _is_in(run: PastRun, since: datetime | None) -> bool:
+    return since is None or not run.is_over or run.last_moment is None or run.last_moment >= since
+
+
+# ---- what tasks have stored ------------------------------------------------------------------------------------------
+
+
+def _present(scope: Scope) -> Select[Any]:
+    """Ask for the XComs of present attempts, and what was noted at their launch."""
+    link = aliased(XComModel)
+    others = {key: aliased(XComModel) for key in (XCOM_RETURN_KEY, RUN_ID_KEY, RUN_KEY)}
+    same_task = and_(*(getattr(TaskInstance, name) == getattr(link, name) for name in _TASK))
+    columns = (*_instance_columns(link), link.value.label(LINK_KEY), link.timestamp)
+    values = (other.value.label(f"xcom_{key}") for key, other in others.items())
+    statement = select(*columns, *values).select_from(link).join(TaskInstance, same_task)
+    statement = statement.where(link.key == LINK_KEY, *_in_scope(link, scope)).order_by(link.timestamp.desc())
+    if scope.since is not None:
+        goes_on = or_(TaskInstance.end_date.is_(None), TaskInstance.end_date >= scope.since)
+        statement = statement.where(or_(link.timestamp >= scope.since, goes_on))
+    for key, other in others.items():
+        statement = statement.outerjoin(other, and_(*_same_instance(other, link), other.key == key))
+    if TaskStateStoreModel is None:
+        return statement.add_columns(null().label("record"))
+    store = aliased(TaskStateStoreModel)
+    statement = statement.outerjoin(store, and_(*_same_instance(store, link), store.key == STORE_KEY))
+    return statement.add_columns(store.value.label("record"))
+
+
+def _same_instance(one: Any, other: Any) -> list[Any]:
+    return [getattr(one, name) == getattr(other, name) for name in ("dag_run_id", "task_id", "map_index")]
+
+
+def _instance_columns(names: Any) -> tuple[Any, ...]:
+    instance = TaskInstance
+    return (
+        *(getattr(names, name) for name in _TASK),
+        instance.state,
+        instance.try_number,
+        instance.start_date,
+        instance.end_date,
+    )
+
+
+def _in_scope(names: Any, scope: Scope) -> list[Any]:
+    wanted = {"run_id": scope.airflow_run_id, "task_id": scope.task_id, "map_index": scope.map_index}
+    exact = [getattr(names, name) == value for name, value in wanted.items() if value is not None]
+    return [names.dag_id.in_(scope.dag_ids), *exact]
+
+
+def _launcher(row: RowMapping) -> Launcher:
+    names = (row["dag_id"], row["run_id"], row["task_id"], row["map_index"])
+    return Launcher(*names, row["state"], row["try_number"], row["start_date"], row["end_date"])
+
+
+def _of_present_attempt(row: RowMapping) -> PastRun | None:
+    record, facts = mapping(mapping(row["record"]).get("run")), mapping(row[f"xcom_{RUN_KEY}"])
+    result = mapping(row[f"xcom_{XCOM_RETURN_KEY}"])
+    run_id = text(plain(row[f"xcom_{RUN_ID_KEY}"]))
+    if run_id is None:  # a task that only waits for a run, such as a sensor, has launched none
+        return None
+    merged: dict[str, Any] = {}
+    for each in (record, facts, result):
+        if each.get("run_id") in (run_id, None):
+            merged |= {name: value for name, value in each.items() if value is not None}
+    merged["url"] = web_address(plain(row[LINK_KEY])) or merged.get("url")
+    return from_facts(run_id, _launcher(row), merged, is_latest=True)
+
+
+def _of_past_attempts(session: Session, scope: Scope, limit: int) -> dict[str, PastRun]:
+    """Return the runs that workers have noted, by their ids."""
+    store = TaskStateStoreModel
+    if store is None:
+        return {}
+    same_task = and_(*(getattr(TaskInstance, name) == getattr(store, name) for name in _TASK))
+    statement = select(*_instance_columns(store), store.value).outerjoin(TaskInstance, same_task)
+    statement = statement.where(store.key == PAST_RUNS_KEY, *_in_scope(store, scope))
+    if scope.since is not None:
+        statement = statement.where(store.updated_at >= scope.since)
+    found = {}
+    for row in session.execute(statement.order_by(store.updated_at.desc()).limit(limit)).mappings():
+        launcher = _launcher(row)
+        for facts in mappings(row["value"]):
+            if run_id := text(facts.get("run_id")):
+                found[run_id] = from_facts(run_id, launcher, facts, is_latest=False)
+    return found
+
+
+def _merged(noted: PastRun | None, present: PastRun) -> PastRun:
+    """Lay what the present attempt tells over what was noted of the same run; the better times win."""
+    if noted is None:
+        return present
+    known = {name: value for name, value in vars(noted).items() if value is not None}
+    told = {name: value for name, value in vars(present).items() if value is not None}
+    exact = noted if present.is_estimated or noted.started_at else present
+    times = {name: getattr(exact, name) for name in ("submitted_at", "started_at", "is_estimated")}
+    ended = noted.ended_at or present.ended_at
+    return PastRun(**known | told | times | {"ended_at": ended, "try_number": noted.try_number or present.try_number})
+
+
+# ---- what Domino says ------------------------------------------------------------------------------------------------
+
+
+def _add_looks(session: Session, scope: Scope, found: dict[str, PastRun], looks: list[Look]) -> None:
+    """Bring runs up to date, and add those that Airflow has forgotten."""
+    strangers: list[tuple[Run, RunMark, Look]] = []
+    for look in looks:
+        for run in look.runs:
+            if run.id in found:
+                found[run.id] = found[run.id].seen(run)
+            elif (mark := RunMark.parse(run.title)) is not None and _is_recent(run, scope.since):
+                strangers.append((run, mark, look))
+    if not strangers:
+        return
+    dag_runs = _dag_runs(session, scope, {mark.owner_key for _, mark, _ in strangers})
+    mine = [(run, mark, look) for run, mark, look in strangers if mark.owner_key in dag_runs]
+    tasks = _tasks(session, {dag_runs[mark.owner_key] for _, mark, _ in mine}) if mine else {}
+    for run, mark, look in mine:
+        dag_id, airflow_run_id = dag_runs[mark.owner_key]
+        task_id = tasks.get((dag_id, airflow_run_id, mark.group_key))
+        if task_id is not None and scope.task_id in (None, task_id) and scope.map_index is None:
+            known = _known_of(run, look)
+            launcher = Launcher(dag_id, airflow_run_id, task_id)
+            found[run.id] = from_facts(run.id, launcher, known, is_latest=False).seen(run)
+
+
+def _is_recent(run: Run, since: datetime | None) -> bool:
+    end = run.completed_at or run.submitted_at
+    return since is None or not run.status.is_completed or end is None or end >= since
+
+
+def _known_of(run: Run, look: Look) -> Mapping[str, Any]:
+    """Return what a look tells of a run beside the run itself."""
+    orphan = next((each for each in look.orphans if each.run.id == run.id), None)
+    handle = orphan.handle.to_dict() if orphan is not None else {"project": look.project}
+    return {**handle, "conn_id": look.conn_id}
+
+
+def _dag_runs(session: Session, scope: Scope, owner_keys: set[str]) -> dict[str, tuple[str, str]]:
+    """Find those of the DAG runs with these keys that the caller may read, among the newest."""
+    statement = select(DagRun.dag_id, DagRun.run_id).where(*_in_scope_of_dag_runs(scope))
+    rows = session.execute(statement.order_by(DagRun.id.desc()).limit(NEWEST_DAG_RUNS))
+    return {key: (dag_id, run_id) for dag_id, run_id in rows if (key := _owner_key(dag_id, run_id)) in owner_keys}
+
+
+def _in_scope_of_dag_runs(scope: Scope) -> list[Any]:
+    named = [] if scope.airflow_run_id is None else [DagRun.run_id == scope.airflow_run_id]
+    return [DagRun.dag_id.in_(scope.dag_ids), *named]
+
+
+@lru_cache(maxsize=2 * NEWEST_DAG_RUNS)
+def _owner_key(dag_id: str, run_id: str) -> str:
+    return RunMark.for_task(dag_id, run_id, "").owner_key
+
+
+def _tasks(session: Session, dag_runs: set[tuple[str, str]]) -> dict[tuple[str, str, str], str]:
+    """Return the tasks of DAG runs by what the marks of their runs tell of them."""
+    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id)
+    where = tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(dag_runs)
+    rows = session.execute(select(*columns).where(where).distinct())
+    return {(dag_id, run_id, RunMark.group_of(dag_id, task_id)): task_id for dag_id, run_id, task_id in rows}
