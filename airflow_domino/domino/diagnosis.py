@@ -94,7 +94,7 @@ class Diagnosis:
         self._address = address
         self._project_name = project
         self._credential_advice = credential_advice
-        self._refusals = (DominoError, *refusals)
+        self._refusals: tuple[type[Exception], ...] = (DominoError, *refusals)
         self._found: Any = None
         self.version: Version | None = None
         self.user: User | None = None

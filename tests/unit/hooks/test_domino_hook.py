@@ -39,7 +39,7 @@ def test_a_connection_without_a_project_works_too(domino_connection):
         ({"host": "http://no-such-host.invalid"}, ["no-such-host.invalid cannot be resolved", "DNS"]),
         ({"host": "http://127.0.0.1:1"}, ["http://127.0.0.1:1 could not be connected to", "the port"]),
         ({"host": "https"}, ["No trusted TLS connection", "check the certificate"]),
-        ({"password": "wrong-token"}, ["does not accept the credentials", "credential is: api_key"]),
+        ({"password": "wrong-token"}, ["does not accept the credentials", "sent as an API key", "choose bearer"]),
         ({"extra": {"project": "domino/secret-plans"}}, ["domino/secret-plans", "may not"]),
     ],
     ids=["name", "connection", "certificate", "credentials", "project"],
