@@ -6,15 +6,18 @@ FROM ${BASE_IMAGE} AS build
 # LocalExecutor, or CeleryExecutor for workers of their own.
 ARG EXECUTOR=LocalExecutor
 ARG UV_VERSION=0.13.8
+# Where packages come from, if not from PyPI. This stage is thrown away, so nothing of it is left in the image.
+ARG PIP_INDEX_URL=
 WORKDIR /build
 RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --quiet "uv==${UV_VERSION}"
 COPY requirements.txt docker/postgres.txt docker/celery.txt ./
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY airflow_domino airflow_domino
 # requirements.txt also pins what only the tests need, so it is used to choose versions, not as a list.
 RUN extra="" && if [ "$EXECUTOR" = CeleryExecutor ]; then extra="-r celery.txt"; fi \
-    && /opt/venv/bin/uv pip install --no-cache --python /opt/venv/bin/python \
-        --constraint requirements.txt -r postgres.txt $extra ".[local,samples]" \
+    && /opt/venv/bin/uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python \
+        ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} \
+        --constraint requirements.txt --build-constraint requirements.txt -r postgres.txt $extra ".[local,samples]" \
     && /opt/venv/bin/uv pip uninstall --python /opt/venv/bin/python uv
 
 FROM ${BASE_IMAGE}
