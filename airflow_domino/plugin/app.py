@@ -10,17 +10,17 @@ from starlette.exceptions import HTTPException
 from airflow_domino import __version__
 from airflow_domino.plugin import (
     html,
-    routes_actions,
     routes_costs,
     routes_luigi,
     routes_runs,
+    routes_task,
     routes_tiers,
     routes_timeline,
     static,
 )
 from airflow_domino.plugin.guard import EVERY_ROUTE
 
-SLICES = (routes_runs, routes_actions, routes_timeline, routes_costs, routes_tiers, routes_luigi, static)
+SLICES = (routes_runs, routes_task, routes_timeline, routes_costs, routes_tiers, routes_luigi, static)
 
 
 def create_app() -> FastAPI:

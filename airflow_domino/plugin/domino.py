@@ -26,18 +26,17 @@ class DominoPlugin(AirflowPlugin):
 
     @cached_property
     def external_views(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Navigation entry that shows the page inside Airflow's own frame, at ``/plugin/domino``."""
-        served_at = base_path() + URL_PREFIX
+        """A navigation entry, and tabs on the pages of a DAG run and of a task instance, in Airflow's own frame.
+
+        What Airflow's UI puts in for the braces is quoted by it. A tab is shown for every DAG run and task instance.
+        """
+        dag_run = "dag_id={DAG_ID}&run_id={RUN_ID}"
+        task = f"{dag_run}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}"
         return [
-            {
-                "name": "Domino",
-                "href": f"{served_at}/",
-                "destination": "nav",
-                "category": "browse",
-                "url_route": "domino",
-                "icon": f"{served_at}/static/icon-light.svg",
-                "icon_dark_mode": f"{served_at}/static/icon-dark.svg",
-            }
+            {**_view("Domino", "nav", "domino", ""), "category": "browse"},
+            _view("Domino", "dag_run", "domino-dag-run", f"dag-run?{dag_run}&tab=1"),
+            _view("Luigi", "dag_run", "domino-luigi", f"luigi?{dag_run}&tab=1"),
+            _view("Domino", "task_instance", "domino-task", f"task?{task}&tab=1"),
         ]
 
     @cached_property
@@ -49,3 +48,15 @@ class DominoPlugin(AirflowPlugin):
             log.exception("The page 'Domino' is not served: this Airflow lacks what it is built on")
             return []
         return [{"app": create_app(), "url_prefix": URL_PREFIX, "name": "Domino"}]
+
+
+def _view(name: str, destination: str, url_route: str, page: str) -> dict[str, Any]:
+    served_at = base_path() + URL_PREFIX
+    return {
+        "name": name,
+        "href": f"{served_at}/{page}",
+        "destination": destination,
+        "url_route": url_route,
+        "icon": f"{served_at}/static/icon-light.svg",
+        "icon_dark_mode": f"{served_at}/static/icon-dark.svg",
+    }

@@ -40,11 +40,27 @@ def require_edit(request: Request, user: GetUserDep, dag_id: str) -> None:
 
 
 def editable_dags(user: GetUserDep) -> set[str]:
-    """Ids of the DAGs that Airflow's auth manager lets the caller change, so that buttons are shown to those only."""
+    """Ids of the DAGs that Airflow's auth manager lets the caller change."""
     return get_auth_manager().get_authorized_dag_ids(user=user, method="PUT")
 
 
 EditableDags = Annotated[set[str], Depends(editable_dags)]
+
+
+def editable(request: Request, user: GetUserDep, dag_ids: Iterable[str]) -> set[str]:
+    """Return those of the DAGs whose task instances the caller may change, so that others get no buttons.
+
+    :param dag_ids: few, such as those of the rows that would have a button.
+    """
+    return {dag_id for dag_id in set(dag_ids) if _may_edit(request, user, dag_id)}
+
+
+def _may_edit(request: Request, user: GetUserDep, dag_id: str) -> bool:
+    try:
+        require_edit(request, user, dag_id)
+    except HTTPException:
+        return False
+    return True
 
 
 def same_site(request: Request) -> None:

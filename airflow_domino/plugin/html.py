@@ -57,7 +57,18 @@ templates = Environment(
     lstrip_blocks=True,
 )
 templates.globals.update(navigation=NAVIGATION, static=static.address)
-for _word in (words.duration, words.money, words.state_word, words.task_path, words.elapsed_seconds, words.run_name):
+for _word in (
+    words.clock_time,
+    words.duration,
+    words.elapsed_seconds,
+    words.money,
+    words.run_name,
+    words.state_word,
+    words.story_path,
+    words.task_names,
+    words.task_path,
+    words.task_title,
+):
     templates.globals[_word.__name__] = _word
 
 

@@ -7,17 +7,17 @@ JSON: nothing that a task has stored is ever turned into an object.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from sqlalchemy import RowMapping, Select, and_, null, select
 from sqlalchemy.orm import Session, aliased
+
+from airflow_domino.plugin.stored import mapping, number, plain, text, web_address, whole_number
 
 try:
     from airflow.models.task_state_store import TaskStateStoreModel
@@ -44,6 +44,12 @@ class TaskRun:
     """One task instance of Airflow, and the run on Domino that its latest attempt started.
 
     What Domino alone knows (number, status, tier, seconds, cost) is None until the operator has stored it.
+
+    :param cents_per_minute: price of its tier.
+    :param conn_id: the Airflow connection by which it was launched.
+    :param reason: why it ended badly, in Domino's words.
+    :param log_tail: last lines of the log of a run that ended badly, oldest first.
+    :param waits_because: Domino's words on why the run is still queued.
     """
 
     dag_id: str
@@ -63,6 +69,11 @@ class TaskRun:
     queued_seconds: float | None = None
     run_seconds: float | None = None
     cost_cents: float | None = None
+    cents_per_minute: float | None = None
+    conn_id: str | None = None
+    reason: str | None = None
+    log_tail: tuple[str, ...] = ()
+    waits_because: str | None = None
 
     @property
     def is_live(self) -> bool:
@@ -93,23 +104,31 @@ class TierTotal:
     without_cost: int
 
 
-def find_runs(
-    session: Session,
-    dag_ids: Collection[str],
-    *,
-    states: Collection[str] | None = None,
-    limit: int = 200,
-) -> list[TaskRun]:
-    """List the runs that tasks of the given DAGs started, the latest first.
+@dataclass(frozen=True)
+class Choice:
+    """Which runs to look for, among those of the DAGs that the caller may read.
+
+    :param states: states of task instances to keep; None keeps all.
+    :param airflow_run_id: only this DAG run.
+    :param task: only this task instance: task id and map index.
+    :param limit: how many at most, the latest.
+    """
+
+    states: Collection[str] | None = None
+    airflow_run_id: str | None = None
+    task: tuple[str, int] | None = None
+    limit: int = 200
+
+
+def find_runs(session: Session, dag_ids: Collection[str], choice: Choice = Choice()) -> list[TaskRun]:
+    """List the runs that tasks of the given DAGs started, the latest first; one statement.
 
     :param session: session on Airflow's database.
     :param dag_ids: DAGs that the caller may read; no others are looked at.
-    :param states: states of task instances to keep; None keeps all.
-    :param limit: length of the list.
     """
     if not dag_ids:
         return []
-    rows = session.execute(_statement(dag_ids, states, limit)).mappings()
+    rows = session.execute(_statement(dag_ids, choice)).mappings()
     runs = [run for run in (_task_run(row) for row in rows) if run.run_id or run.url]
     runs.sort(key=lambda run: run.started_at.timestamp() if run.started_at else float("inf"), reverse=True)
     return runs
@@ -143,67 +162,77 @@ def _total(tier: str | None, runs: list[TaskRun]) -> TierTotal:
     )
 
 
-def _statement(dag_ids: Collection[str], states: Collection[str] | None, limit: int) -> Select[Any]:
-    link = aliased(XComModel)
-    others = {key: aliased(XComModel) for key in (XCOM_RETURN_KEY, RUN_ID_KEY, FACTS_KEY)}
+def _statement(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
+    # What else is stored is looked up for the rows of the list alone.
+    newest = _newest(dag_ids, choice).subquery("newest")
+    statement = select(newest)
+    for key in (XCOM_RETURN_KEY, RUN_ID_KEY, FACTS_KEY):
+        xcom = aliased(XComModel)
+        statement = statement.add_columns(xcom.value.label(f"xcom_{key}")).outerjoin(xcom, _of(newest, xcom, key))
+    store = TaskStateStoreModel
+    if store is None:
+        statement = statement.add_columns(null().label("launch_record"))
+    else:
+        statement = statement.add_columns(store.value.label("launch_record"))
+        statement = statement.outerjoin(store, _of(newest, store, FACTS_KEY))
+    return statement.order_by(newest.c.linked_at.desc())
+
+
+def _newest(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
+    """Task instances with a link to a run, the latest link first."""
     statement = (
         select(
-            link.dag_id,
-            link.run_id.label("airflow_run_id"),
-            link.task_id,
-            link.map_index,
+            XComModel.dag_run_id,
+            XComModel.dag_id,
+            XComModel.run_id.label("airflow_run_id"),
+            XComModel.task_id,
+            XComModel.map_index,
+            XComModel.timestamp.label("linked_at"),
+            XComModel.value.label(LINK_KEY),
             TaskInstance.state,
             TaskInstance.try_number,
             TaskInstance.start_date.label("started_at"),
             TaskInstance.end_date.label("ended_at"),
-            link.value.label(LINK_KEY),
-            *(other.value.label(f"xcom_{key}") for key, other in others.items()),
         )
-        .select_from(link)
         .join(
             TaskInstance,
             and_(
-                TaskInstance.dag_id == link.dag_id,
-                TaskInstance.task_id == link.task_id,
-                TaskInstance.run_id == link.run_id,
-                TaskInstance.map_index == link.map_index,
+                TaskInstance.dag_id == XComModel.dag_id,
+                TaskInstance.task_id == XComModel.task_id,
+                TaskInstance.run_id == XComModel.run_id,
+                TaskInstance.map_index == XComModel.map_index,
             ),
         )
-        .where(link.key == LINK_KEY, link.dag_id.in_(dag_ids))
-        .order_by(link.timestamp.desc())
-        .limit(limit)
+        .where(XComModel.key == LINK_KEY, XComModel.dag_id.in_(dag_ids))
+        .order_by(XComModel.timestamp.desc())
+        .limit(choice.limit)
     )
-    for key, other in others.items():
-        statement = statement.outerjoin(
-            other,
-            and_(
-                other.dag_run_id == link.dag_run_id,
-                other.task_id == link.task_id,
-                other.map_index == link.map_index,
-                other.key == key,
-            ),
-        )
-    if states is not None:
-        statement = statement.where(TaskInstance.state.in_(states))
-    return _with_launch_record(statement, link)
+    if choice.states is not None:
+        statement = statement.where(TaskInstance.state.in_(choice.states))
+    if choice.airflow_run_id is not None:
+        statement = statement.where(XComModel.run_id == choice.airflow_run_id)
+    if choice.task is not None:
+        task_id, map_index = choice.task
+        statement = statement.where(XComModel.task_id == task_id, XComModel.map_index == map_index)
+    return statement
 
 
-def _with_launch_record(statement: Select[Any], link: Any) -> Select[Any]:
-    store = TaskStateStoreModel
-    if store is None:
-        return statement.add_columns(null().label("launch_record"))
-    same_task = and_(
-        store.dag_run_id == link.dag_run_id,
-        store.task_id == link.task_id,
-        store.map_index == link.map_index,
-        store.key == FACTS_KEY,
+def _of(newest: Any, stored: Any, key: str) -> Any:
+    """What one task instance has stored under a key."""
+    return and_(
+        stored.dag_run_id == newest.c.dag_run_id,
+        stored.task_id == newest.c.task_id,
+        stored.map_index == newest.c.map_index,
+        stored.key == key,
     )
-    return statement.add_columns(store.value.label("launch_record")).outerjoin(store, same_task)
 
 
 def _task_run(row: RowMapping) -> TaskRun:
-    at_launch = _mapping(_mapping(row["launch_record"]).get("run"))
-    facts = {**at_launch, **_mapping(row[f"xcom_{FACTS_KEY}"]), **_mapping(row[f"xcom_{XCOM_RETURN_KEY}"])}
+    run_id = text(plain(row[f"xcom_{RUN_ID_KEY}"]))
+    at_launch = mapping(mapping(row["launch_record"]).get("run"))
+    if run_id and at_launch.get("run_id", run_id) != run_id:  # of a launch before this one
+        at_launch = {}
+    facts = {**at_launch, **mapping(row[f"xcom_{FACTS_KEY}"]), **mapping(row[f"xcom_{XCOM_RETURN_KEY}"])}
     return TaskRun(
         dag_id=row["dag_id"],
         airflow_run_id=row["airflow_run_id"],
@@ -213,52 +242,21 @@ def _task_run(row: RowMapping) -> TaskRun:
         try_number=row["try_number"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-        run_id=_text(facts.get("run_id")) or _text(_plain(row[f"xcom_{RUN_ID_KEY}"])),
-        url=_web_address(_plain(row[LINK_KEY])) or _web_address(facts.get("url")),
-        number=_whole_number(facts.get("number")),
-        status=_text(facts.get("status")),
-        project=_text(facts.get("project")),
-        tier=_text(facts.get("tier")),
-        queued_seconds=_number(facts.get("queued_seconds")),
-        run_seconds=_number(facts.get("run_seconds")),
-        cost_cents=_number(facts.get("cost_cents")),
+        run_id=text(facts.get("run_id")) or run_id,
+        url=web_address(plain(row[LINK_KEY])) or web_address(facts.get("url")),
+        number=whole_number(facts.get("number")),
+        status=text(facts.get("status")),
+        project=text(facts.get("project")),
+        tier=text(facts.get("tier")),
+        queued_seconds=number(facts.get("queued_seconds")),
+        run_seconds=number(facts.get("run_seconds")),
+        cost_cents=number(facts.get("cost_cents")),
+        cents_per_minute=number(facts.get("cents_per_minute") or at_launch.get("cents_per_minute")),
+        conn_id=text(facts.get("conn_id")),
+        reason=text(facts.get("reason")),
+        log_tail=_lines(facts.get("log_tail")),
     )
 
 
-def _plain(value: Any) -> Any:
-    """The stored value; text that holds a JSON object or string is read (an id of digits alone stays text)."""
-    if not isinstance(value, str) or not value.startswith(("{", '"')):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    plain = _plain(value)
-    return plain if isinstance(plain, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < float("inf") else None
-
-
-def _whole_number(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _web_address(value: Any) -> str | None:
-    """The value if a browser may follow it; an address of another kind (``javascript:``) is no link."""
-    if not isinstance(value, str):
-        return None
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return None
-    return value if parts.scheme in {"http", "https"} and parts.netloc else None
+def _lines(value: Any) -> tuple[str, ...]:
+    return tuple(line for line in value if isinstance(line, str)) if isinstance(value, list) else ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import quote
+from typing import Protocol
+from urllib.parse import quote, urlencode
 
 from airflow_domino.plugin.addresses import base_path
 from airflow_domino.plugin.runs import TaskRun
@@ -44,12 +45,46 @@ def state_word(state: str | None) -> str:
     return (state or "no status").replace("_", " ")
 
 
-def task_path(run: TaskRun) -> str:
-    """Address of the task instance in Airflow's UI, relative to the host."""
-    parts = ["dags", run.dag_id, "runs", run.airflow_run_id, "tasks", run.task_id]
-    if run.map_index >= 0:
-        parts += ["mapped", str(run.map_index)]
-    return base_path() + "/" + "/".join(quote(part, safe="") for part in parts)
+class NamesTask(Protocol):
+    """What names a task instance, beside other things."""
+
+    @property
+    def dag_id(self) -> str: ...
+    @property
+    def airflow_run_id(self) -> str: ...
+    @property
+    def task_id(self) -> str: ...
+    @property
+    def map_index(self) -> int: ...
+
+
+def task_path(task: NamesTask, try_number: int | None = None) -> str:
+    """Address of the task instance in Airflow's UI, relative to the host.
+
+    :param try_number: the attempt whose log is shown; None for the latest.
+    """
+    parts = ["dags", task.dag_id, "runs", task.airflow_run_id, "tasks", task.task_id]
+    if task.map_index >= 0:
+        parts += ["mapped", str(task.map_index)]
+    path = base_path() + "/" + "/".join(quote(part, safe="") for part in parts)
+    return f"{path}?try_number={try_number}" if try_number is not None else path
+
+
+def story_path(task: NamesTask) -> str:
+    """Address of our page of the task instance, relative to the application."""
+    names = {"dag_id": task.dag_id, "run_id": task.airflow_run_id, "task_id": task.task_id}
+    return "task?" + urlencode(names | {"map_index": task.map_index})
+
+
+def task_title(task: NamesTask) -> str:
+    """What to call the task instance."""
+    return task.task_id if task.map_index < 0 else f"{task.task_id} [{task.map_index}]"
+
+
+def task_names(task: NamesTask) -> dict[str, str | int]:
+    """What the buttons of a task instance send."""
+    names: dict[str, str | int] = {"dag_id": task.dag_id, "run_id": task.airflow_run_id, "task_id": task.task_id}
+    return names | {"map_index": task.map_index}
 
 
 def elapsed_seconds(run: TaskRun) -> float | None:
@@ -59,7 +94,21 @@ def elapsed_seconds(run: TaskRun) -> float | None:
     return max(0.0, (datetime.now(UTC) - run.started_at).total_seconds())
 
 
-def run_name(run: TaskRun) -> str:
+def clock_time(moment: datetime) -> str:
+    """A time as it is written where no script puts it into the reader's own zone."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class NamesRun(Protocol):
+    """What names a run on Domino, beside other things."""
+
+    @property
+    def number(self) -> int | None: ...
+    @property
+    def run_id(self) -> str | None: ...
+
+
+def run_name(run: NamesRun) -> str:
     """What to call the run: its number, else the end of its id."""
     if run.number is not None:
         return f"#{run.number}"

@@ -1,5 +1,5 @@
 // What all pages have in common: Airflow's colours and time zone, links out of Airflow's frame, a live part that is
-// asked for again and again, and buttons that do something.
+// asked for again and again. What buttons do is in actions.js.
 //
 // A page's own script may listen for "domino:shown" on the document (the live part has been renewed) and
 // "domino:theme" (light or dark has changed).
@@ -12,7 +12,6 @@ const ANSWER_WITHIN = 10000;
 const live = document.getElementById("live");
 const freshness = document.getElementById("freshness");
 const form = document.querySelector("main form[method=get]");
-const question = document.getElementById("question");
 
 /** Airflow's window, where this page is shown in a frame of it and may look at it. */
 function airflowWindow() {
@@ -110,7 +109,7 @@ function show(html) {
 /** What HTML alone cannot do: times in the reader's zone, buttons that need this script. */
 function dress() {
   writeTimes();
-  for (const button of document.querySelectorAll("button[data-post][hidden]")) button.hidden = false;
+  for (const button of document.querySelectorAll("button:is([data-post], [data-does])[hidden]")) button.hidden = false;
 }
 
 function say(text, isTrouble = false) {
@@ -158,100 +157,10 @@ async function keepFresh() {
   }
 }
 
-/** Sends JSON; gives back what was said, or throws what was wrong as a sentence. */
-async function post(address, body) {
-  let answer;
-  try {
-    answer = await fetch(address, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(3 * ANSWER_WITHIN),
-    });
-  } catch {
-    throw new Error("Airflow does not answer. Look whether it was done before you try again.");
-  }
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    throw new Error(typeof said.detail === "string" ? said.detail : `Airflow answered ${answer.status}.`);
-  }
-  return said;
-}
-
-/**
- * A button with data-post (address) and data-body (JSON) asks first, then does it. The question is what data-ask says,
- * or where there is none what the address answers to {..., "preview": true} as "question".
- */
-async function act(event) {
-  const button = event.target instanceof Element && event.target.closest("button[data-post]");
-  if (!button || question.open) return;
-  const key = button.dataset.key;
-  const body = JSON.parse(button.dataset.body);
-  const address = button.dataset.post;
-  const text = document.getElementById("question-text");
-  const trouble = document.getElementById("question-trouble");
-  const yes = question.querySelector("button[value=yes]");
-  trouble.textContent = "";
-  text.textContent = button.dataset.ask || "One moment …";
-  yes.textContent = button.textContent.trim();
-  yes.disabled = !button.dataset.ask;
-  question.returnValue = "no";
-  question.showModal();
-  if (!button.dataset.ask) {
-    try {
-      text.textContent = (await post(address, { ...body, preview: true })).question;
-      yes.disabled = false;
-    } catch (error) {
-      text.textContent = "This cannot be done.";
-      trouble.textContent = error.message;
-    }
-  }
-  const decide = async (decision) => {
-    decision.preventDefault();
-    yes.disabled = true;
-    trouble.textContent = "";
-    try {
-      const { said } = await post(address, body);
-      question.close("yes");
-      announce(said);
-      if (live.dataset.live) await refresh();
-    } catch (error) {
-      trouble.textContent = error.message;
-      yes.disabled = false;
-    }
-  };
-  yes.addEventListener("click", decide);
-  question.addEventListener(
-    "close",
-    () => {
-      yes.removeEventListener("click", decide);
-      const again = [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
-      if (again) again.focus({ preventScroll: true });
-    },
-    { once: true },
-  );
-}
-
-/** Says what was done, for a while. */
-function announce(text) {
-  let notice = document.getElementById("notice");
-  if (!notice) {
-    notice = document.createElement("p");
-    notice.id = "notice";
-    notice.setAttribute("role", "status");
-    document.body.append(notice);
-  }
-  clearTimeout(announce.timer);
-  notice.textContent = text || "Done.";
-  notice.hidden = false;
-  announce.timer = setTimeout(() => (notice.hidden = true), ANSWER_WITHIN);
-}
-
 followAirflowsColours();
 dress();
 document.addEventListener("click", openThroughAirflow);
 document.addEventListener("auxclick", openThroughAirflow);
-document.addEventListener("click", act);
 if (live.dataset.live) {
   if (form) {
     form.addEventListener("change", choose);

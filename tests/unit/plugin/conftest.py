@@ -6,8 +6,9 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 if "AIRFLOW_HOME" not in os.environ:  # Airflow reads it once, while it is imported
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
@@ -29,15 +30,18 @@ class Permissions:
 
     def __init__(self) -> None:
         self.dag_ids: set[str] = set()
+        self.unchangeable: set[str] = set()
         self.forbidden: set[DagAccessEntity] = set()
 
     def get_authorized_dag_ids(self, *, user: Any, method: str = "GET") -> set[str]:
-        assert (user, method) == ("ann", "GET")
-        return set(self.dag_ids)
+        assert user == "ann"
+        return set(self.dag_ids) if method == "GET" else self.dag_ids - self.unchangeable
 
     def is_authorized_dag(self, *, method: str, user: Any, access_entity: Any = None, details: Any = None) -> bool:
         named = details.id if details else None
-        return access_entity not in self.forbidden and (named is None or named in self.dag_ids)
+        if access_entity in self.forbidden or (method != "GET" and named in self.unchangeable):
+            return False
+        return named is None or named in self.dag_ids
 
 
 class Store:
@@ -56,12 +60,15 @@ class Store:
         map_index: int = -1,
         state: str | None = "success",
         started_at: datetime | None = STARTED,
+        try_number: int = 1,
         launch_record: dict[str, Any] | None = None,
+        past_runs: list[dict[str, Any]] | None = None,
         **xcoms: Any,
     ) -> None:
         """Add a task instance with its XComs.
 
-        :param launch_record: what the operator keeps in the task state store.
+        :param launch_record: what the operator keeps of the launch in the task state store.
+        :param past_runs: what it keeps there of all its runs.
         """
         from airflow.models.task_state_store import TaskStateStoreModel
         from airflow.models.taskinstance import TaskInstance
@@ -75,18 +82,30 @@ class Store:
                     **names,
                     state=state,
                     start_date=started_at,
-                    try_number=1,
+                    try_number=try_number,
                     pool="default_pool",
                     pool_slots=1,
                     span_status="not_started",
                     executor_config={},
                 )
             )
-            if launch_record is not None:
-                kept = {"dag_run_id": dag_run_id, "key": "domino_run", "value": json.dumps(launch_record)}
-                session.add(TaskStateStoreModel(**names, **kept, updated_at=started_at))
+            for key, value in {"domino_run": launch_record, "domino_runs": past_runs}.items():
+                if value is not None:
+                    kept = {"dag_run_id": dag_run_id, "key": key, "value": json.dumps(value)}
+                    session.add(TaskStateStoreModel(**names, **kept, updated_at=started_at))
             for key, value in xcoms.items():
                 session.add(XComModel(**names, dag_run_id=dag_run_id, key=key, value=value, timestamp=started_at))
+
+    def add_past_attempt(self, try_number: int, state: str = "failed", started_at: datetime = STARTED) -> None:
+        """Add an attempt before the present one of the task that :meth:`add` makes when it is told nothing."""
+        from airflow.models.taskinstancehistory import TaskInstanceHistory
+
+        names = {"dag_id": "ensemble", "task_id": "train", "run_id": "manual__1", "map_index": -1}
+        times = {"start_date": started_at, "end_date": started_at + timedelta(minutes=1)}
+        other = {"pool": "default_pool", "pool_slots": 1, "span_status": "not_started", "task_instance_id": uuid4()}
+        with self.sessions.begin() as session:
+            table = TaskInstanceHistory.__table__
+            session.execute(insert(table).values(**names, **times, **other, try_number=try_number, state=state))
 
     def add_finished(self, dag_id: str = "ensemble", task_id: str = "train", number: int = 1, **facts: Any) -> None:
         """Add a task that succeeded, whose operator has stored everything about its run."""
@@ -111,12 +130,13 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[sessionmaker[Session]]
     from airflow.models.base import Base
     from airflow.models.task_state_store import TaskStateStoreModel
     from airflow.models.taskinstance import TaskInstance
+    from airflow.models.taskinstancehistory import TaskInstanceHistory
     from airflow.models.xcom import XComModel
     from airflow.utils.db import import_all_models
 
     import_all_models()
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    models = (TaskInstance, XComModel, TaskStateStoreModel)
+    models = (TaskInstance, TaskInstanceHistory, XComModel, TaskStateStoreModel)
     Base.metadata.create_all(engine, tables=[model.__table__ for model in models])
     made = sessionmaker(engine, expire_on_commit=False)
     monkeypatch.setattr(settings, "Session", made)
@@ -151,7 +171,17 @@ def permissions(monkeypatch: pytest.MonkeyPatch) -> Permissions:
 
 
 @pytest.fixture
-def plugin_app(sessions: sessionmaker[Session], permissions: Permissions) -> FastAPI:
+def looks(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Any]:
+    """What Domino said last at each connection and project: nothing, where a test does not say."""
+    from airflow_domino.plugin import look
+
+    said: dict[tuple[str, str], Any] = {}
+    monkeypatch.setattr(look, "latest", lambda *place: said.get(place) or look.Look(*place))
+    return said
+
+
+@pytest.fixture
+def plugin_app(sessions: sessionmaker[Session], permissions: Permissions, looks: dict[Any, Any]) -> FastAPI:
     from airflow_domino.plugin.app import create_app
 
     return create_app()

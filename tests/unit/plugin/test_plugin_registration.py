@@ -59,11 +59,29 @@ def test_the_application_is_mounted_below_domino():
 def test_the_navigation_leads_below_the_path_that_airflow_is_served_under(monkeypatch, base_url, page):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
 
-    (view,) = DominoPlugin().external_views
+    navigation, *tabs = DominoPlugin().external_views
 
-    assert view["href"] == page
-    assert view["url_route"] == "domino"
-    assert view["icon"] == f"{page}static/icon-light.svg"
+    assert navigation["href"] == page
+    assert navigation["url_route"] == "domino"
+    assert navigation["icon"] == f"{page}static/icon-light.svg"
+    assert all(tab["href"].startswith(page) for tab in tabs)
+
+
+def test_dag_runs_and_task_instances_have_tabs_of_their_own():
+    tabs = {(view["destination"], view["name"]): view["href"] for view in DominoPlugin().external_views[1:]}
+
+    where = "dag_id={DAG_ID}&run_id={RUN_ID}"
+    assert tabs == {
+        ("dag_run", "Domino"): f"/domino/dag-run?{where}&tab=1",
+        ("dag_run", "Luigi"): f"/domino/luigi?{where}&tab=1",
+        ("task_instance", "Domino"): f"/domino/task?{where}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}&tab=1",
+    }
+
+
+def test_each_tab_has_an_address_of_its_own_in_airflow():
+    addresses = [view["url_route"] for view in DominoPlugin().external_views]
+
+    assert len(set(addresses)) == len(addresses)
 
 
 def test_where_airflow_lacks_what_the_page_needs_there_is_no_page_and_airflow_goes_on(monkeypatch, caplog):

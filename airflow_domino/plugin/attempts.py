@@ -1,0 +1,103 @@
+"""The attempts of one task instance, and the runs that each of them has launched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.taskinstancehistory import TaskInstanceHistory
+from sqlalchemy import Select, select, union_all
+from sqlalchemy.orm import Session
+
+from airflow_domino.plugin.history import Scope, find_history
+from airflow_domino.plugin.past_run import PastRun
+
+if TYPE_CHECKING:
+    from airflow_domino.plugin.look import Look
+
+MOST_LISTED = 200
+
+
+@dataclass(frozen=True)
+class TaskName:
+    """Which task instance."""
+
+    dag_id: str
+    airflow_run_id: str
+    task_id: str
+    map_index: int = -1
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of a task instance.
+
+    :param state: what became of it; of the latest, what it is now.
+    :param runs: those that it has launched, the latest first.
+    :param goes_on_with: a run of an earlier attempt that this one has taken up.
+    """
+
+    try_number: int
+    state: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    runs: tuple[PastRun, ...] = ()
+    goes_on_with: PastRun | None = None
+
+
+def find_attempts(session: Session, task: TaskName, looks: Iterable[Look] = ()) -> list[Attempt]:
+    """List the attempts of a task instance, the latest first; three statements, or five.
+
+    :param session: session on Airflow's database.
+    :param task: of a DAG that the caller may read.
+    :param looks: what Domino said last.
+    """
+    rows = session.execute(_statement(task)).all()
+    if not rows:
+        return []
+    scope = Scope({task.dag_id}, None, task.airflow_run_id, task.task_id, task.map_index)
+    runs = list(find_history(session, scope, looks).runs)
+    attempts = [_attempt(row, runs) for row in rows if row.try_number > 0]
+    return [_with_run_of_another(attempts[0], runs), *attempts[1:]] if attempts else []
+
+
+def _statement(task: TaskName) -> Select[Any]:
+    present, past = (_columns(table, task) for table in (TaskInstance, TaskInstanceHistory))
+    both = union_all(present, past).subquery("attempts")
+    return select(both).order_by(both.c.try_number.desc()).limit(MOST_LISTED)
+
+
+def _columns(table: Any, task: TaskName) -> Select[Any]:
+    return select(table.try_number, table.state, table.start_date, table.end_date).where(
+        table.dag_id == task.dag_id,
+        table.run_id == task.airflow_run_id,
+        table.task_id == task.task_id,
+        table.map_index == task.map_index,
+    )
+
+
+def _attempt(row: Any, runs: Sequence[PastRun]) -> Attempt:
+    return Attempt(row.try_number, row.state, row.start_date, row.end_date, tuple(_launched_by(row, runs)))
+
+
+def _launched_by(attempt: Any, runs: Sequence[PastRun]) -> Iterable[PastRun]:
+    for run in runs:
+        if run.try_number is not None:
+            if run.try_number == attempt.try_number:
+                yield run
+        elif _is_within(run.submitted_at, attempt.start_date, attempt.end_date):
+            yield run
+
+
+def _is_within(moment: datetime | None, begin: datetime | None, end: datetime | None) -> bool:
+    return moment is not None and begin is not None and begin <= moment and (end is None or moment <= end)
+
+
+def _with_run_of_another(attempt: Attempt, runs: Sequence[PastRun]) -> Attempt:
+    taken_up = next((run for run in runs if run.is_latest), None)
+    if attempt.runs or taken_up is None:
+        return attempt
+    return Attempt(attempt.try_number, attempt.state, attempt.started_at, attempt.ended_at, (), taken_up)
