@@ -128,7 +128,10 @@ class Plan:
         try:
             return cls.from_json(Path(path).read_text("utf-8"))
         except OSError as error:
-            raise PlanError(f"The plan file {str(path)!r} cannot be read: {error.strerror or error}") from error
+            raise PlanError(
+                f"The plan file {str(path)!r} cannot be read: {error.strerror or error}; write it "
+                "with `airflow-domino luigi plan MODULE:FAMILY --output FILE`"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise PlanError(
                 f"{str(path)!r} is no plan file ({type(error).__name__}: {error}): write one with"

@@ -115,7 +115,9 @@ class RunOfTask:
 
     def _refuse_if_given_up(self) -> None:
         if self._given_up.is_set():
-            raise NotLaunchedError(f"No Domino run is launched for {self.task}: it was told to end before")
+            raise NotLaunchedError(
+                f"No Domino run is launched for {self.task}: it was told to end before; start the pipeline again"
+            )
 
     def _report(self, message: str) -> None:
         logger.info(message)
@@ -136,7 +138,9 @@ class RunOfTask:
             raise run_error(ended, self.url, _log_tail(client, ended.id))
         commit, wanted = ended.results_commit, self._wanted_file
         if commit is None:
-            raise NotFoundError(f"Domino run #{ended.number} succeeded but names no results commit: {self.url}")
+            raise NotFoundError(
+                f"Domino run #{ended.number} succeeded but names no results commit; run it again. See {self.url}"
+            )
         try:
             size = client.download_file(self.project, commit, wanted, Path(self.task.output().path).absolute())
         except NotFoundError as error:

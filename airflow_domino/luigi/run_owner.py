@@ -41,7 +41,7 @@ class RunOwner:
             fields = json.loads(told)
             return cls(str(fields["name"]), datetime.fromisoformat(fields["since"]))
         except (ValueError, TypeError, KeyError) as error:
-            raise ConfigurationError(f"The variable {OWNER_VARIABLE} cannot be read: {error!r}") from None
+            raise ConfigurationError(f"The variable {OWNER_VARIABLE} cannot be read: {error!r}; unset it") from None
 
     def variables(self) -> dict[str, str]:
         """The environment of a process that works for this owner; empty where nothing is to be found again."""

@@ -57,7 +57,8 @@ def wanted(plan: Plan, select: Sequence[str] = (), exclude: Sequence[str] = ()) 
     kept = below(plan, ends & left) & left
     if not kept:
         raise SelectionError(
-            f"Nothing is left of the pipeline: all that is wanted is, or requires, {', '.join(exclude)}: left out"
+            f"Nothing is left of the pipeline: all that is wanted is, or requires, {', '.join(exclude)}: left "
+            "out. Leave out less"
         )
     return kept
 

@@ -86,7 +86,10 @@ class TaskSpec:
             if not is_same(getattr(again, name), getattr(task, name)):
                 raise CannotFreezeError(_lost(task, name))
         if again.task_id != task.task_id:
-            raise CannotFreezeError(f"{task.task_id} would come back as {again.task_id}")
+            raise CannotFreezeError(
+                f"{task.task_id} would come back as {again.task_id} in another process: give it parameters "
+                "that say all of it"
+            )
 
 
 def is_same(one: Any, other: Any) -> bool:

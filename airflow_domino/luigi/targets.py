@@ -76,7 +76,9 @@ class DominoFileTarget(luigi.Target):
         if mode not in ("w", "wb"):
             raise ConfigurationError(f"A Domino file cannot be opened in mode {mode!r}: choose r, rb, w or wb")
         if self.commit_id is not None:
-            raise ConfigurationError(f"Cannot write {self.path}: the commit {self.commit_id} never changes")
+            raise ConfigurationError(
+                f"Cannot write {self.path}: the commit {self.commit_id} never changes; leave commit_id out to write"
+            )
         upload = _Upload(self)
         return upload if mode == "wb" else _TextUpload(upload)
 

@@ -279,7 +279,9 @@ def _yielded(task: luigi.Task, yielded: Any) -> tuple[list[luigi.Task], bool, An
     required = list(flatten(yielded.requirements if wrapped else yielded))
     for one in required:
         if not isinstance(one, luigi.Task):
-            raise TypeError(f"run() of {task} yielded {one!r}, which is not a Luigi task")
+            raise TypeError(
+                f"run() of {task} yielded {one!r}, which is not a Luigi task; yield instances, such as Orders()"
+            )
     if wrapped:
         is_met = bool(yielded.complete(lambda one: one.complete()))
         return required, is_met, yielded.paths if is_met else None
@@ -305,7 +307,16 @@ def without_target(task: luigi.Task) -> str:
     """What is wrong with a task that ran and is not complete."""
     missing = missing_outputs(task)
     if missing:
-        return f"{task} ran without an error, but its target is missing: {', '.join(missing)}."
+        return (
+            f"{task} ran without an error, but its target is missing: {', '.join(missing)}. Let run() write "
+            "what output() names."
+        )
     if outputs(task):
-        return f"{task} ran without an error and its targets exist, but its complete() still says False."
-    return f"{task} ran without an error, but it has no target, so what requires it can never run."
+        return (
+            f"{task} ran without an error and its targets exist, but its complete() still says False. Correct "
+            "complete()."
+        )
+    return (
+        f"{task} ran without an error, but it has no target, so what requires it can never run. Give it an "
+        "output() or a complete()."
+    )

@@ -12,6 +12,7 @@ from luigi.cmdline_parser import CmdlineParser
 from .loading import is_private
 from .outcome import COMMAND_IMPOSSIBLE, Problem
 
+_STAY = "Run it with run_on='worker'"
 _PRIVATE = "is private, and a command line can be read by others"
 
 
@@ -97,9 +98,11 @@ def _verify(task: luigi.Task, arguments: list[str]) -> None:
             again = parser.get_task_obj()
     except (Exception, SystemExit) as error:
         reason = (said.getvalue().strip().splitlines() or [str(error)])[-1]
-        raise Problem(COMMAND_IMPOSSIBLE, f"{task} cannot be written as a luigi command: {reason}") from error
+        raise Problem(COMMAND_IMPOSSIBLE, f"{task} cannot be written as a luigi command: {reason}. {_STAY}") from error
     if type(again) is not type(task):
-        raise Problem(COMMAND_IMPOSSIBLE, f"{task} cannot be written as a luigi command: its family names {again!r}")
+        raise Problem(
+            COMMAND_IMPOSSIBLE, f"{task} cannot be written as a luigi command: its family names {again!r}. {_STAY}"
+        )
     for name, _ in task.get_params():
         if not _same(getattr(again, name), getattr(task, name)):
             raise _refusal(task, name, "has a value that Luigi's command line cannot carry")
@@ -112,5 +115,5 @@ def _same(one: Any, other: Any) -> bool:
 def _refusal(task: luigi.Task, name: str, reason: str) -> Problem:
     return Problem(
         COMMAND_IMPOSSIBLE,
-        f"{task.task_family} cannot run on Domino: its parameter {name!r} {reason}. Run it with run_on='worker'",
+        f"{task.task_family} cannot run on Domino: its parameter {name!r} {reason}. {_STAY}",
     )

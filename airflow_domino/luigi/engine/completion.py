@@ -11,6 +11,8 @@ from luigi.task import flatten
 from .loading import describe_error
 from .outcome import COMPLETE_FAILED, COMPLETE_NOT_BOOL, REQUIRES_FAILED, Problem
 
+_CORRECT = "Correct it, or what it asks; the whole traceback is in the log"
+
 
 def is_complete(task: luigi.Task) -> bool:
     """The task's own ``complete()``, held to Luigi's rule that the answer is True or False.
@@ -21,7 +23,7 @@ def is_complete(task: luigi.Task) -> bool:
         answer = task.complete()
     except Exception as error:
         traceback.print_exc()
-        raise Problem(COMPLETE_FAILED, f"complete() of {task} raised {describe_error(error)}") from error
+        raise Problem(COMPLETE_FAILED, f"complete() of {task} raised {describe_error(error)}. {_CORRECT}") from error
     if not isinstance(answer, bool):
         raise Problem(COMPLETE_NOT_BOOL, f"complete() of {task} returned {answer!r}: it must return True or False")
     return answer
@@ -36,10 +38,13 @@ def dependencies(task: luigi.Task) -> list[luigi.Task]:
         required = list(task.deps())
     except Exception as error:
         traceback.print_exc()
-        raise Problem(REQUIRES_FAILED, f"requires() of {task} raised {describe_error(error)}") from error
+        raise Problem(REQUIRES_FAILED, f"requires() of {task} raised {describe_error(error)}. {_CORRECT}") from error
     for one in required:
         if not isinstance(one, luigi.Task):
-            raise Problem(REQUIRES_FAILED, f"requires() of {task} names {one!r}, which is not a Luigi task")
+            raise Problem(
+                REQUIRES_FAILED,
+                f"requires() of {task} names {one!r}, which is not a Luigi task; name instances, such as Orders()",
+            )
     return required
 
 
@@ -65,7 +70,7 @@ def outputs(task: luigi.Task) -> list[luigi.Target]:
         return list(flatten(task.output()))
     except Exception as error:
         traceback.print_exc()
-        raise Problem(COMPLETE_FAILED, f"output() of {task} raised {describe_error(error)}") from error
+        raise Problem(COMPLETE_FAILED, f"output() of {task} raised {describe_error(error)}. {_CORRECT}") from error
 
 
 def describe_outputs(task: luigi.Task) -> list[dict[str, Any]]:

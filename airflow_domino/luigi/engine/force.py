@@ -18,6 +18,7 @@ from .naming import aside_name, time_stamp
 from .outcome import FORCE_IMPOSSIBLE, Problem
 
 _MOST_TASKS = 100_000
+_YOURSELF = "Move it away yourself and start without force"
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,14 @@ class Aside:
         except Exception as error:
             traceback.print_exc()
             raise Problem(
-                FORCE_IMPOSSIBLE, f"{one.task} cannot be made again: moving {one.path} aside: {describe_error(error)}"
+                FORCE_IMPOSSIBLE,
+                f"{one.task} cannot be made again: moving {one.path} aside: {describe_error(error)}. {_YOURSELF}",
             ) from error
         if one.is_there(one.path):
-            raise Problem(FORCE_IMPOSSIBLE, f"{one.task} cannot be made again: {one.path} is still there after a move")
+            raise Problem(
+                FORCE_IMPOSSIBLE,
+                f"{one.task} cannot be made again: {one.path} is still there after a move. {_YOURSELF}",
+            )
         _say(f"Made again on request: moved {one.path} to {one.aside}")
 
     def _check_incomplete(self) -> None:
@@ -280,7 +285,7 @@ def _is_file_and_folder(fs: Any, path: str) -> bool:
 def _refusal(task: luigi.Task, reason: str) -> Problem:
     return Problem(
         FORCE_IMPOSSIBLE,
-        f"{task} cannot be made again on request: {reason}. Move it away yourself and start without force",
+        f"{task} cannot be made again on request: {reason}. {_YOURSELF}",
     )
 
 

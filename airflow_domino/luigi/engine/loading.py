@@ -127,12 +127,15 @@ def build_task(cls: Any, params: dict[str, Any]) -> luigi.Task:
     missing = [name for name in known if name not in values and not _has_default(family, name, known[name])]
     if missing:
         described = ", ".join(f"{name!r} ({type(known[name]).__name__})" for name in missing)
-        raise Problem(PARAMETER_WRONG, f"{family} needs a value for {described}")
+        raise Problem(PARAMETER_WRONG, f"{family} needs a value for {described}: give it as a parameter")
     try:
         task: luigi.Task = cls(**values)
     except Exception as error:
         traceback.print_exc()
-        raise Problem(CONSTRUCTION_FAILED, f"{family} could not be made: {describe_error(error)}") from error
+        raise Problem(
+            CONSTRUCTION_FAILED,
+            f"{family} could not be made: {describe_error(error)}. Correct its parameters, or its code",
+        ) from error
     return task
 
 
@@ -158,7 +161,9 @@ def _has_default(family: str, name: str, parameter: Any) -> bool:
     except Exception as error:
         reason = "it is private, so it is not shown" if is_private(parameter) else error
         raise Problem(
-            PARAMETER_WRONG, f"The configured or default value of {family}.{name} cannot be read: {reason}"
+            PARAMETER_WRONG,
+            f"The configured or default value of {family}.{name} cannot be read: {reason}; correct it in "
+            "Luigi's configuration, or in the class",
         ) from None
 
 
@@ -172,7 +177,8 @@ def _parse(family: str, name: str, parameter: Any, value: Any) -> Any:
         reason = "" if is_private(parameter) else f": {error}"
         raise Problem(
             PARAMETER_WRONG,
-            f"{family}.{name} is a {type(parameter).__name__} and cannot take the value {shown}{reason}",
+            f"{family}.{name} is a {type(parameter).__name__} and cannot take the value {shown}{reason}; "
+            "write it as on Luigi's command line",
         ) from None
 
 

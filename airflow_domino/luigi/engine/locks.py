@@ -38,7 +38,9 @@ class Locks:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if is_ours and self._folder.stat().st_uid != os.getuid():
-                raise PermissionError(f"{self._folder} belongs to somebody else")
+                raise PermissionError(
+                    f"{self._folder} belongs to somebody else; name another folder by {FOLDER_VARIABLE}"
+                )
         except OSError as error:
             self._give_up(error)
             return False

@@ -69,7 +69,10 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
             run_anyway,
         )
     except ImportError as error:
-        raise Problem(REQUEST_WRONG, f"Luigi cannot be imported by {sys.executable}: {error}") from error
+        raise Problem(
+            REQUEST_WRONG,
+            f"Luigi cannot be imported by {sys.executable}: {error}; install it there, or name another python",
+        ) from error
 
     privacy.hide_private_values()
     run_anyway.share(request.get("dag_run"))

@@ -50,7 +50,10 @@ def survey_plan(
     real = _find_all(root, nodes)
     wanted = [real[key] for key in targets if key in real]
     if targets and not wanted:
-        raise Problem(NODE_ABSENT, f"{root} has none of the tasks that are wanted with these parameters")
+        raise Problem(
+            NODE_ABSENT,
+            f"{root} has none of the tasks that are wanted with these parameters; choose others, or other parameters",
+        )
     again = [real[key] for key in forced if key in real]
     aside = move_aside(again) if again else []
     graph = survey.Survey(threads=threads)

@@ -131,7 +131,10 @@ def _refuse_cycles(nodes: dict[str, Any]) -> None:
                 free.append(consumer)
     if len(free) < len(nodes):
         circle = sorted(key for key, count in waits_for.items() if count)
-        raise Problem(PLAN_IMPOSSIBLE, f"These tasks require each other in a circle: {', '.join(circle[:10])}")
+        raise Problem(
+            PLAN_IMPOSSIBLE,
+            f"These tasks require each other in a circle: {', '.join(circle[:10])}; break it in one requires()",
+        )
 
 
 def _node(task: Any, path: list[Any], visible_below: str | None) -> dict[str, Any]:

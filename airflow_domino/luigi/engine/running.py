@@ -35,6 +35,7 @@ from .survey import THREADS, Survey, Surveyed, is_plain_wrapper
 __all__ = ["Journal", "run"]
 
 _MOST_NAMED = 10
+_IN_LOG = "The log tells more of each; correct them, and run again: what is complete is kept"
 _MOST_LISTED = 1_000
 
 logger = logging.getLogger("luigi-interface")
@@ -126,7 +127,8 @@ def _check_requirements(root: luigi.Task) -> None:
     if incomplete:
         raise Problem(
             DEPENDENCY_INCOMPLETE,
-            f"{root} cannot run: what it requires is not complete: {_names(incomplete, with_outputs=True)}",
+            f"{root} cannot run: what it requires is not complete: {_names(incomplete, with_outputs=True)}. "
+            "Make that first",
         )
 
 
@@ -178,20 +180,23 @@ def _explain(nodes: list[Node], incomplete: list[luigi.Task]) -> tuple[str, str]
         return TARGET_MISSING, " ".join(without_target[:_MOST_NAMED])
     if failed:
         named = "; ".join(f"{node.task}: {node.message}" for node in failed[:_MOST_NAMED])
-        return RUN_FAILED, f"{len(failed)} Luigi task(s) failed: {named}"
+        return RUN_FAILED, f"{len(failed)} Luigi task(s) failed: {named}. {_IN_LOG}"
     if unscheduled := by_state.get(graph_words.SCHEDULING_FAILED):
         reasons = "; ".join(f"{node.task}: {node.message}" for node in unscheduled[:_MOST_NAMED])
-        return SCHEDULING_FAILED, f"{len(unscheduled)} Luigi task(s) could not be scheduled: {reasons}"
+        return SCHEDULING_FAILED, f"{len(unscheduled)} Luigi task(s) could not be scheduled: {reasons}. {_IN_LOG}"
     if external := by_state.get(graph_words.EXTERNAL_MISSING):
         return EXTERNAL_MISSING, _missing_externals([node.task for node in external])
     reasons = "; ".join(
         f"{node.task}: {node.message or node.state}" for node in nodes if node.task in incomplete[:_MOST_NAMED]
     )
-    return NOT_RUN, f"{len(incomplete)} Luigi task(s) could not be run: {reasons}"
+    return NOT_RUN, f"{len(incomplete)} Luigi task(s) could not be run: {reasons}. {_IN_LOG}"
 
 
 def _missing_externals(tasks: Any) -> str:
-    return f"External data is missing: {_names(tasks, with_outputs=True)}"
+    return (
+        f"External data is missing: {_names(tasks, with_outputs=True)}. Nobody here makes it: put it there, "
+        "then run again"
+    )
 
 
 def _names(tasks: Any, *, with_outputs: bool = False) -> str:

@@ -83,7 +83,8 @@ class Survey:
         if len(self.nodes) > self._most_tasks:
             raise Problem(
                 PLAN_IMPOSSIBLE,
-                f"The graph has more than {self._most_tasks} tasks (it got to {found[-1]}): it has no end in sight",
+                f"The graph has more than {self._most_tasks} tasks (it got to {found[-1]}): it has no end in sight; "
+                "look for a requires() without one",
             )
         return found
 

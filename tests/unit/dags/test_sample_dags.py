@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -245,7 +246,8 @@ def test_a_bad_value_is_refused_with_what_the_field_wants(
     with pytest.raises(ParamValidationError) as refused:
         copy(dags[dag_id].params)[field] = value
     assert f"Invalid input for param {field}" in str(refused.value)
-    assert what_is_wanted in str(refused.value)
+    said = re.sub(r"'\s+'", "", str(refused.value))  # Airflow prints a long text of the schema in several lines
+    assert what_is_wanted in said
 
 
 @pytest.mark.parametrize("dag_id", sorted(IDS))

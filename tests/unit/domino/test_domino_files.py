@@ -172,11 +172,11 @@ def test_a_length_that_was_promised_is_checked_whatever_the_http_library_does() 
     response = requests.Response()
     response.headers["Content-Length"] = "4"
 
-    _check_length(response, 4)
+    _check_length(response, 4, "data.csv")
     with pytest.raises(DominoUnavailableError, match="cut off: 3 of 4 bytes"):
-        _check_length(response, 3)
+        _check_length(response, 3, "data.csv")
     response.headers["Content-Encoding"] = "gzip"
-    _check_length(response, 3)
+    _check_length(response, 3, "data.csv")
 
 
 def test_a_disk_that_refuses_leaves_no_half_file(

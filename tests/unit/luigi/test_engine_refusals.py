@@ -120,7 +120,7 @@ def test_a_namespaced_family_is_found(ask, write_module):
 def test_a_missing_parameter_is_named_with_its_type(ask, typed):
     answer = ask("run", "typed:Typed")
     assert answer.outcome == "parameter_wrong"
-    assert answer.message == "Typed needs a value for 'day' (DateParameter)"
+    assert answer.message == "Typed needs a value for 'day' (DateParameter): give it as a parameter"
 
 
 def test_an_unknown_parameter_is_answered_with_those_that_exist(ask, typed):
