@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import runpy
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,3 +70,19 @@ def test_a_service_that_refuses_is_not_healthy(answering):
 
 def test_a_service_that_is_not_there_is_not_healthy():
     assert "refused" in HEALTH("http://127.0.0.1:1/health")
+
+
+@pytest.mark.parametrize("answers", [[{"a worker": {"ok": "pong"}}], []])
+def test_the_celery_worker_of_this_container_is_pinged_through_the_broker_of_the_environment(monkeypatch, answers):
+    pinged = []
+
+    def celery(broker):
+        return SimpleNamespace(control=SimpleNamespace(ping=lambda workers, timeout: pinged.append(workers) or answers))
+
+    # Celery is in the image, not among what the tests install.
+    monkeypatch.setitem(sys.modules, "celery", SimpleNamespace(Celery=celery))
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL", "redis://redis")
+    complaint = HEALTH("celery")
+
+    assert pinged == [[f"celery@{socket.gethostname()}"]]
+    assert (complaint is None) == bool(answers)
