@@ -12,7 +12,7 @@ from airflow_domino.domino.errors import ConfigurationError, DominoError, NotFou
 from airflow_domino.domino.launch import work_key
 from airflow_domino.hooks.arguments import given
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
-from airflow_domino.operators._domino_run import refusing_wrong_requests
+from airflow_domino.operators._domino_run import MadeByAnotherRun, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
     HONEST_EXIT_CODES,
     forced_command,
@@ -62,6 +62,8 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         try:
             with refusing_wrong_requests(passing=() if context["ti"].try_number <= 1 else RENEWABLE):
                 finished = self._prepare(context)
+        except MadeByAnotherRun as other:
+            return self.execute_after(context, other.handle)
         except BaseException:
             self.hook.close()
             raise
@@ -94,17 +96,20 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         if answer.is_complete and not force and not is_undelivered:
             self.log.info("Already complete on this worker: no Domino run is needed")
             return answer.result
+        self.work = work_key(*(str(answer.facts[name]) for name in ("module", "family", "task_id")))
         if not is_undelivered:
             project_files(answer.facts["outputs"], self.working_folder())  # refuses those that a run cannot leave
             client = self.hook.client
             project = client.project(self.hook.project_name(given(self.project)))
+            twin = self.twin_in(project, context)  # before the files: it may end, and have made them, in between
             answer, self._known = self.ask_with_known_files(context, client, project, answer, **asked)
             if answer.is_complete and not force:
                 return self._take_from_project(answer, self._known)
+            if twin is not None:
+                raise MadeByAnotherRun(twin)
             self._refuse_invisible(answer)
             self._needed = project_files(_complete_inputs(answer), self.working_folder())
         self._command = self._luigi_command(answer, force)
-        self.work = work_key(*(str(answer.facts[name]) for name in ("module", "family", "task_id")))
         return None
 
     def _force(self) -> bool | list[str]:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_domino import compat
 from airflow_domino.compat import AirflowTaskTimeout
+from airflow_domino.domino.launch import MarkedRuns
 from airflow_domino.domino.waiting import wait_for_run
+from airflow_domino.hooks.identity import TaskIdentity, find_twin
+from airflow_domino.hooks.runs import RunHandle
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, MadeByAnotherRun
 from airflow_domino.operators._rules import is_for_another, told_error
 from airflow_domino.triggers.domino import DominoRunTrigger
@@ -16,7 +19,7 @@ from airflow_domino.triggers.domino import DominoRunTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_domino.hooks.runs import RunHandle
+    from airflow_domino.domino.models import Project
 
 
 class AwaitsOtherRuns(BaseDominoRunOperator):
@@ -32,8 +35,19 @@ class AwaitsOtherRuns(BaseDominoRunOperator):
         try:
             return super().execute_run(context)
         except MadeByAnotherRun as other:
-            self._await_other(context, other.handle)
-        return self.execute_run(context)  # from the beginning: the task may be complete now
+            return self.execute_after(context, other.handle)
+
+    def execute_after(self, context: Context, other: RunHandle) -> Any:
+        """Wait for a run that makes the same, then begin from the beginning: the task may be complete now."""
+        self._await_other(context, other)
+        return self.execute_run(context)
+
+    def twin_in(self, project: Project, context: Context) -> RunHandle | None:
+        """Find the run of another task that makes the same at this moment."""
+        client = self.hook.client
+        marked = MarkedRuns(client.runs(project.id, status="active"))
+        twin = find_twin(marked, TaskIdentity.of(context), self.work) if self.work else None
+        return None if twin is None else RunHandle.asked(client, project, twin)
 
     def _await_other(self, context: Context, other: RunHandle) -> None:
         self.log.info("Domino run %s of another task makes the same, so this task waits: %s", other.number, other.url)

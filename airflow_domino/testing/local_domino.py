@@ -163,8 +163,10 @@ class LocalDomino(Asking):
         deadline = time.monotonic() + PATIENCE
         while not is_reached(job := self.job(run_id)):
             if time.monotonic() > deadline:
-                lines = "\n".join(self.log(run_id, "complete")[-_LAST_LINES:])
-                raise DominoTestError(f"Run {run_id} is still {job['statuses']}. The end of its log:\n{lines}")
+                lines = "\n".join(self.log(run_id)[-_LAST_LINES:])
+                raise DominoTestError(
+                    f"Run {run_id} is still {job['statuses']} after {PATIENCE} s. The end of its log:\n{lines}"
+                )
             time.sleep(_LOOK_AGAIN)
         return job
 

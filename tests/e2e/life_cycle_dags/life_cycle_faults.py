@@ -118,13 +118,14 @@ def life_workers() -> None:
 
 @dag(**OPTIONS)
 def life_wishes() -> None:
+    until_cleared = ["wait_for.py", str(DATA / "wishes_cleared")]
     for way, arguments in WAYS.items():
         common = {"tier": "Wide", **arguments}
         DominoRunOperator(task_id=f"{way}_leave", command="sleep.py 600", on_kill="leave", **common)
         DominoRunOperator(task_id=f"{way}_discard", command="write_and_sleep.py 600", keep_results=False, **common)
         DominoRunOperator(task_id=f"{way}_keep", command="write_and_sleep.py 600", **common)
-        DominoRunOperator(task_id=f"{way}_reattach", command="sleep.py 30", on_clear="reattach", **common)
-        DominoRunOperator(task_id=f"{way}_clear_leave", command="sleep.py 60", on_clear="leave", **common)
+        DominoRunOperator(task_id=f"{way}_reattach", command=until_cleared, on_clear="reattach", **common)
+        DominoRunOperator(task_id=f"{way}_clear_leave", command="sleep.py 600", on_clear="leave", **common)
         DominoRunOperator(task_id=f"{way}_again", command="hello.py", **common)
 
 

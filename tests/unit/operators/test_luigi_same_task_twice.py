@@ -91,6 +91,24 @@ def test_a_task_waits_for_the_run_of_another_dag_run_and_takes_what_that_has_mad
     assert result["already_complete"] is True
 
 
+def test_a_run_of_another_that_ends_just_after_the_targets_were_asked_for_is_not_launched_again(
+    make, work, fake_domino, task_context
+):
+    other = launch_other(fake_domino, mark_title(work_title("theirs", work), OTHERS))
+    operator = make()
+    ask = operator.ask_with_known_files
+
+    def ask_and_let_end(*arguments, **asked):
+        answered = ask(*arguments, **asked)
+        if operator.has_given_way is False:
+            fake_domino.end(other, "Succeeded", wrote={"monday.txt": b"theirs"})
+        return answered
+
+    object.__setattr__(operator, "ask_with_known_files", ask_and_let_end)
+    assert operator.execute(task_context())["already_complete"] is True
+    assert (fake_domino.starts, fake_domino.stops) == ([], [])
+
+
 def test_a_task_launches_its_own_run_when_the_other_one_has_failed(make, work, fake_domino, task_context):
     other = launch_other(fake_domino, mark_title(work_title("theirs", work), OTHERS))
     threading.Timer(1, lambda: fake_domino.end(other, "Failed")).start()
