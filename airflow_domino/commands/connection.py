@@ -67,17 +67,24 @@ def airflow_connection(options: argparse.Namespace) -> ConnectionSettings:
     others = ("host", "token_file", "api_proxy", "ca_file", "insecure")
     for name in others:
         if getattr(options, name):
-            raise CommandError(f"--conn and --{name.replace('_', '-')} exclude each other: the connection holds it all")
+            raise CommandError(
+                f"--conn and --{name.replace('_', '-')} exclude each other: the connection says all of it; "
+                "leave one of them out"
+            )
     try:
         from airflow_domino.compat import AirflowException
         from airflow_domino.hooks.domino import DominoHook
     except ModuleNotFoundError as error:
-        raise CommandError(f"--conn needs Airflow, which is not installed here ({error.name} is missing)") from error
+        raise CommandError(
+            f"--conn needs Airflow, which is not installed here ({error.name} is missing); give --host instead"
+        ) from error
     try:
         with _in_airflows_own_process():
             return DominoHook(options.conn).settings
     except AirflowException as error:
-        raise CommandError(f"Airflow has no connection {options.conn!r}: {error}") from error
+        raise CommandError(
+            f"Airflow has no connection {options.conn!r}: {error}; `airflow connections list` shows those that it has"
+        ) from error
 
 
 @contextmanager
@@ -122,7 +129,7 @@ def run_by_reference(client: DominoClient, project: Project, reference: str | No
     if reference is None:
         latest = next(client.runs(project.id, limit=1), None)
         if latest is None:
-            raise CommandError(f"{project.full_name} has no run yet", REFUSED)
+            raise CommandError(f"{project.full_name} has no run yet; `airflow-domino run` starts one", REFUSED)
         return latest
     number = reference.removeprefix("#")
     if not number.isdecimal() or len(number) >= 24:

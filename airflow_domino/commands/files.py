@@ -47,7 +47,7 @@ def _commit(client: DominoClient, project: Project, options: argparse.Namespace)
         return client.head_commit(project)
     run = run_by_reference(client, project, options.run)
     if run.results_commit is None:
-        raise CommandError(f"run {run.number} names no commit ({run.status})")
+        raise CommandError(f"run {run.number} names no commit ({run.status}); name one by --commit")
     return run.results_commit
 
 
@@ -74,14 +74,18 @@ def _get_folder(client: DominoClient, project: Project, commit: str, options: ar
     folder = "" if options.path == "." else options.path.strip("/")
     local = Path(options.local or PurePosixPath(folder).name or ".")
     if local.is_file():
-        raise CommandError(f"{local} is a file, and the files of a folder need a folder")
+        raise CommandError(f"{local} is a file; name a folder for the files of a folder")
     files = client.files(project, commit, folder)
     for file in files:
         target = local / PurePosixPath(file.path).relative_to(folder)
         size = client.download_file(project, commit, file.path, target, within=local)
         say(f"{file.path} -> {target} ({size} bytes)")
     if not files:
-        raise CommandError(f"{project.full_name} has no files in {folder or 'it'} at commit {commit}", REFUSED)
+        raise CommandError(
+            f"{project.full_name} has no files in {folder or 'it'} at commit {commit}; `airflow-domino files "
+            "list` shows what there is",
+            REFUSED,
+        )
 
 
 def _put(client: DominoClient, project: Project, options: argparse.Namespace) -> None:
@@ -90,7 +94,7 @@ def _put(client: DominoClient, project: Project, options: argparse.Namespace) ->
         _put_folder(client, project, local, options.path)
         return
     if not local.is_file():
-        raise CommandError(f"{local} is not a file")
+        raise CommandError(f"{local} is not there; name a file or a folder of this machine")
     uploaded = client.upload_file(project, options.path or local.name, local)
     say(f"{local} -> {uploaded.path} ({uploaded.size} bytes)")
 
@@ -100,7 +104,7 @@ def _put_folder(client: DominoClient, project: Project, local: Path, path: str |
     top = "" if name in (".", "") else f"{name}/"
     files = sorted(file for file in local.rglob("*") if file.is_file() and not _LEFT_OUT & set(file.parts))
     if not files:
-        raise CommandError(f"{local} has no files in it")
+        raise CommandError(f"{local} has no files in it; name a folder that has some")
     for file in files:
         uploaded = client.upload_file(project, f"{top}{file.relative_to(local).as_posix()}", file)
         say(f"{file} -> {uploaded.path} ({uploaded.size} bytes)")

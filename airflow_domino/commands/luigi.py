@@ -109,7 +109,9 @@ def _plan(options: argparse.Namespace) -> int:
     try:
         options.output.write_text(plan.to_json() + "\n", "utf-8")
     except OSError as error:
-        raise CommandError(f"The plan cannot be written to {options.output}: {error.strerror}") from error
+        raise CommandError(
+            f"The plan cannot be written to {options.output}: {error.strerror}; choose another file"
+        ) from error
     remark(f"{len(plan.nodes)} tasks in {options.output}")
     return 0
 
@@ -129,7 +131,7 @@ def parameters(texts: Sequence[str]) -> dict[str, str]:
         if not name or not equals:
             raise CommandError(f"--param {text!r}: write NAME=VALUE")
         if name in found:
-            raise CommandError(f"--param {name} is given twice")
+            raise CommandError(f"--param {name} is given twice; leave one of them out")
         found[name] = value
     return found
 

@@ -71,7 +71,7 @@ def _in_project(session: Any, client: DominoClient, name: str, options: argparse
 
 def _agrees(found: list[Orphan]) -> bool:
     if not sys.stdin.isatty():
-        raise CommandError(f"{len(found)} runs are to be stopped: confirm it by --yes")
+        raise CommandError(f"{len(found)} runs are to be stopped, and nobody is there to ask: confirm it by --yes")
     return input(f"Stop {len(found)} runs? [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -84,7 +84,7 @@ def execute(options: argparse.Namespace) -> int:
     """
     outputs = [Output.parse(text) for text in options.output]
     if outputs and options.detach:
-        raise CommandError("--output needs the end of the run, which --detach does not wait for")
+        raise CommandError("--output needs the end of the run, which --detach does not wait for; leave one of them out")
     words, tier_name = words_and_tier(options)
     with make_client(options) as client:
         project = client.project(project_name(options))
@@ -142,7 +142,11 @@ def _launch(
 
 def _bring(client: DominoClient, project: Project, run: Run, output: Output) -> None:
     if run.results_commit is None:
-        raise CommandError(f"run {run.number} names no commit that would hold {output.file}", exit_code=1)
+        raise CommandError(
+            f"run {run.number} names no commit that would hold {output.file}; "
+            "`airflow-domino logs` tells what the run did",
+            exit_code=1,
+        )
     output.local.parent.mkdir(parents=True, exist_ok=True)
     size = client.download_file(project, run.results_commit, output.file, output.local)
     remark(f"{output.file} -> {output.local} ({size} bytes)")

@@ -62,7 +62,10 @@ class AirflowApi:
             credentials = {"username": name, "password": password}
             answer = self._session.post(f"{self.url}/auth/token", json=credentials, timeout=30)
         if answer.status_code >= 400:
-            raise AirflowApiError(f"Airflow gave no token: {answer.status_code} {answer.text[:500]}")
+            raise AirflowApiError(
+                f"Airflow at {self.url} gave no token: {answer.status_code} {answer.text[:500]}; check the "
+                "user and the password"
+            )
         return str(answer.json()["access_token"])
 
     def health(self) -> dict[str, str]:
@@ -90,7 +93,8 @@ class AirflowApi:
         if not _until(all_there, timeout):
             broken = "\n".join(f"{name}: {trace}" for name, trace in self.import_errors().items())
             raise AirflowApiError(
-                f"the DAGs {', '.join(sorted(wanted))} were not all found in {timeout:.0f} s\n{broken}"
+                f"the DAGs {', '.join(sorted(wanted))} were not all found in {timeout:.0f} s; correct what their files "
+                f"say, if anything:\n{broken}"
             )
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:

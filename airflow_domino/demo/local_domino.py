@@ -59,7 +59,7 @@ class LocalDomino:
         while (ready := _ready_line(log, self._said_before)) is None:
             if self.exit_code is not None or time.monotonic() > deadline:
                 tail = self._process.log_tail() if self._process else ""
-                raise LocalDominoError(f"the local Domino did not start; the end of {log}:\n{tail}")
+                raise LocalDominoError(f"the local Domino did not start; correct what the end of {log} tells:\n{tail}")
             time.sleep(0.1)
         self.url = str(ready["url"])
 

@@ -176,10 +176,16 @@ def _watch(
                 return rows, states
             for process in stack.processes.values():
                 if process.exit_code is not None:
-                    raise DemoError(f"Airflow's {process.name} has ended:\n{process.log_tail()}")
+                    raise DemoError(
+                        f"Airflow's {process.name} has ended; start the demo again, and look what its log "
+                        f"says:\n{process.log_tail()}"
+                    )
             if time.monotonic() > deadline:
                 waiting = ", ".join(f"{row.name} is {row.state}" for row in rows if row.state != "success")
-                raise DemoError(f"the DAG runs have not ended in {timeout:.0f} s: {waiting}")
+                raise DemoError(
+                    f"the DAG runs have not ended in {timeout:.0f} s: {waiting}; start the demo again, what is "
+                    "complete is kept"
+                )
             time.sleep(0.5)
 
 
@@ -188,7 +194,7 @@ def _deliver(state: StateFolder, results: Path, console: Console) -> None:
     for name in RESULTS:
         source = state.data / name
         if not source.is_file():
-            raise DemoError(f"the DAG runs succeeded, and yet {source} is not there")
+            raise DemoError(f"the DAG runs succeeded, and yet {source} is not there; start the demo again")
         shutil.copyfile(source, results / source.name)
         write(console, f"Result: {results / source.name}")
 

@@ -52,7 +52,10 @@ class OrderedFault:
         """
         self._met = int(self.domino.answer("DELETE", f"/_local/faults/{self._id}").json()["met"])
         if self._met == 0 and not self.is_optional and kind is None:
-            raise DominoTestError(f"Nothing has met the fault {self.order}. {self._what_came()}")
+            raise DominoTestError(
+                f"Nothing has met the fault {self.order}: let it match what is asked, or make it optional. "
+                f"{self._what_came()}"
+            )
 
     def _what_came(self) -> str:
         came = self.domino.get("/_local/requests", after=self._last_request)["requests"]

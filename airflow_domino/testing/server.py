@@ -111,7 +111,7 @@ def start(root: Path, arguments: Sequence[str], environment: Mapping[str, str]) 
     if not line:
         process.kill()
         process.communicate()
-        raise DominoTestError(f"The local Domino did not start:\n{log_file.read_text()}")
+        raise DominoTestError(f"The local Domino did not start; its log {log_file} tells why:\n{log_file.read_text()}")
     ready = json.loads(line)
     projects = {f"{project['owner']}/{project['name']}": str(project["id"]) for project in ready["projects"]}
     return Started(str(ready["url"]), _told_token(ready, environment), projects, root, process, log_file)
