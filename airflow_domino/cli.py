@@ -22,6 +22,7 @@ COMMANDS = {
     "stop": "stop runs",
     "files": "list, get and put files of a project",
     "luigi": "run or plan a Luigi task",
+    "migrate": "convert DAG files from Domino's own operators, and from Luigi in a shell",
     "check": "tell what is wrong between here and Domino, if anything",
 }
 EPILOG = """\

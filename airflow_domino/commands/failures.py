@@ -18,7 +18,8 @@ WRONG_SETTINGS = 2
 UNAVAILABLE = 3
 REFUSED = 4
 
-LOCAL_EXTRA = frozenset({"pygit2", "psutil"})
+#: Packages that only an extra of this one brings, and which.
+EXTRAS = {"pygit2": "local", "psutil": "local", "libcst": "migrate"}
 
 _EXIT_CODES: tuple[tuple[type[DominoError], int], ...] = (
     (RunError, NOT_WELL),
@@ -56,8 +57,10 @@ def explain(error: Exception) -> Explanation | None:
     for kind, exit_code in _EXIT_CODES:
         if isinstance(error, kind):
             return Explanation(str(error), exit_code)
-    if isinstance(error, ModuleNotFoundError) and error.name in LOCAL_EXTRA:
-        return Explanation(f"{error.name} is missing: pip install 'airflow-domino[local]'", WRONG_SETTINGS)
+    if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get((error.name or "").partition(".")[0])):
+        return Explanation(f"{error.name} is missing: pip install 'airflow-domino[{extra}]'", WRONG_SETTINGS)
     if isinstance(error, OSError) and error.filename:
-        return Explanation(f"{error.filename}: {error.strerror}", WRONG_SETTINGS)
+        return Explanation(
+            f"{error.filename}: {error.strerror}; check the path, and what this user may do there", WRONG_SETTINGS
+        )
     return None

@@ -1,0 +1,7 @@
+"""Rewriting DAG files: Domino's own operators, and shell lines that run Luigi, as the operators of this package."""
+
+from __future__ import annotations
+
+from airflow_domino.migrate.file import Migration, migrate
+
+__all__ = ["Migration", "migrate"]

@@ -1,0 +1,131 @@
+"""The imports of a file whose calls are converted: those that nothing needs any more give way to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import libcst as cst
+from libcst.codemod import CodemodContext
+from libcst.codemod.visitors import AddImportsVisitor
+from libcst.helpers import get_full_name_for_node
+from libcst.metadata import MetadataWrapper, ParentNodeProvider, ScopeProvider
+
+from airflow_domino.migrate.airflow_two import MOVED, is_gone
+
+_DELTA = ("datetime", "timedelta")
+_DOMINO, _LUIGI = "airflow_domino.operators.domino", "airflow_domino.operators.luigi"
+_BASH = (
+    "airflow.operators.bash",
+    "airflow.operators.bash_operator",
+    "airflow.providers.standard.operators.bash",
+)
+
+
+def rewrite_imports(module: cst.Module, needed: Collection[tuple[str, str]]) -> tuple[cst.Module, list[str]]:
+    """Return the file with the imports that it needs, and the names in Airflow that are still imported and gone.
+
+    :param needed: modules and names in them; an empty name for the module itself
+    """
+    wrapper = MetadataWrapper(module)
+    imports = _Imports(set(needed))
+    changed = wrapper.visit(imports)
+    context = CodemodContext()
+    for name, what in sorted(imports.needed):
+        AddImportsVisitor.add_needed_import(context, name, what or None)
+    return AddImportsVisitor(context).transform_module(changed), sorted(imports.gone)
+
+
+class _Imports(cst.CSTTransformer):
+    METADATA_DEPENDENCIES = (ScopeProvider, ParentNodeProvider)
+
+    def __init__(self, needed: set[tuple[str, str]]) -> None:
+        super().__init__()
+        self.needed = needed
+        self.gone: set[str] = set()
+
+    def leave_SimpleStatementLine(  # noqa: N802
+        self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
+    ) -> Any:
+        """Rewrite an import that stands in a line of its own."""
+        if len(original_node.body) != 1 or not isinstance(node := original_node.body[0], cst.Import | cst.ImportFrom):
+            return updated_node
+        if isinstance(node.names, cst.ImportStar):
+            return updated_node
+        module = _module(node)
+        ours = self._ours(module)
+        kept = [alias for alias in node.names if not (_may_go(module, alias, ours) and self._is_unused(node, alias))]
+        if _DELTA in self.needed and module == "datetime" and isinstance(node, cst.ImportFrom):
+            self.needed.remove(_DELTA)
+            return updated_node.with_changes(body=[_with_timedelta(node)])
+        moved = self._moved(node.with_changes(names=_ended(kept))) if kept else None
+        return _lines(updated_node, moved, ours) if moved or ours else cst.RemoveFromParent()
+
+    def _ours(self, module: str) -> list[tuple[str, str]]:
+        """What takes the place of an import, or follows it."""
+        wanted = _DOMINO if module == "domino" or module.startswith("domino.") else _LUIGI if module in _BASH else ""
+        found = sorted(one for one in self.needed if one[0] == wanted)
+        self.needed -= set(found)
+        return found
+
+    def _is_unused(self, node: cst.Import | cst.ImportFrom, alias: cst.ImportAlias) -> bool:
+        scope = self.get_metadata(ScopeProvider, node)
+        if scope is None:
+            return False
+        name = alias.evaluated_alias or alias.evaluated_name.partition(".")[0]
+        return not any(assignment.references for assignment in scope.assignments if assignment.name == name)
+
+    def _moved(self, node: cst.Import | cst.ImportFrom) -> cst.Import | cst.ImportFrom:
+        """Name the module as Airflow 3 does."""
+        if isinstance(node, cst.Import) or isinstance(node.names, cst.ImportStar):
+            return node
+        module = _module(node)
+        if module in MOVED:
+            aliases = [_renamed(alias) for alias in node.names]
+            return node.with_changes(module=cst.parse_expression(MOVED[module]), names=aliases)
+        names = [f"{module}.{alias.evaluated_name}" for alias in node.names]
+        self.gone |= {name for name in names if is_gone(name)}
+        return node
+
+
+def _renamed(alias: cst.ImportAlias) -> cst.ImportAlias:
+    return alias.with_changes(name=cst.Name("EmptyOperator")) if alias.evaluated_name == "DummyOperator" else alias
+
+
+def _module(node: cst.Import | cst.ImportFrom) -> str:
+    if isinstance(node, cst.ImportFrom):
+        return ("." * len(node.relative)) + (get_full_name_for_node(node.module) or "" if node.module else "")
+    return node.names[0].evaluated_name
+
+
+def _may_go(module: str, alias: cst.ImportAlias, ours: Collection[Any]) -> bool:
+    if module == "airflow.utils.dates":
+        return alias.evaluated_name == "days_ago"
+    if module in _BASH:
+        return bool(ours) and alias.evaluated_name == "BashOperator"
+    return module == "domino" or module.startswith("domino.")
+
+
+def _ended(names: Sequence[cst.ImportAlias]) -> list[cst.ImportAlias]:
+    return [*names[:-1], names[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)]
+
+
+def _with_timedelta(node: cst.ImportFrom) -> cst.ImportFrom:
+    names = [] if isinstance(node.names, cst.ImportStar) else list(node.names)
+    if any(alias.evaluated_name == "timedelta" and alias.asname is None for alias in names):
+        return node
+    comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    last = names[-1] if isinstance(names[-1].comma, cst.Comma) else names[-1].with_changes(comma=comma)
+    return node.with_changes(names=[*names[:-1], last, cst.ImportAlias(cst.Name("timedelta"))])
+
+
+def _lines(
+    line: cst.SimpleStatementLine, kept: cst.Import | cst.ImportFrom | None, ours: Sequence[tuple[str, str]]
+) -> Any:
+    """What is left of an import, and ours; what stood above and beside the old one stays there."""
+    bodies: list[cst.BaseSmallStatement] = [] if kept is None else [kept]
+    for module, name in ours:
+        statement = cst.ensure_type(cst.parse_statement(f"from {module} import {name}"), cst.SimpleStatementLine)
+        bodies.append(statement.body[0])
+    first = line.with_changes(body=[bodies[0]])
+    return cst.FlattenSentinel([first, *(cst.SimpleStatementLine([body]) for body in bodies[1:])])
