@@ -185,7 +185,8 @@ def resolve(address: str) -> str:
         raise NoNameError(
             f"The name of {address} cannot be resolved: the DNS of this machine does not know {name!r} ({reason})"
         ) from None
-    return f"{name} is {found[0][4][0]}"
+    ip = found[0][4][0]
+    return f"{name} is {ip}" if name != ip else f"{name} needs no name"
 
 
 def _distrust(address: str, error: UntrustedConnectionError) -> Step:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_domino.compat import AirflowException
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.orphans import Orphan, recorded_places
@@ -131,7 +130,7 @@ class Looker:
         try:
             seen = self._eye()
             look, self._troubles = _look_of(look, seen), 0
-        except (DominoError, AirflowException) as error:
+        except DominoError as error:
             self._troubles += 1
             look, pause = replace(look, trouble=str(error)), self._pause(error)
         except Exception:

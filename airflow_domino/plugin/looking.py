@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 from airflow.utils.session import create_session
 from sqlalchemy.exc import SQLAlchemyError
 
-from airflow_domino.domino.errors import NotFoundError
+from airflow_domino.compat import AirflowException, expiry_warning_days
+from airflow_domino.domino.errors import ConfigurationError, NotFoundError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.orphans import Orphan, OrphanFinder
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
+    from airflow_domino.domino.expiry import Expiry
     from airflow_domino.domino.models import HardwareTier, Project, Run
     from airflow_domino.hooks.connection import ConnectionSettings
 
@@ -23,6 +26,7 @@ CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
 FIRST_RUNS = 500
 MOST_RUNS = 2000
 MOST_ASKED_SINGLY = 5
+EXPIRY_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,12 @@ class Seen:
     warning: str | None = None
 
 
+def impatient(settings: ConnectionSettings) -> DominoClient:
+    """Make a client for a page, which had better ask again than wait; the caller closes it."""
+    connect, read = min(settings.connect_timeout, CONNECT_SECONDS), min(settings.read_timeout, READ_SECONDS)
+    return replace(settings, connect_timeout=connect, read_timeout=read).make_client(retries=1)
+
+
 class DominoEye:
     """Looks at one project again and again, remembering what cannot have changed.
 
@@ -56,30 +66,46 @@ class DominoEye:
         self._client: DominoClient | None = None
         self._runs: dict[str, Run] = {}
         self._orphans = OrphanFinder()
+        self._expiry: Expiry | None = None
+        self._expiry_due = 0.0
 
     def __call__(self) -> Seen:
         """Ask Domino: for the tiers, the active runs and the newest ones.
 
         :raises DominoError: when Domino cannot be asked, or the connection is not right.
-        :raises AirflowException: when there is no such connection.
         """
-        settings = DominoHook(self._conn_id).settings
+        settings = self._settings()
         client = self._client_by(settings)
         project = client.project(settings.project_name(self._wanted or None))
         tiers = tuple(tier for tier in client.tiers(project.id) if not tier.is_archived)
         self._read_runs(client, project)
         runs = tuple(sorted(self._runs.values(), key=lambda run: run.number, reverse=True))
-        return Seen(project.full_name, tiers, runs, self._find_orphans(client, project, runs))
+        orphans = self._find_orphans(client, project, runs)
+        return Seen(project.full_name, tiers, runs, orphans, self._warning(settings, client))
+
+    def _settings(self) -> ConnectionSettings:
+        try:
+            return DominoHook(self._conn_id).settings
+        except AirflowException as error:
+            raise ConfigurationError(
+                f"The api-server cannot read the connection {self._conn_id!r} ({error}); add it in Admin, Connections"
+            ) from None
+
+    def _warning(self, settings: ConnectionSettings, client: DominoClient) -> str | None:
+        expiry = settings.expiry()
+        if expiry is None and time.monotonic() >= self._expiry_due:
+            self._expiry, self._expiry_due = settings.expiry_by(client), time.monotonic() + EXPIRY_SECONDS
+        known = expiry or self._expiry
+        return known.warning(expiry_warning_days()) if known else None
 
     def _client_by(self, settings: ConnectionSettings) -> DominoClient:
-        """Return the client, a new one where the connection was changed; a page asks again soon, so it is impatient."""
+        """Return the client, a new one where the connection was changed."""
         if self._client is None or self._fingerprint != settings.fingerprint:
             if self._client is not None:
                 self._client.close()
-            self._runs = {}
+            self._runs, self._expiry_due = {}, 0.0
             self._fingerprint = settings.fingerprint
-            connect, read = min(settings.connect_timeout, CONNECT_SECONDS), min(settings.read_timeout, READ_SECONDS)
-            self._client = replace(settings, connect_timeout=connect, read_timeout=read).make_client(retries=1)
+            self._client = impatient(settings)
         return self._client
 
     def _read_runs(self, client: DominoClient, project: Project) -> None:

@@ -17,12 +17,16 @@ EXAMPLES = {
     "/timeline": ["/timeline"],
     "/costs": ["/costs"],
     "/tiers": ["/tiers"],
+    "/tiers/live": ["/tiers/live"],
+    "/api/tiers": ["/api/tiers"],
     "/luigi": ["/luigi"],
     "/static/{name}": ["/static/page.css", "/static/page.js", "/static/icon-light.svg", "/static/nothing"],
 }
 """Addresses to try of each route that reads."""
 
-ACTIONS: dict[str, dict[str, object]] = {}
+ACTIONS: dict[str, dict[str, object]] = {
+    "/orphans/stop": {"conn_id": "domino_default", "run_id": "65f0c0ffee00000000000001"},
+}
 """The JSON body of a request that is in order, for each route that does something."""
 
 PATHS = [path for examples in EXAMPLES.values() for path in examples]
