@@ -1,4 +1,4 @@
-"""The example of docs/how-to.md that tests a DAG is run as it stands there: its files, and the tests that it has."""
+"""The example of docs/how-to/testing.md that tests a DAG is run as it stands there: its files, and its tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "testing.md"
 MARK = "<!-- run by tests/e2e/test_documented_test_of_a_dag.py -->\n"
 SNIPPET = re.compile(rf"{re.escape(MARK)}```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
