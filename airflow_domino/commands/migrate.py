@@ -94,7 +94,7 @@ def _convert(path: Path, options: argparse.Namespace, tally: _Tally) -> None:
     except (ParserSyntaxError, SyntaxError, UnicodeDecodeError) as error:
         line = getattr(error, "raw_line", None) or getattr(error, "lineno", None) or 1
         tally.left += 1
-        remark(f"{path}:{line}: {Kind.LEFT}: this is not Python, or of a version before 3: {_first_line(error)}")
+        remark(f"{path}:{line}: {Kind.LEFT}: this is not Python 3: {_first_line(error)}")
         return
     for finding in migration.findings:
         remark(f"{path}:{finding.line}: {finding.kind}: {migration.hidden(finding.text)}")

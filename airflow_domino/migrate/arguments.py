@@ -60,12 +60,14 @@ class Arguments:
         before = _Before(self.node)
         items: list[Any] = []
         separator = self._separator()
-        for item in self._items:
-            instead = changes.get(id(item))
+        for original in self._items:
+            instead = changes.get(id(original))
+            is_last = original is self._items[-1]
+            item = before.with_end(original) if is_last and instead == [] else original
             if instead is None:
                 items.append(item)
             elif not instead:
-                _keep_remarks(items, before, item)
+                _keep_remarks(items, before, item, is_last=is_last)
             else:
                 items += [self._renamed(item, one, separator) for one in instead[:-1]]
                 items.append(self._renamed(item, instead[-1], None))
@@ -131,23 +133,33 @@ class _Before:
         self.space: Whitespace = (
             node.whitespace_before_args if isinstance(node, cst.Call) else node.lbrace.whitespace_after
         )
+        self.end: Whitespace = cst.SimpleWhitespace("") if isinstance(node, cst.Call) else node.rbrace.whitespace_before
+
+    def with_end(self, last: Any) -> Any:
+        """Return the last item with all that stands before the closing brace of a dict."""
+        if not isinstance(self._node, cst.Dict) or isinstance(_after(last), cst.ParenthesizedWhitespace):
+            return last
+        if not isinstance(self._node.rbrace.whitespace_before, cst.ParenthesizedWhitespace):
+            return last
+        self.end = cst.SimpleWhitespace("")
+        return last.with_changes(comma=cst.Comma(whitespace_after=self._node.rbrace.whitespace_before))
 
     def put(self, items: Sequence[Any]) -> Any:
         if isinstance(self._node, cst.Call):
             return self._node.with_changes(args=items, whitespace_before_args=self.space)
-        brace = self._node.lbrace.with_changes(whitespace_after=self.space)
-        return self._node.with_changes(elements=items, lbrace=brace)
+        opening = self._node.lbrace.with_changes(whitespace_after=self.space)
+        closing = self._node.rbrace.with_changes(whitespace_before=self.end)
+        return self._node.with_changes(elements=items, lbrace=opening, rbrace=closing)
 
 
-def _keep_remarks(items: list[Any], before: _Before, gone: Any) -> None:
+def _keep_remarks(items: list[Any], before: _Before, gone: Any, *, is_last: bool) -> None:
     """Leave an item out; comments in lines of their own after it, which speak of the next one, are kept."""
-    is_last = not isinstance(gone.comma, cst.Comma)
     after = _after(gone)
     if not items:
         before.space = _joined(before.space, after, is_last=is_last)
         return
     last = items[-1]
-    if is_last or _closes(after, last):
+    if is_last:
         # It was the last one: what is now the last one ends as it did.
         own = _after(last)
         items[-1] = _with_after(last, _joined(own, after, is_last=True), gone)
@@ -168,14 +180,6 @@ def _with_after(item: Any, space: Whitespace, like: Any) -> Any:
     if isinstance(item, cst.Arg):
         changes["whitespace_after_arg"] = space
     return item.with_changes(**changes)
-
-
-def _closes(after: Whitespace, last: Any) -> bool:
-    """Say whether what stands after an item leads to the closing bracket: it is indented less than an item is."""
-    own = _after(last)
-    if not isinstance(after, cst.ParenthesizedWhitespace) or not isinstance(own, cst.ParenthesizedWhitespace):
-        return False
-    return len(after.last_line.value) < len(own.last_line.value)
 
 
 def _joined(space: Whitespace, gone: Whitespace, *, is_last: bool) -> Whitespace:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import libcst as cst
+import libcst.matchers as m
+from libcst.helpers import get_full_name_for_node
 from libcst.metadata import (
     GlobalScope,
     MetadataWrapper,
@@ -123,6 +125,8 @@ class _Calls(cst.CSTVisitor):
 
     def _stray(self, node: cst.Name | cst.Attribute) -> bool:
         """Note a name of Domino's package that is no call of an operator; say whether it is one."""
+        if get_full_name_for_node(node) is None or m.findall(node, m.Call()):
+            return False
         found = [name for name in self._facts.names(node) if name == "domino" or name.startswith("domino.")]
         if not found:
             return False

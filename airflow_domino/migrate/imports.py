@@ -6,20 +6,23 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import libcst as cst
-from libcst.codemod import CodemodContext
-from libcst.codemod.visitors import AddImportsVisitor
 from libcst.helpers import get_full_name_for_node
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, ScopeProvider
 
 from airflow_domino.migrate.airflow_two import MOVED, is_gone
 
 _DELTA = ("datetime", "timedelta")
-_DOMINO, _LUIGI = "airflow_domino.operators.domino", "airflow_domino.operators.luigi"
 _BASH = (
     "airflow.operators.bash",
     "airflow.operators.bash_operator",
     "airflow.providers.standard.operators.bash",
 )
+# What takes the place of an import.
+_OURS = {
+    "domino": "airflow_domino.operators.domino",
+    **dict.fromkeys(_BASH, "airflow_domino.operators.luigi"),
+    "airflow.utils.dates": "pendulum",
+}
 
 
 def rewrite_imports(module: cst.Module, needed: Collection[tuple[str, str]]) -> tuple[cst.Module, list[str]]:
@@ -27,13 +30,35 @@ def rewrite_imports(module: cst.Module, needed: Collection[tuple[str, str]]) -> 
 
     :param needed: modules and names in them; an empty name for the module itself
     """
-    wrapper = MetadataWrapper(module)
     imports = _Imports(set(needed))
-    changed = wrapper.visit(imports)
-    context = CodemodContext()
-    for name, what in sorted(imports.needed):
-        AddImportsVisitor.add_needed_import(context, name, what or None)
-    return AddImportsVisitor(context).transform_module(changed), sorted(imports.gone)
+    changed = MetadataWrapper(module).visit(imports)
+    return _with_first(changed, sorted(imports.needed)), sorted(imports.gone)
+
+
+def _with_first(module: cst.Module, needed: Sequence[tuple[str, str]]) -> cst.Module:
+    """Put what has found no place among the imports before the first of them."""
+    body = list(module.body)
+    at = next((at for at, statement in enumerate(body) if _is_import(statement)), 0)
+    for name, what in needed:
+        line = _import_line(name, what)
+        if body and isinstance(body[at], cst.SimpleStatementLine):
+            line = line.with_changes(leading_lines=body[at].leading_lines)
+            body[at] = body[at].with_changes(leading_lines=[])
+        body.insert(at, line)
+    return module.with_changes(body=body)
+
+
+def _is_import(statement: cst.CSTNode) -> bool:
+    if not isinstance(statement, cst.SimpleStatementLine) or not isinstance(
+        node := statement.body[0], cst.Import | cst.ImportFrom
+    ):
+        return False
+    return _module(node) != "__future__"
+
+
+def _import_line(module: str, name: str) -> cst.SimpleStatementLine:
+    text = f"from {module} import {name}" if name else f"import {module}"
+    return cst.ensure_type(cst.parse_statement(text), cst.SimpleStatementLine)
 
 
 class _Imports(cst.CSTTransformer):
@@ -63,7 +88,7 @@ class _Imports(cst.CSTTransformer):
 
     def _ours(self, module: str) -> list[tuple[str, str]]:
         """What takes the place of an import, or follows it."""
-        wanted = _DOMINO if module == "domino" or module.startswith("domino.") else _LUIGI if module in _BASH else ""
+        wanted = _OURS.get("domino" if module.startswith("domino.") else module)
         found = sorted(one for one in self.needed if one[0] == wanted)
         self.needed -= set(found)
         return found
@@ -123,9 +148,8 @@ def _lines(
     line: cst.SimpleStatementLine, kept: cst.Import | cst.ImportFrom | None, ours: Sequence[tuple[str, str]]
 ) -> Any:
     """What is left of an import, and ours; what stood above and beside the old one stays there."""
-    bodies: list[cst.BaseSmallStatement] = [] if kept is None else [kept]
+    bodies: list[Any] = [] if kept is None else [kept]
     for module, name in ours:
-        statement = cst.ensure_type(cst.parse_statement(f"from {module} import {name}"), cst.SimpleStatementLine)
-        bodies.append(statement.body[0])
+        bodies.append(_import_line(module, name).body[0])
     first = line.with_changes(body=[bodies[0]])
     return cst.FlattenSentinel([first, *(cst.SimpleStatementLine([body]) for body in bodies[1:])])

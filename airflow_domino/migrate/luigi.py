@@ -100,7 +100,12 @@ def _environment(found: LuigiLine, given: Argument | None, text: Text) -> cst.Ba
     if not found.env:
         return given.value
     own = _mapping(found.env, text)
-    return own.with_changes(elements=[cst.StarredDictElement(given.value), *own.elements])
+    if not isinstance(given.value, cst.Dict):
+        return own.with_changes(elements=[cst.StarredDictElement(given.value), *own.elements])
+    *before, last = given.value.elements or [None]
+    comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    ended = [] if last is None else [last.with_changes(comma=comma)]
+    return given.value.with_changes(elements=[*before, *ended, *own.elements])
 
 
 def _mapping(values: Mapping[str, str], text: Text) -> cst.Dict:

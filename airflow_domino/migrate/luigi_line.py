@@ -204,7 +204,7 @@ def _prepare(command: list[str], found: LuigiLine) -> None:
 def _go_to(folder: str, found: LuigiLine) -> None:
     if not _is_absolute(folder) and found.working_dir is None:
         raise UnreadableLineError(f"it goes to the relative folder {folder!r}; write its absolute path")
-    found.working_dir = str(PurePosixPath(found.working_dir or "/") / folder)
+    found.working_dir = _below(found.working_dir, folder)
 
 
 def _set_variable(assignment: str, found: LuigiLine) -> None:
@@ -259,12 +259,16 @@ def _script(path: str, found: LuigiLine) -> str:
     if _is_absolute(folder):
         found.project_path = folder
     elif found.working_dir is not None:
-        found.project_path = str(PurePosixPath(found.working_dir) / folder)
+        found.project_path = _below(found.working_dir, folder)
     elif folder != ".":
         raise UnreadableLineError(f"it runs the relative path {path!r}; write its absolute path")
     if not script.stem.isidentifier():
         raise UnreadableLineError(f"{script.name} cannot be imported under this name; rename it to a Python identifier")
     return script.stem
+
+
+def _below(folder: str | None, path: str) -> str:
+    return str(PurePosixPath(path if _is_absolute(path) else f"{folder}/{path}"))
 
 
 def _is_absolute(path: str) -> bool:
@@ -279,7 +283,7 @@ def _place(found: LuigiLine) -> None:
     """Decide where the pipeline's modules and its relative targets are; one folder for both is the project's."""
     if found.project_path is not None and not _is_absolute(found.project_path):
         base = found.working_dir
-        found.project_path = None if base is None else str(PurePosixPath(base) / found.project_path)
+        found.project_path = None if base is None else _below(base, found.project_path)
     if found.project_path in (None, found.working_dir):
         found.project_path, found.working_dir = found.working_dir, None
 

@@ -83,7 +83,8 @@ class Rewriter(cst.CSTTransformer):
         func: cst.BaseExpression = cst.Name(DOMINO_RUN[1])
         if isinstance(call.func, cst.Attribute) and call.func.attr.value == "partial":
             func = call.func.with_changes(value=func)
-        return self._in_width(original, converted.with_changes(func=func))
+        line = self._lines[self._facts.line(original) - 1]
+        return self._in_width(original, converted.with_changes(func=func), longest=len(line))
 
     def _converted(self, original: cst.Call, call: cst.Call) -> tuple[Rewriting, cst.Call]:
         arguments = Arguments(call)
@@ -102,12 +103,12 @@ class Rewriter(cst.CSTTransformer):
             raise CannotConvertError("it has arguments without names, which Airflow never took: name them")
         shared = self._facts.by_call[id(original)]
         if len(shared) < len(starred(original)) or len(starred(original)) < len(arguments.unnamed()):
-            raise CannotConvertError("it is given ** of what is not a dict in this file: write those arguments out")
+            raise CannotConvertError("its ** is no dict that is written in this file: write its arguments out")
         for one in shared:
             if id(one) not in self._facts.shared:
-                raise CannotConvertError("its ** is a dict that is used for other things too: write it out")
+                raise CannotConvertError("its ** dict is used for other things too: write its arguments out")
             if with_names(Arguments(one).named()).keys() & {"command", "on_demand_spark_cluster_properties"}:
-                raise CannotConvertError("its ** is a dict with the command or the cluster in it: write those out")
+                raise CannotConvertError("its ** dict holds the command or the cluster: write those out")
 
     def _shared(self, original: cst.Call | cst.Dict, node: cst.Call | cst.Dict) -> Any:
         arguments = Arguments(node)
@@ -172,23 +173,25 @@ class Rewriter(cst.CSTTransformer):
             self._left(original, left)
         if rewriting.needs_timedelta:
             self.needed.add(("datetime", "timedelta"))
+        code = cst.Module([]).code_for_node
         for host in rewriting.hosts:
-            self.hosts.setdefault(self._known(host), self._facts.line(original))
-        self.secrets |= {text for one in rewriting.secrets if (text := self._known(one)) and not text.isidentifier()}
-        self.token_files |= {self._known(one) for one in rewriting.token_files}
+            self.hosts.setdefault(self._text(host) or code(host), self._facts.line(original))
+        self.secrets |= {text for one in rewriting.secrets if (text := self._text(one))}
+        self.token_files |= {self._text(one) or code(one) for one in rewriting.token_files}
 
-    def _known(self, node: cst.BaseExpression) -> str:
-        """The text that an expression is in this file, or else its source."""
+    def _text(self, node: cst.BaseExpression) -> str:
+        """The text that an expression is in this file; an empty one where it is decided elsewhere."""
         if isinstance(node, cst.Name):
             node = self._facts.constants.get(node.value, node)
         value = constant(node)
-        return value if isinstance(value, str) else cst.Module([]).code_for_node(node)
+        return value if isinstance(value, str) else ""
 
-    def _in_width(self, original: cst.Call, call: cst.Call) -> cst.Call:
+    def _in_width(self, original: cst.Call, call: cst.Call, longest: int = 0) -> cst.Call:
         """Break a call that stood in one line and has become too long for it."""
         code = cst.Module([]).code_for_node
         line = self._lines[self._facts.line(original) - 1]
-        if "\n" in code(call) or len(line) - len(code(original)) + len(code(call)) <= max(LONGEST_LINE, len(line)):
+        length = len(line) - len(code(original)) + len(code(call))
+        if "\n" in code(call) or length <= max(LONGEST_LINE, longest):
             return call
         indent = line[: len(line) - len(line.lstrip())]
         return cast(cst.Call, Arguments(call).exploded(indent, "\t" if indent.startswith("\t") else "    "))
