@@ -30,7 +30,6 @@ def wishes(life):
             life.until(lambda: "written" in life.domino.log(runs[f"{way}_{wish}"]), "nothing written")  # noqa: B023
         for wish in ("leave", "discard", "keep"):
             life.api.mark("life_wishes", run_id, f"{way}_{wish}", "failed")
-    (life.data / "wishes_cleared").touch()
     return run_id, runs
 
 
@@ -60,7 +59,10 @@ def test_the_log_of_a_task_marked_failed_says_that_its_run_is_over(life, wishes,
 @pytest.mark.parametrize("way", WAYS)
 def test_a_cleared_task_goes_on_with_its_run_where_it_wants_that(life, wishes, way):
     run_id, runs = wishes
-    result = life.succeeded("life_wishes", run_id, f"{way}_reattach")
+    where = ("life_wishes", run_id, f"{way}_reattach")
+    life.until(lambda: "Going on with Domino run" in life.logs(*where), lambda: life.logs(*where))
+    (life.data / f"{way}_cleared").touch()
+    result = life.succeeded(*where)
     assert result["run_id"] == runs[f"{way}_reattach"]
     assert life.statuses(f"life_wishes.{way}_reattach") == {"Succeeded": 1}
 

@@ -118,9 +118,9 @@ def life_workers() -> None:
 
 @dag(**OPTIONS)
 def life_wishes() -> None:
-    until_cleared = ["wait_for.py", str(DATA / "wishes_cleared")]
     for way, arguments in WAYS.items():
         common = {"tier": "Wide", **arguments}
+        until_cleared = ["wait_for.py", str(DATA / f"{way}_cleared")]
         DominoRunOperator(task_id=f"{way}_leave", command="sleep.py 600", on_kill="leave", **common)
         DominoRunOperator(task_id=f"{way}_discard", command="write_and_sleep.py 600", keep_results=False, **common)
         DominoRunOperator(task_id=f"{way}_keep", command="write_and_sleep.py 600", **common)
