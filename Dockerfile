@@ -8,6 +8,8 @@ ARG EXECUTOR=LocalExecutor
 ARG UV_VERSION=0.13.8
 # Where packages come from, if not from PyPI. This stage is thrown away, so nothing of it is left in the image.
 ARG PIP_INDEX_URL=
+# What else DAGs and Luigi pipelines import: names or requirements, with spaces between.
+ARG EXTRA_PACKAGES=
 WORKDIR /build
 RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --quiet "uv==${UV_VERSION}"
 COPY requirements.txt docker/postgres.txt docker/celery.txt ./
@@ -17,7 +19,8 @@ COPY airflow_domino airflow_domino
 RUN extra="" && if [ "$EXECUTOR" = CeleryExecutor ]; then extra="-r celery.txt"; fi \
     && /opt/venv/bin/uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python \
         ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} \
-        --constraint requirements.txt --build-constraint requirements.txt -r postgres.txt $extra ".[local,samples]" \
+        --constraint requirements.txt --build-constraint requirements.txt -r postgres.txt $extra \
+        ".[local,samples]" $EXTRA_PACKAGES \
     && /opt/venv/bin/uv pip uninstall --python /opt/venv/bin/python uv
 
 FROM ${BASE_IMAGE}
