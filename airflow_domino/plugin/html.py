@@ -68,6 +68,7 @@ for _word in (
     words.task_names,
     words.task_path,
     words.task_title,
+    words.telling_line,
 ):
     templates.globals[_word.__name__] = _word
 

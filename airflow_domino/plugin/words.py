@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
+from airflow_domino.domino.causes import CLOSING_LINE
 from airflow_domino.plugin.addresses import base_path
 from airflow_domino.plugin.runs import TaskRun
 
@@ -106,6 +108,13 @@ class NamesRun(Protocol):
     def number(self) -> int | None: ...
     @property
     def run_id(self) -> str | None: ...
+
+
+def telling_line(log_tail: Sequence[str]) -> str:
+    """The line of a log's end that tells most: a program's own last words, which are not those of its launcher."""
+    lines = [line for text in log_tail if (line := text.strip())]
+    told = [line for line in lines if not CLOSING_LINE.fullmatch(line)]
+    return next(reversed(told or lines), "")
 
 
 def run_name(run: NamesRun) -> str:
