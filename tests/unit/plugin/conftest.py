@@ -128,6 +128,8 @@ class Store:
 def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[sessionmaker[Session]]:
     from airflow import settings
     from airflow.models.base import Base
+    from airflow.models.dagrun import DagRun
+    from airflow.models.serialized_dag import SerializedDagModel
     from airflow.models.task_state_store import TaskStateStoreModel
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.taskinstancehistory import TaskInstanceHistory
@@ -136,7 +138,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[sessionmaker[Session]]
 
     import_all_models()
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    models = (TaskInstance, TaskInstanceHistory, XComModel, TaskStateStoreModel)
+    models = (TaskInstance, TaskInstanceHistory, XComModel, TaskStateStoreModel, DagRun, SerializedDagModel)
     Base.metadata.create_all(engine, tables=[model.__table__ for model in models])
     made = sessionmaker(engine, expire_on_commit=False)
     monkeypatch.setattr(settings, "Session", made)

@@ -23,7 +23,8 @@ EXAMPLES = {
     "/tiers": ["/tiers"],
     "/tiers/live": ["/tiers/live"],
     "/api/tiers": ["/api/tiers"],
-    "/luigi": ["/luigi"],
+    "/luigi": ["/luigi", "/luigi?dag_id=ours&run_id=manual__1"],
+    "/luigi/graph": ["/luigi/graph?dag_id=ours&run_id=manual__1"],
     "/static/{name}": ["/static/page.css", "/static/page.js", "/static/icon-light.svg", "/static/nothing"],
 }
 """Addresses to try of each route that reads."""
