@@ -9,7 +9,7 @@ from typing import Any
 
 DOMINO = "Domino Data Lab"
 LUIGI = "Luigi"
-TRIGGERS = ["airflow_domino.triggers.domino", "airflow_domino.triggers.domino_sensor"]
+TRIGGERS = ["airflow_domino.triggers.domino", "airflow_domino.triggers.domino_sensor", "airflow_domino.triggers.launch"]
 LUIGI_TRIGGERS = ["airflow_domino.triggers.luigi"]
 
 
@@ -89,7 +89,10 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": DOMINO, "python-modules": ["airflow_domino.hooks.domino"]}],
         "operators": [
             {"integration-name": DOMINO, "python-modules": ["airflow_domino.operators.domino"]},
-            {"integration-name": LUIGI, "python-modules": ["airflow_domino.operators.luigi"]},
+            {
+                "integration-name": LUIGI,
+                "python-modules": ["airflow_domino.operators.luigi", "airflow_domino.operators.luigi_plan"],
+            },
         ],
         "sensors": [
             {"integration-name": DOMINO, "python-modules": ["airflow_domino.sensors.domino"]},
@@ -110,10 +113,18 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
+        "asset-uris": [
+            {
+                "schemes": ["domino"],
+                "handler": "airflow_domino.assets.sanitize_uri",
+                "factory": "airflow_domino.assets.create_asset",
+                "to_openlineage_converter": "airflow_domino.assets.to_openlineage",
+            }
+        ],
         "cli": ["airflow_domino.airflow_cli.get_cli_commands"],
         "config": {
             "domino": {
-                "description": "Defaults of the tasks that wait for Domino runs.",
+                "description": "Defaults of the tasks that are Domino runs or Luigi tasks.",
                 "options": {
                     "default_deferrable": _option(
                         "Wait in the triggerer, without a worker slot, unless a task says otherwise.", "boolean", "True"

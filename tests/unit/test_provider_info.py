@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -12,11 +13,16 @@ from pathlib import Path
 import airflow
 import jsonschema
 import pytest
+import yaml
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
 
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.provider_info import CONNECTION_FIELDS, get_provider_info
 
 AIRFLOW = Path(airflow.__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = {"hooks": BaseHook, "operators": BaseOperator, "sensors": BaseSensorOperator, "triggers": BaseTrigger}
 
 
 def named(path: str):
@@ -40,8 +46,37 @@ def test_every_class_and_module_named_can_be_imported():
     for kind in ("hooks", "operators", "sensors", "triggers"):
         for entry in info[kind]:
             assert [import_module(module) for module in entry["python-modules"]]
-    paths = [*info["extra-links"], *(entry["class-name"] for entry in info["task-decorators"])]
+    paths = [*info["extra-links"], *(entry["class-name"] for entry in info["task-decorators"]), *info["cli"]]
+    paths += [path for entry in info["asset-uris"] for key, path in entry.items() if key != "schemes"]
     assert all(callable(named(path)) for path in paths)
+
+
+def public_classes(kind: str):
+    """Paths of the classes of a kind that the package has, in whatever module."""
+    for path in sorted((ROOT / "airflow_domino" / kind).glob("[!_]*.py")):
+        module = f"airflow_domino.{kind}.{path.stem}"
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and issubclass(named(f"{module}.{node.name}"), KINDS[kind]):
+                yield f"{module}.{node.name}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_airflow_is_told_of_each_module_that_has_a_public_class(kind):
+    told = {module for entry in get_provider_info()[kind] for module in entry["python-modules"]}
+    assert {path.rpartition(".")[0] for path in public_classes(kind)} == told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_airflows_registry_is_told_of_each_public_class(kind):
+    registered = yaml.safe_load((ROOT / ".airflow-registry.yaml").read_text())
+    assert {entry["module"] for entry in registered[kind]} == set(public_classes(kind))
+
+
+def test_what_airflows_registry_is_told_of_can_be_imported():
+    registered = yaml.safe_load((ROOT / ".airflow-registry.yaml").read_text())
+    assert registered["package-name"] == get_provider_info()["package-name"]
+    entries = [entry for listed in registered.values() if isinstance(listed, list) for entry in listed]
+    assert all(callable(named(entry["module"])) and entry["description"] for entry in entries)
 
 
 def test_the_connection_type_is_the_hooks():
