@@ -79,9 +79,15 @@ def find_history(session: Session, scope: Scope, looks: Iterable[Look] = (), lim
     if not scope.dag_ids:
         return History(())
     rows = session.execute(_present(scope).limit(limit)).mappings().all()
-    found = _of_past_attempts(session, scope, limit)
-    for run in filter(None, map(_of_present_attempt, rows)):
-        found[run.run_id] = _merged(found.get(run.run_id), run)
+    noted = _noted(session, scope, limit)
+    found = {run_id: from_facts(run_id, *each, is_latest=False) for run_id, each in noted.items()}
+    for row in rows:
+        if (told := _told(row)) is not None:
+            run_id, facts = told
+            before = noted[run_id][1] if run_id in noted else {}
+            # A run belongs to the attempt that noted it first.
+            first = {name: before[name] for name in ("try_number",) if name in before}
+            found[run_id] = from_facts(run_id, _launcher(row), {**before, **facts, **first}, is_latest=True)
     _add_looks(session, scope, found, list(looks))
     runs = [run for run in found.values() if _is_in(run, scope.since)]
     runs.sort(key=lambda run: run.submitted_at.timestamp() if run.submitted_at else float("inf"), reverse=True)
@@ -142,7 +148,8 @@ def _launcher(row: RowMapping) -> Launcher:
     return Launcher(*names, row["state"], row["try_number"], row["start_date"], row["end_date"])
 
 
-def _of_present_attempt(row: RowMapping) -> PastRun | None:
+def _told(row: RowMapping) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the id of the run of a present attempt, and what is stored of it."""
     record, facts = mapping(mapping(row["record"]).get("run")), mapping(row[f"xcom_{RUN_KEY}"])
     result = mapping(row[f"xcom_{XCOM_RETURN_KEY}"])
     run_id = text(plain(row[f"xcom_{RUN_ID_KEY}"]))
@@ -152,12 +159,13 @@ def _of_present_attempt(row: RowMapping) -> PastRun | None:
     for each in (record, facts, result):
         if each.get("run_id") in (run_id, None):
             merged |= {name: value for name, value in each.items() if value is not None}
-    merged["url"] = web_address(plain(row[LINK_KEY])) or merged.get("url")
-    return from_facts(run_id, _launcher(row), merged, is_latest=True)
+    if address := web_address(plain(row[LINK_KEY])):
+        merged["url"] = address
+    return run_id, merged
 
 
-def _of_past_attempts(session: Session, scope: Scope, limit: int) -> dict[str, PastRun]:
-    """Return the runs that workers have noted, by their ids."""
+def _noted(session: Session, scope: Scope, limit: int) -> dict[str, tuple[Launcher, Mapping[str, Any]]]:
+    """Return what workers have noted of runs, by their ids."""
     store = TaskStateStoreModel
     if store is None:
         return {}
@@ -166,25 +174,9 @@ def _of_past_attempts(session: Session, scope: Scope, limit: int) -> dict[str, P
     statement = statement.where(store.key == PAST_RUNS_KEY, *_in_scope(store, scope))
     if scope.since is not None:
         statement = statement.where(store.updated_at >= scope.since)
-    found = {}
-    for row in session.execute(statement.order_by(store.updated_at.desc()).limit(limit)).mappings():
-        launcher = _launcher(row)
-        for facts in mappings(row["value"]):
-            if run_id := text(facts.get("run_id")):
-                found[run_id] = from_facts(run_id, launcher, facts, is_latest=False)
-    return found
-
-
-def _merged(noted: PastRun | None, present: PastRun) -> PastRun:
-    """Lay what the present attempt tells over what was noted of the same run; the better times win."""
-    if noted is None:
-        return present
-    known = {name: value for name, value in vars(noted).items() if value is not None}
-    told = {name: value for name, value in vars(present).items() if value is not None}
-    exact = noted if present.is_estimated or noted.started_at else present
-    times = {name: getattr(exact, name) for name in ("submitted_at", "started_at", "is_estimated")}
-    ended = noted.ended_at or present.ended_at
-    return PastRun(**known | told | times | {"ended_at": ended, "try_number": noted.try_number or present.try_number})
+    rows = session.execute(statement.order_by(store.updated_at.desc()).limit(limit)).mappings()
+    known = ((text(facts.get("run_id")), _launcher(row), facts) for row in rows for facts in mappings(row["value"]))
+    return {run_id: (launcher, facts) for run_id, launcher, facts in known if run_id is not None}
 
 
 # ---- what Domino says ------------------------------------------------------------------------------------------------
