@@ -7,60 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_domino.connection_form import CONNECTION_FIELDS, FIELD_BEHAVIOUR
+
 DOMINO = "Domino Data Lab"
 LUIGI = "Luigi"
 TRIGGERS = ["airflow_domino.triggers.domino", "airflow_domino.triggers.domino_sensor", "airflow_domino.triggers.launch"]
 LUIGI_TRIGGERS = ["airflow_domino.triggers.luigi"]
-
-
-def _optional_text(label: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
-
-
-def _optional_seconds(label: str, description: str) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": ["number", "null"], "minimum": 1}}
-
-
-CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
-    "credential": {
-        "label": "Credential",
-        "description": "What the password is, or where else the credential comes from.",
-        "schema": {"type": "string", "default": "api_key", "enum": ["api_key", "bearer", "token_file", "api_proxy"]},
-    },
-    "token_file": _optional_text(
-        "Token file", "Credential token_file: a file on the worker and triggerer, read anew for each request."
-    ),
-    "api_proxy": _optional_text(
-        "API proxy", "Credential api_proxy: URL of Domino's proxy, which adds the credential itself."
-    ),
-    "project": _optional_text("Default project", "owner/name, for tasks that name no project."),
-    "ui_host": _optional_text("UI host", "Address for links that people open, where it differs from the API's host."),
-    "verify": {
-        "label": "Verify TLS certificate",
-        "description": "Refuse a host whose certificate cannot be verified.",
-        "schema": {"type": "boolean", "default": True},
-    },
-    "ca_file": _optional_text("CA file", "Certificates to trust (PEM), on every Airflow machine that talks to Domino."),
-    "connect_timeout": _optional_seconds("Connect timeout", "Seconds (default 10)."),
-    "read_timeout": _optional_seconds("Read timeout", "Seconds without an answer (default 60)."),
-    "expires_on": _optional_text(
-        "Credential expires on", "Note the day (2027-03-01) where the token does not tell it: people are warned before."
-    ),
-    "max_active_runs": {
-        "label": "Runs in flight",
-        "description": "How many runs launched by Airflow may be queued or running at a time; more wait their turn.",
-        "schema": {"type": ["integer", "null"], "minimum": 1},
-    },
-    "max_active_runs_per_tier": _optional_text(
-        "Runs in flight per tier", 'The same by tier, as a JSON object such as {"GPU": 2, "X-Large": 5}.'
-    ),
-}
-
-FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["schema", "login", "port", "extra"],
-    "relabeling": {"host": "Domino URL", "password": "API key or token"},
-    "placeholders": {"host": "https://domino.example.com", "project": "owner/name"},
-}
 
 
 def _option(description: str, kind: str, default: str) -> dict[str, Any]:

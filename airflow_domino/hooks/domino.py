@@ -12,13 +12,14 @@ from typing import Any
 from airflow.sdk import BaseHook
 
 from airflow_domino.compat import expiry_warning_days
+from airflow_domino.connection_form import CONNECTION_FIELDS, FIELD_BEHAVIOUR
 from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.diagnosis import Diagnosis, Step, role_trouble
 from airflow_domino.domino.errors import ConfigurationError, DominoError
 from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.places import check_limits
-from airflow_domino.provider_info import CONNECTION_FIELDS, DOMINO, FIELD_BEHAVIOUR
+from airflow_domino.provider_info import DOMINO
 
 TEST_SECONDS = 10.0
 """How long the test of a connection waits at most for each answer: somebody watches."""

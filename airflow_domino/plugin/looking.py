@@ -12,7 +12,7 @@ from airflow.utils.session import create_session
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_domino.compat import AirflowException, expiry_warning_days
-from airflow_domino.domino.errors import ConfigurationError, NotFoundError
+from airflow_domino.domino.errors import AuthenticationError, ConfigurationError, NotFoundError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.orphans import Orphan, OrphanFinder
 
@@ -75,7 +75,15 @@ class DominoEye:
         :raises DominoError: when Domino cannot be asked, or the connection is not right.
         """
         settings = self._settings()
-        client = self._client_by(settings)
+        try:
+            return self._see(settings, self._client_by(settings))
+        except AuthenticationError as error:
+            expiry = settings.expiry()
+            if expiry is None or expiry.seconds_left() > 0:
+                raise
+            raise AuthenticationError(str(expiry.warning()), status=error.status) from None
+
+    def _see(self, settings: ConnectionSettings, client: DominoClient) -> Seen:
         project = client.project(settings.project_name(self._wanted or None))
         tiers = tuple(tier for tier in client.tiers(project.id) if not tier.is_archived)
         self._read_runs(client, project)

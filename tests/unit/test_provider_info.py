@@ -17,8 +17,9 @@ import yaml
 from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 
+from airflow_domino.connection_form import CONNECTION_FIELDS
 from airflow_domino.hooks.domino import DominoHook
-from airflow_domino.provider_info import CONNECTION_FIELDS, get_provider_info
+from airflow_domino.provider_info import get_provider_info
 
 AIRFLOW = Path(airflow.__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
