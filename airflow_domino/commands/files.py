@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from airflow_domino.commands.connection import add_connection_arguments, make_client, project_name, run_by_reference
 from airflow_domino.commands.failures import REFUSED, CommandError
 from airflow_domino.commands.output import local_time, say, show_table
 from airflow_domino.domino import DominoClient, Project
+from airflow_domino.progress import Count, counting
 
 _LEFT_OUT = {".git", "__pycache__", ".DS_Store"}
 
@@ -66,7 +68,8 @@ def _get(client: DominoClient, project: Project, options: argparse.Namespace) ->
     local = Path(options.local or PurePosixPath(options.path).name)
     if local.is_dir():
         local = local / PurePosixPath(options.path).name
-    size = client.download_file(project, commit, options.path, local)
+    with counting(options.path, "bytes") as count:
+        size = client.download_file(project, commit, options.path, local, on_moved=count.reach)
     say(f"{options.path} -> {local} ({size} bytes)")
 
 
@@ -76,10 +79,12 @@ def _get_folder(client: DominoClient, project: Project, commit: str, options: ar
     if local.is_file():
         raise CommandError(f"{local} is a file; name a folder for the files of a folder")
     files = client.files(project, commit, folder)
-    for file in files:
-        target = local / PurePosixPath(file.path).relative_to(folder)
-        size = client.download_file(project, commit, file.path, target, within=local)
-        say(f"{file.path} -> {target} ({size} bytes)")
+    with counting(folder, "bytes", sum(file.size for file in files)) as count:
+        for file in files:
+            target = local / PurePosixPath(file.path).relative_to(folder)
+            moved = _after(count, file.path)
+            size = client.download_file(project, commit, file.path, target, within=local, on_moved=moved)
+            say(f"{file.path} -> {target} ({size} bytes)")
     if not files:
         raise CommandError(
             f"{project.full_name} has no files in {folder or 'it'} at commit {commit}; `airflow-domino files "
@@ -95,7 +100,8 @@ def _put(client: DominoClient, project: Project, options: argparse.Namespace) ->
         return
     if not local.is_file():
         raise CommandError(f"{local} is not there; name a file or a folder of this machine")
-    uploaded = client.upload_file(project, options.path or local.name, local)
+    with counting(local.name, "bytes", local.stat().st_size) as count:
+        uploaded = client.upload_file(project, options.path or local.name, local, on_moved=count.reach)
     say(f"{local} -> {uploaded.path} ({uploaded.size} bytes)")
 
 
@@ -105,6 +111,14 @@ def _put_folder(client: DominoClient, project: Project, local: Path, path: str |
     files = sorted(file for file in local.rglob("*") if file.is_file() and not _LEFT_OUT & set(file.parts))
     if not files:
         raise CommandError(f"{local} has no files in it; name a folder that has some")
-    for file in files:
-        uploaded = client.upload_file(project, f"{top}{file.relative_to(local).as_posix()}", file)
-        say(f"{file} -> {uploaded.path} ({uploaded.size} bytes)")
+    with counting(str(local), "bytes", sum(file.stat().st_size for file in files)) as count:
+        for file in files:
+            name = f"{top}{file.relative_to(local).as_posix()}"
+            uploaded = client.upload_file(project, name, file, on_moved=_after(count, name))
+            say(f"{file} -> {uploaded.path} ({uploaded.size} bytes)")
+
+
+def _after(count: Count, name: str) -> Callable[[int, int | None], None]:
+    """Count the bytes of one file on top of those of the files before it."""
+    before = count.done
+    return lambda moved, _: count.reach(before + moved, text=name)

@@ -15,6 +15,7 @@ from airflow_domino.commands.output import cents, remark, seconds
 from airflow_domino.domino import DominoClient, HardwareTier, LogLine, Project, Run, run_error
 from airflow_domino.domino.errors import RunOutOfMemoryError, RunStoppedError
 from airflow_domino.domino.watch import wait_for_run
+from airflow_domino.progress import changing
 
 INTERRUPTED = 130
 OUT_OF_MEMORY = 137
@@ -68,7 +69,7 @@ def follow(
     """
     log = _Log()
     try:
-        with _telling(run, tier) as tell:
+        with telling(run, tier) as tell:
             ended = wait_for_run(client, run.id, interval=1, on_log=log, on_look=tell).run
     except KeyboardInterrupt:
         if on_interrupt == "stop" or (on_interrupt == "ask" and _agrees(run)):
@@ -117,29 +118,28 @@ def _stop(client: DominoClient, project: Project, run: Run) -> None:
 
 
 @contextmanager
-def _telling(run: Run, tier: HardwareTier | None) -> Iterator[Tell]:
-    """Give what tells how a run is doing: a line that changes on a terminal, otherwise a line for each status."""
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):
-        yield _Changes(run)
-        return
-    from rich.console import Console
-    from rich.text import Text
+def telling(run: Run, tier: HardwareTier | None = None) -> Iterator[Tell]:
+    """Give what tells how a run is doing: a line that changes on a terminal, otherwise a line for each status.
 
-    with Console(stderr=True).status(Text(progress(run, tier))) as status:
-        yield lambda seen: status.update(Text(progress(seen, tier)))
+    :param run: as it was seen last
+    :param tier: its hardware tier, where that is known, for what it costs
+    """
+    word, line = run.status.word, _status(run)
+    with changing(progress(run, tier), line, is_told=False) as show:
+
+        def tell(seen: Run) -> None:
+            nonlocal word, line
+            if seen.status.is_completed:
+                return
+            if seen.status.word != word:  # why it is queued may be told otherwise at each look
+                word, line = seen.status.word, _status(seen)
+            show(progress(seen, tier), line)
+
+        yield tell
 
 
-class _Changes:
-    """Tells each new status in a line of its own."""
-
-    def __init__(self, run: Run) -> None:
-        self._status = run.status.word
-
-    def __call__(self, run: Run) -> None:
-        if run.status.word == self._status or run.status.is_completed:
-            return
-        self._status = run.status.word
-        remark(f"Run {run.number} {run.status}" + (f": {run.queue_explanation}" if run.queue_explanation else ""))
+def _status(run: Run) -> str:
+    return f"Run {run.number} {run.status}" + (f": {run.queue_explanation}" if run.queue_explanation else "")
 
 
 def progress(run: Run, tier: HardwareTier | None, now: float | None = None) -> str:

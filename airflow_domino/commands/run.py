@@ -22,6 +22,7 @@ from airflow_domino.domino import (
     command_line,
 )
 from airflow_domino.domino.launch import RunMark, launch_once
+from airflow_domino.progress import counting
 
 _INTERRUPTIONS = ("ask", "stop", "leave")
 
@@ -148,5 +149,6 @@ def _bring(client: DominoClient, project: Project, run: Run, output: Output) -> 
             exit_code=1,
         )
     output.local.parent.mkdir(parents=True, exist_ok=True)
-    size = client.download_file(project, run.results_commit, output.file, output.local)
+    with counting(output.file, "bytes") as count:
+        size = client.download_file(project, run.results_commit, output.file, output.local, on_moved=count.reach)
     remark(f"{output.file} -> {output.local} ({size} bytes)")

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from airflow_domino.domino import auth, files, logs, resolve
 from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, PermissionDeniedError, RequestError
+from airflow_domino.domino.files import Moved
 from airflow_domino.domino.lenient import has_id, many, one
 from airflow_domino.domino.models import (
     Commit,
@@ -358,7 +359,14 @@ class DominoClient:
         return files.listing(self._transport, _v1(project), project, commit_id, path)
 
     def download_file(
-        self, project: Project, commit_id: str, path: str, destination: Path, *, within: Path | None = None
+        self,
+        project: Project,
+        commit_id: str,
+        path: str,
+        destination: Path,
+        *,
+        within: Path | None = None,
+        on_moved: Moved | None = None,
     ) -> int:
         """Bring one file of a commit to disk: it appears complete or not at all.
 
@@ -368,20 +376,24 @@ class DominoClient:
         :param path: from the project's root.
         :param destination: file to write; missing folders are made.
         :param within: folder that the destination must lie in, symbolic links followed.
+        :param on_moved: takes how many bytes have come so far, and of how many where that is known.
         :returns: its size in bytes.
         :raises NotFoundError: when there is no such file at that commit, or it is a folder; names similar files.
         :raises UnsafePathError: when the destination lies outside `within`.
         """
-        return files.download(self._transport, _v1(project), project, commit_id, path, destination, within)
+        return files.download(self._transport, _v1(project), project, commit_id, path, destination, within, on_moved)
 
-    def upload_file(self, project: Project, path: str, source: Path | BinaryIO | bytes) -> ProjectFile:
+    def upload_file(
+        self, project: Project, path: str, source: Path | BinaryIO | bytes, *, on_moved: Moved | None = None
+    ) -> ProjectFile:
         """Put one file into a project, as a new commit: PUT v1 `/{path}`.
 
         :param path: from the project's root.
         :param source: the file, an open binary file, or the bytes.
+        :param on_moved: takes how many bytes have gone so far, and of how many where that is known.
         :raises UnsafePathError: when the path leads out of the project.
         """
-        return files.upload(self._transport, _v1(project), project, path, source)
+        return files.upload(self._transport, _v1(project), project, path, source, on_moved)
 
     def run_url(self, project: Project, run_id: str) -> str:
         """Page of a run in Domino's UI."""

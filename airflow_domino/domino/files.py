@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +28,10 @@ from airflow_domino.domino.paths import contained, project_path
 from airflow_domino.domino.transport import OpenContent, Transport
 
 CHUNK = 1 << 18
+
+#: Takes how many bytes of a file have been moved so far, and of how many where that is known; the first number begins
+#: anew where a broken transfer is tried again.
+Moved = Callable[[int, int | None], object]
 
 
 def listing(transport: Transport, base: str, project: Project, commit_id: str, path: str) -> list[ProjectFile]:
@@ -57,7 +61,14 @@ def _read_entry(data: Mapping[str, Any]) -> tuple[ProjectFile, bool]:
 
 
 def download(
-    transport: Transport, base: str, project: Project, commit_id: str, path: str, destination: Path, within: Path | None
+    transport: Transport,
+    base: str,
+    project: Project,
+    commit_id: str,
+    path: str,
+    destination: Path,
+    within: Path | None,
+    on_moved: Moved | None = None,
 ) -> int:
     """Bring one file here; see :meth:`DominoClient.download_file`."""
     name = project_path(path)
@@ -71,7 +82,9 @@ def download(
     subject = f"file {name} at commit {commit_id} of the project {project.full_name}"
     try:
         return transport.consume(
-            f"{route}/{quote(name, safe='')}/content", lambda answer: _save(answer, destination), subject=subject
+            f"{route}/{quote(name, safe='')}/content",
+            lambda answer: _save(answer, destination, on_moved),
+            subject=subject,
         )
     except RequestError as error:
         hint = _what_is_there(transport, base, project, commit_id, name) if error.status in (400, 404) else None
@@ -82,15 +95,17 @@ def download(
         ) from None
 
 
-def _save(answer: requests.Response, destination: Path) -> int:
+def _save(answer: requests.Response, destination: Path, on_moved: Moved | None) -> int:
     descriptor, temporary = tempfile.mkstemp(
         prefix=f".{destination.name[:100]}.", suffix=".part", dir=destination.parent
     )
     try:
-        size = 0
+        size, promised = 0, _promised(answer)
         with os.fdopen(descriptor, "wb") as file:
             for chunk in answer.iter_content(CHUNK):
                 size += file.write(chunk)
+                if on_moved is not None:
+                    on_moved(size, promised)
             _check_length(answer, size, destination.name)
             file.flush()
             os.fsync(file.fileno())
@@ -102,9 +117,15 @@ def _save(answer: requests.Response, destination: Path) -> int:
     return size
 
 
+def _promised(answer: requests.Response) -> int | None:
+    """How many bytes are to come, where that is told."""
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() and "Content-Encoding" not in answer.headers else None
+
+
 def _check_length(answer: requests.Response, size: int, name: str) -> None:
-    promised = answer.headers.get("Content-Length", "")
-    if promised.isdigit() and int(promised) != size and "Content-Encoding" not in answer.headers:
+    promised = _promised(answer)
+    if promised not in (None, size):
         raise DominoUnavailableError(f"The file {name} was cut off: {size} of {promised} bytes came; try again")
 
 
@@ -136,7 +157,12 @@ def _what_is_there(transport: Transport, base: str, project: Project, commit_id:
 
 
 def upload(
-    transport: Transport, base: str, project: Project, path: str, source: Path | BinaryIO | bytes
+    transport: Transport,
+    base: str,
+    project: Project,
+    path: str,
+    source: Path | BinaryIO | bytes,
+    on_moved: Moved | None = None,
 ) -> ProjectFile:
     """Put one file into a project; see :meth:`DominoClient.upload_file`."""
     name = project_path(path)
@@ -144,7 +170,8 @@ def upload(
         raise UnsafePathError(
             "The root of a project is a folder, not a file to upload; name the file that it becomes there"
         )
-    with _reopening(source) as content:
+    with _reopening(source) as opened:
+        content = opened if on_moved is None else _counted(opened, on_moved)
         return transport.put(
             f"{base}/{quote(name)}",
             content,
@@ -179,3 +206,36 @@ def _rewound(file: BinaryIO, begin: int) -> AbstractContextManager[bytes | Binar
     end = file.seek(0, io.SEEK_END)
     file.seek(begin)
     return nullcontext(file if end > begin else b"")
+
+
+def _counted(open_content: OpenContent, on_moved: Moved) -> OpenContent:
+    """Count what is read of an upload."""
+
+    @contextmanager
+    def opened() -> Iterator[Any]:
+        with open_content() as content:
+            yield content if isinstance(content, bytes) else _Counted(content, on_moved)
+
+    return opened
+
+
+class _Counted:
+    """A binary file that tells how much of it has been read. What it does not do itself, the file does."""
+
+    def __init__(self, file: BinaryIO, on_moved: Moved) -> None:
+        self._file = file
+        self._on_moved = on_moved
+        self._begin = file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the file does."""
+        content = self._file.read(size)
+        self._on_moved(self._file.tell() - self._begin, None)
+        return content
+
+    def __iter__(self) -> Iterator[bytes]:
+        while content := self.read(CHUNK):
+            yield content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

@@ -110,6 +110,8 @@ def _one_line(text: str) -> str:
                 f"the shell fills in {_word_at(joined, at)!r}; write the value itself, a template such as {{{{ ds }}}} "
                 "or an f-string"
             )
+        if character == ">" and not quote and "".join(written[-2:]) in (" 1", " 2"):
+            written.pop()  # the number of what is sent elsewhere, and no word
         written.append(" ; " if character == "\n" and not quote else character)
     return "".join(written)
 
@@ -136,9 +138,9 @@ def _commands(text: str, found: LuigiLine) -> list[list[str]]:
         if word in ("&&", ";"):
             commands.append([])
         elif word in _REDIRECTIONS:
-            _redirect(commands[-1], next(rest, ""), found)
+            _redirect(next(rest, ""), found)
         elif word == "|" and (copy := _copied_to(rest)) is not None:
-            _redirect(commands[-1], copy, found)
+            _redirect(copy, found)
         elif word in _OPERATORS:
             raise UnreadableLineError(
                 f"it does something with {word!r} beside running Luigi; make that a task of its own"
@@ -161,9 +163,7 @@ def _unwrapped(words: list[str]) -> list[str]:
     return words
 
 
-def _redirect(command: list[str], target: str, found: LuigiLine) -> None:
-    if command and command[-1] in ("1", "2"):
-        command.pop()
+def _redirect(target: str, found: LuigiLine) -> None:
     if not target.isdigit():
         found.notes.append(f"what Luigi prints is in the task's log, no longer in {target}")
 

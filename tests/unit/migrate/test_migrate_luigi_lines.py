@@ -103,8 +103,9 @@ def test_the_other_arguments_of_the_operator_are_taken_over() -> None:
 
 
 def test_what_was_printed_into_a_file_is_in_the_tasks_log() -> None:
-    for ending in (">> /var/log/l 2>&1", "2>&1 | tee -a /var/log/l"):
-        migration = converted(f'"cd /p && luigi --module a T {ending}"')
+    for ending in (">> /var/log/l 2>&1", "2>&1 | tee -a /var/log/l", "2>/var/log/l"):
+        migration = converted(f'"cd /p && luigi --module a T --workers 2 {ending}"')
+        assert "workers=2" in arguments(migration)
         assert [finding.text for finding in migration.findings] == [
             "what Luigi prints is in the task's log, no longer in /var/log/l"
         ]
