@@ -3,25 +3,32 @@
 ARG BASE_IMAGE=python:3.12.12-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
-# LocalExecutor, or CeleryExecutor for workers of their own.
-ARG EXECUTOR=LocalExecutor
 ARG UV_VERSION=0.13.8
 # Where packages come from, if not from PyPI. This stage is thrown away, so nothing of it is left in the image.
 ARG PIP_INDEX_URL=
+# Compiled here, since nobody may write it later: without that each process compiles what it imports.
+ENV VIRTUAL_ENV=/opt/venv \
+    PATH=/opt/venv/bin:$PATH \
+    UV_COMPILE_BYTECODE=1 \
+    UV_NO_CACHE=1
+WORKDIR /build
+RUN python3 -m venv /opt/venv && pip install --no-cache-dir --quiet "uv==${UV_VERSION}"
+# requirements.txt also pins what only the tests need, so it is used to choose versions, not as a list.
+COPY requirements.txt pyproject.toml docker/postgres.txt docker/celery.txt ./
+RUN uv pip install ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} \
+        --constraint requirements.txt -r postgres.txt -r pyproject.toml --extra local --extra samples
+# LocalExecutor, or CeleryExecutor for workers of their own.
+ARG EXECUTOR=LocalExecutor
 # What else DAGs and Luigi pipelines import: names or requirements, with spaces between.
 ARG EXTRA_PACKAGES=
-WORKDIR /build
-RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --quiet "uv==${UV_VERSION}"
-COPY requirements.txt docker/postgres.txt docker/celery.txt ./
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+RUN if [ "$EXECUTOR" = CeleryExecutor ]; then celery="-r celery.txt"; fi \
+    && uv pip install ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} \
+        --constraint requirements.txt -r postgres.txt ${celery-} ${EXTRA_PACKAGES}
+COPY hatch_build.py README.md LICENSE ./
 COPY airflow_domino airflow_domino
-# requirements.txt also pins what only the tests need, so it is used to choose versions, not as a list.
-RUN extra="" && if [ "$EXECUTOR" = CeleryExecutor ]; then extra="-r celery.txt"; fi \
-    && /opt/venv/bin/uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python \
-        ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} \
-        --constraint requirements.txt --build-constraint requirements.txt -r postgres.txt $extra \
-        ".[local,samples]" $EXTRA_PACKAGES \
-    && /opt/venv/bin/uv pip uninstall --python /opt/venv/bin/python uv
+RUN uv pip install ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} \
+        --no-deps --build-constraint requirements.txt . \
+    && uv pip uninstall uv
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="airflow-domino" \

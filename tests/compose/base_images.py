@@ -61,6 +61,7 @@ def _debian(engine: Engine, folder: Path) -> str:
             "no base image: name one in BASE_IMAGE (and POSTGRES_IMAGE, REDIS_IMAGE), or let one be made, "
             "which takes root and debootstrap (apt-get install debootstrap)"
         )
+    print(f"  making an image of Debian {SUITE}; this takes some minutes")
     tree = folder / "debian"
     shutil.rmtree(tree, ignore_errors=True)
     mirror = [os.environ["DEBIAN_MIRROR"]] if os.environ.get("DEBIAN_MIRROR") else []

@@ -47,7 +47,7 @@ class Container:
     @property
     def is_well(self) -> bool:
         """Say whether it is healthy, or has done its job."""
-        return self.health == "healthy" or (self.state == "exited" and self.exit_code == 0)
+        return (self.state, self.health) == ("running", "healthy") or (self.state, self.exit_code) == ("exited", 0)
 
 
 class Deployment:

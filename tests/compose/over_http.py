@@ -21,6 +21,11 @@ def call(method: str, address: str, *, body: Any = None, token: str | None = Non
 
     :raises TroubleError: for an answer of 400 and above, and where nobody answers
     """
+    content = _send(method, address, body, token)
+    return json.loads(content) if content else None
+
+
+def _send(method: str, address: str, body: Any, token: str | None) -> bytes:
     headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     data = None
     if body is not None:
@@ -29,12 +34,11 @@ def call(method: str, address: str, *, body: Any = None, token: str | None = Non
     request = urllib.request.Request(address, data=data, headers=headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
-            content = answer.read()
+            return bytes(answer.read())
     except urllib.error.HTTPError as error:
         raise TroubleError(f"{method} {address}: {error.code} {error.read()[:500].decode(errors='replace')}") from error
     except OSError as error:
         raise TroubleError(f"{method} {address}: {error}") from error
-    return json.loads(content) if content else None
 
 
 def until(value: Callable[[], Value | None], what: str, timeout: float) -> Value:
@@ -68,10 +72,9 @@ class Airflow:
         """Call a route of ``/api/v2``."""
         return call(method, f"{self.url}/api/v2{path}", body=body, token=self._token)
 
-    def health(self) -> dict[str, str]:
-        """Tell the state of each component, such as ``{"scheduler": "healthy"}``."""
-        answer = call("GET", f"{self.url}/api/v2/monitor/health")
-        return {name: part["status"] for name, part in answer.items() if part.get("status")}
+    def page(self, path: str) -> str:
+        """Read a page."""
+        return _send("GET", f"{self.url}{path}", None, self._token).decode()
 
     def wait_for_dags(self, dag_ids: Collection[str], timeout: float = 300) -> None:
         """Wait until DAGs have been parsed; a DAG file that does not import is an error at once."""

@@ -29,6 +29,10 @@ def run_samples(deployment: Deployment, airflow: Airflow, domino: LocalDomino) -
     print(f"  results: hello_world.txt, score_report.json {json.dumps(report)[:160]}")
     starts = domino.starts("hello_world.hello")
     _demand(len(starts) == 1, f"hello_world.hello has launched {len(starts)} runs")
+    page = airflow.page("/domino/")
+    _demand(all(dag_id in page for dag_id in SAMPLES), "the page Domino does not list the runs of the sample DAGs")
+    charts = len(airflow.page("/domino/static/plotly.min.js"))
+    print(f"  the page Domino lists the runs of both; its chart library ({charts / 1e6:.1f} MB) is in the image")
 
 
 def kill_workers(deployment: Deployment, airflow: Airflow, domino: LocalDomino) -> None:
