@@ -5,7 +5,7 @@ Two statements find the runs, two more the places at Domino to look at; where Do
 forgotten, two more.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.common.db.common import SessionDep
@@ -19,6 +19,9 @@ from airflow_domino.plugin.runs import dags_with_runs
 from airflow_domino.plugin.timeline import PERIODS, Window, timelines
 
 MOST_SHOWN = 5000
+LONG = timedelta(days=1)
+EVERY_MINUTE = 60
+"""How often a picture of more than that is drawn anew: it takes longer to make, and changes less."""
 
 router = APIRouter()
 
@@ -82,4 +85,5 @@ def as_json(shown: Chosen) -> dict[str, Any]:
 
 def _drawn(shown: dict[str, Any]) -> dict[str, Any]:
     picture = pictures.of_tiers(shown["tiers"], shown["window"])
-    return {**shown, "picture": picture, "outcome_words": pictures.OUTCOME_WORDS}
+    every = EVERY_MINUTE if PERIODS[shown["period"]] > LONG and not shown["is_pending"] else None
+    return {**shown, "picture": picture, "outcome_words": pictures.OUTCOME_WORDS, "every": every}

@@ -148,11 +148,17 @@ function choose(event) {
   refresh();
 }
 
+/** How long what is shown is fresh enough: as long as it says itself, or by whether anything is going on. */
+function interval() {
+  const asked = live.querySelector("[data-live-every]");
+  if (asked) return Number(asked.dataset.liveEvery) * 1000;
+  return live.querySelector("[data-live-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
+}
+
 async function keepFresh() {
   let goesOn = true;
   while (goesOn) {
-    const interval = live.querySelector("[data-live-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
-    await new Promise((resolve) => setTimeout(resolve, interval));
+    await new Promise((resolve) => setTimeout(resolve, interval()));
     if (!document.hidden) goesOn = await refresh();
   }
 }

@@ -139,7 +139,7 @@ def some_runs(permissions, store):
 
 
 def picture(html):
-    return json.loads(re.search(r'<script type="application/json" id="picture-data">(.*?)</script>', html)[1])
+    return json.loads(re.search(r'<script type="application/json" id="picture-data"[^>]*>(.*?)</script>', html)[1])
 
 
 @pytest.mark.usefixtures("some_runs")
@@ -175,6 +175,14 @@ def test_what_tasks_have_stored_stays_text_in_the_data_of_the_pictures(ann, perm
 
     assert "<script>alert" not in html
     assert picture(html)["tiers"][0]["tier"] == hostile
+
+
+@pytest.mark.parametrize(("period", "is_slower"), [("hour", False), ("day", False), ("week", True), ("30 days", True)])
+def test_a_picture_of_a_long_time_is_asked_for_less_often(ann, permissions, looks, period, is_slower):
+    permissions.dag_ids = {"ensemble"}
+    looks["domino_default", ""] = Look("domino_default", "", taken_at=BEGIN)
+
+    assert ('data-live-every="60"' in ann.get("/timeline/live", params={"period": period}).text) is is_slower
 
 
 def test_an_empty_time_leads_to_a_longer_one(ann, permissions):
