@@ -1,4 +1,4 @@
-"""What Domino says of the runs that go on, added to what Airflow's own store knows of them."""
+"""What Domino says of runs that go on, or whose end nobody has told, added to what Airflow's own store knows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Seen:
 
 
 def seen_now(runs: Sequence[TaskRun]) -> Seen:
-    """Complete the runs that go on by the latest look at Domino; Domino is never waited for."""
+    """Complete those runs by the latest look at Domino; Domino is never waited for."""
     looks = {place: look.latest(*place) for place in _places(runs)}
     now = datetime.now(UTC)
     return Seen([_seen(run, looks, now) for run in runs], tuple(looks.values()))
@@ -43,7 +43,8 @@ def _places(runs: Iterable[TaskRun]) -> list[tuple[str, str]]:
 
 
 def _place(run: TaskRun) -> tuple[str, str] | None:
-    if not run.is_live or run.run_id is None or run.project is None:
+    is_open = run.is_live or run.status is None  # a task that was ended from outside has not told how its run ended
+    if not is_open or run.run_id is None or run.project is None:
         return None
     return run.conn_id or DominoHook.default_conn_name, run.project
 

@@ -182,11 +182,20 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Any]:
     return said
 
 
-@pytest.fixture
-def plugin_app(sessions: sessionmaker[Session], permissions: Permissions, looks: dict[Any, Any]) -> FastAPI:
+@pytest.fixture(scope="session")
+def built_app() -> FastAPI:
+    """The application: building it takes long, and it keeps nothing from one request to the next."""
     from airflow_domino.plugin.app import create_app
 
     return create_app()
+
+
+@pytest.fixture
+def plugin_app(
+    built_app: FastAPI, sessions: sessionmaker[Session], permissions: Permissions, looks: dict[Any, Any]
+) -> Iterator[FastAPI]:
+    yield built_app
+    built_app.dependency_overrides.clear()
 
 
 @pytest.fixture

@@ -1,0 +1,169 @@
+"""What Domino says of runs that go on, the buttons, and the last log lines in the list of runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_domino.domino.models import Run, RunStatus
+from airflow_domino.plugin.look import Look
+from airflow_domino.plugin.words import telling_line
+
+RUN_ID = "65f0c0ffee00000000abcdef"
+URL = "https://domino.example.com/u/ann/churn/jobs/1"
+PLACE = ("domino_default", "ann/churn")
+RECORD = {"run": {"run_id": RUN_ID, "project": "ann/churn", "tier": "GPU", "cents_per_minute": 60.0}}
+
+
+@pytest.fixture
+def going_on(store, permissions):
+    """Adds a task whose run goes on."""
+    permissions.dag_ids = {"ensemble"}
+
+    def add(**changes):
+        now = datetime.now(UTC)
+        task = {"state": "deferred", "started_at": now, "launch_record": RECORD, "run_id": RUN_ID}
+        store.add(**(task | {"domino_run_link": URL} | changes))
+
+    return add
+
+
+def said(word, *, is_completed=False, **facts):
+    run = Run(RUN_ID, 17, None, "train.py", None, RunStatus(word, is_completed), **facts)
+    return Look(*PLACE, taken_at=datetime.now(UTC), runs=(run,))
+
+
+def test_a_running_run_is_shown_with_what_it_has_cost_so_far(ann, going_on, looks):
+    now = datetime.now(UTC)
+    going_on()
+    looks[PLACE] = said("Running", submitted_at=now - timedelta(minutes=7), started_at=now - timedelta(minutes=5))
+
+    (run,) = ann.get("/api/runs").json()["runs"]
+
+    assert (run["number"], run["status"]) == (17, "Running")
+    assert round(run["queued_seconds"]) == 120
+    assert run["run_seconds"] >= 300
+    assert run["cost_cents"] == pytest.approx(run["run_seconds"])  # at 60 cents a minute
+
+
+def test_a_queued_run_says_why_it_waits(ann, going_on, looks):
+    going_on()
+    looks[PLACE] = said("Queued", submitted_at=datetime.now(UTC), queue_explanation="Waiting for a machine")
+
+    assert "Waiting for a machine" in ann.get("/runs").text
+
+
+def test_a_run_whose_task_was_ended_from_outside_is_shown_as_domino_says_it_ended(ann, going_on, looks):
+    going_on(state="failed")
+    looks[PLACE] = said("Stopped", is_completed=True)
+
+    assert ann.get("/api/runs").json()["runs"][0]["status"] == "Stopped"
+
+
+def test_without_a_word_from_domino_the_page_shows_what_airflow_knows(ann, going_on):
+    going_on()
+
+    (run,) = ann.get("/api/runs").json()["runs"]
+
+    assert (run["state"], run["tier"], run["status"]) == ("deferred", "GPU", None)
+
+
+def test_that_domino_is_out_of_reach_is_said_and_the_list_stays(ann, going_on, looks):
+    going_on()
+    looks[PLACE] = Look(*PLACE, trouble="Domino could not be connected to")
+
+    page = ann.get("/runs").text
+
+    assert "Domino was not reached" in page
+    assert "Domino could not be connected to" in page
+    assert URL in page
+
+
+def test_a_credential_that_soon_expires_is_warned_about(ann, going_on, looks):
+    going_on()
+    looks[PLACE] = Look(*PLACE, warning="The token expires in 3 days")
+
+    assert "The token expires in 3 days" in ann.get("/runs").text
+
+
+def test_domino_is_not_looked_at_for_runs_that_are_over(ann, store, permissions, monkeypatch):
+    permissions.dag_ids = {"ensemble"}
+    store.add_finished()
+    asked = []
+    monkeypatch.setattr("airflow_domino.plugin.look.latest", lambda *place: asked.append(place))
+
+    ann.get("/runs")
+
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("state", "buttons"),
+    [("deferred", ["stop"]), ("running", ["stop"]), ("failed", ["again"]), ("success", []), (None, [])],
+)
+def test_a_run_that_goes_on_can_be_stopped_and_a_failed_task_run_again(ann, going_on, state, buttons):
+    going_on(state=state)
+
+    page = ann.get("/runs").text
+
+    assert [deed for deed in ("stop", "again") if f'data-does="{deed}"' in page] == buttons
+
+
+def test_who_may_not_change_a_dag_gets_no_button(ann, going_on, permissions):
+    permissions.unchangeable = {"ensemble"}
+    going_on(state="failed")
+
+    page = ann.get("/runs").text
+
+    assert URL in page
+    assert "data-does" not in page
+
+
+def test_a_failed_run_is_shown_with_its_last_log_lines(ann, going_on):
+    lines = ["Traceback (most recent call last):", "ValueError: no data", "Failed with exit code: 1"]
+    going_on(state="failed", domino_run={"status": "Failed", "reason": "UserCodeFailed", "log_tail": lines})
+
+    page = ann.get("/runs").text
+
+    assert "UserCodeFailed" in page
+    assert "<code>ValueError: no data</code>" in page
+    assert "\n".join(lines) in page
+
+
+def test_log_lines_are_text_and_never_markup(ann, going_on):
+    going_on(state="failed", domino_run={"status": "Failed", "log_tail": ["<img src=x>"], "reason": "<b>x</b>"})
+
+    page = ann.get("/runs").text
+
+    assert "<img" not in page
+    assert "<b>" not in page
+
+
+@pytest.mark.parametrize(
+    ("log_tail", "line"),
+    [
+        ([], ""),
+        (["", "  "], ""),
+        (["ValueError: x", "Failed with exit code: 1", ""], "ValueError: x"),
+        (["Failed with exit code: 1"], "Failed with exit code: 1"),
+    ],
+)
+def test_the_line_that_tells_most_is_the_programs_own(log_tail, line):
+    assert telling_line(log_tail) == line
+
+
+def test_facts_of_an_earlier_launch_are_not_taken_for_those_of_the_present_run(ann, going_on):
+    going_on(launch_record={"run": {"run_id": "another", "tier": "Small", "number": 3}})
+
+    (run,) = ann.get("/api/runs").json()["runs"]
+
+    assert (run["run_id"], run["tier"], run["number"]) == (RUN_ID, None, None)
+
+
+def test_a_long_list_can_be_made_longer(ann, permissions, store):
+    permissions.dag_ids = {"ensemble"}
+    for number in range(3):
+        store.add_finished(task_id=f"task_{number}", number=number)
+
+    assert "limit=10" in ann.get("/runs", params={"limit": 2}).text
