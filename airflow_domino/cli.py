@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "launch a run, follow its log and bring its files back",
     "runs": "list the runs of a project",
     "logs": "show the log of a run",
+    "wait": "wait until runs are over",
     "stop": "stop runs",
     "files": "list, get and put files of a project",
     "luigi": "run or plan a Luigi task",
@@ -37,7 +38,7 @@ exit codes:
   4    Domino refused the request
   130  interrupted
 `run` and `logs --follow` end with the exit code of the run's command: 137 when it ran out of memory, 143 when it was
-stopped, 1 where its exit code is not known.
+stopped, 1 where its exit code is not known. `wait` does so too, without a look at the log: with 137, 143 or 1.
 """
 
 

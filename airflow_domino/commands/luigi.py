@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from airflow_domino.commands.failures import NOT_WELL, WRONG_SETTINGS, CommandError
 from airflow_domino.commands.output import remark, say
+from airflow_domino.progress import Count, counting
+
+# How the engine numbers tasks: the turn of one, of how many, and what becomes of it.
+_TASK_OF_ALL = re.compile(r"\w+: \[(\d+)/(\d+)\] (\w+)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,27 +85,43 @@ def _run(options: argparse.Namespace) -> int:
         force_downstream=options.downstream,
         project_path=_project_path(options),
     )
-    answer = EngineProcess(request, working_dir=Path.cwd()).run(say)
+    with counting(options.task, "tasks") as count:
+        answer = EngineProcess(request, working_dir=Path.cwd()).run(_Shown(count))
     remark(answer.message)
     if answer.is_good:
         return 0
     return WRONG_SETTINGS if answer.is_request_wrong else NOT_WELL
 
 
+class _Shown:
+    """Prints what Luigi says, and counts the tasks that it speaks of."""
+
+    def __init__(self, count: Count) -> None:
+        self._count = count
+
+    def __call__(self, line: str) -> None:
+        say(line)
+        if found := _TASK_OF_ALL.match(line):
+            turn = int(found[1]) - (found[3] == "running")
+            self._count.reach(max(turn, self._count.done), int(found[2]))  # several run at once, and end in any order
+
+
 def _plan(options: argparse.Namespace) -> int:
     from airflow_domino.luigi.plan import PlanError, make_plan
 
     try:
-        plan = make_plan(
-            options.task,
-            parameters(options.param),
-            templated=tuple(options.templated),
-            project_path=_project_path(options),
-            python=options.python,
-            config=options.config,
-            most_nodes=options.most_tasks,
-            most_depth=options.most_depth,
-        )
+        with counting(f"drawing {options.task}", "tasks") as count:
+            plan = make_plan(
+                options.task,
+                parameters(options.param),
+                templated=tuple(options.templated),
+                project_path=_project_path(options),
+                python=options.python,
+                config=options.config,
+                most_nodes=options.most_tasks,
+                most_depth=options.most_depth,
+                on_drawn=count.reach,
+            )
     except PlanError as error:
         raise CommandError(str(error)) from error
     if options.output is None:

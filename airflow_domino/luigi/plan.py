@@ -9,13 +9,16 @@ import re
 import stat
 import tempfile
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from airflow_domino import __version__
+from airflow_domino.luigi.engine.outcome import DRAWN
 from airflow_domino.luigi.execute import EngineProcess, EngineRequest, engine_environment
+
+Drawn = Callable[[int, int | None], object]
 
 MOST_NODES = 1000
 MOST_DEPTH = 200
@@ -185,6 +188,7 @@ def make_plan(
     most_nodes: int = MOST_NODES,
     most_depth: int = MOST_DEPTH,
     most_seconds: float = MOST_SECONDS,
+    on_drawn: Drawn | None = None,
 ) -> Plan:
     """Draw the graph of a task in a fresh process.
 
@@ -197,6 +201,7 @@ def make_plan(
     :param env: variables to add
     :param visible_below: the folder whose files are those of the Domino project: each node then tells its targets that
         no other machine can see (``output()`` is asked only then)
+    :param on_drawn: takes how many tasks are drawn so far, and of how many where that is known
     :raises PlanError: the graph cannot be drawn
     """
     request = EngineRequest(
@@ -212,15 +217,23 @@ def make_plan(
     known = _cache_file(request, python, engine_env)
     if known is not None and (kept := _kept(known)) is not None:
         return kept
-    plan = _draw(request, python, engine_env)
+    plan = _draw(request, python, engine_env, on_drawn)
     if known is not None:
         _keep(plan, known)
     return plan
 
 
-def _draw(request: EngineRequest, python: str | None, env: Mapping[str, str]) -> Plan:
+def _draw(request: EngineRequest, python: str | None, env: Mapping[str, str], on_drawn: Drawn | None) -> Plan:
     said: deque[str] = deque(maxlen=20)
-    answer = EngineProcess(request, python=python, env=env).run(said.append)
+
+    def hear(line: str) -> None:
+        if not line.startswith(DRAWN):
+            said.append(line)
+        elif on_drawn is not None:
+            tasks, _, total = line.removeprefix(DRAWN).partition(" ")
+            on_drawn(int(tasks), int(total) if total else None)
+
+    answer = EngineProcess(request, python=python, env=env).run(hear)
     if not answer.is_good:
         heard = "\n".join(said)
         shown = f"\n{heard}" if heard and "in the log" in answer.message else ""

@@ -33,6 +33,9 @@ NOT_RUN = "not_run"
 TERMINATED = "terminated"
 ENGINE_FAILED = "engine_failed"
 
+#: Begins a line that is for the process which started the engine: how many tasks of how many are drawn.
+DRAWN = "\x1edrawn "
+
 GOOD = frozenset({COMPLETE, INCOMPLETE, DONE, PLANNED, SURVEYED, NODE_ABSENT})
 #: Asking again cannot help: somebody has to change the task, its parameters or its code.
 WRONG = frozenset(

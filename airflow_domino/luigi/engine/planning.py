@@ -11,11 +11,12 @@ from luigi.task_register import Register
 
 from .completion import dependencies, is_external
 from .loading import DATES, TIMES, find_class, is_private, load_task, parse_values
-from .outcome import NODE_ABSENT, PARAMETER_WRONG, PLAN_IMPOSSIBLE, Problem
+from .outcome import DRAWN, NODE_ABSENT, PARAMETER_WRONG, PLAN_IMPOSSIBLE, Problem
 from .survey import is_plain_wrapper
 from .visibility import invisible_targets
 
 _ONE_TASK = "Run such a pipeline as one task, with LuigiTaskOperator"
+_SECONDS_BETWEEN = 1.0
 # What stands for a date while the graph is drawn. A Monday and a month's first day, like many real ones.
 _SAMPLE_TIME = datetime.datetime(2001, 1, 1)
 
@@ -40,7 +41,7 @@ def make_plan(
     values = {**params, **_samples(reference, params, templated)}
     first = _walk(load_task(reference, values), limits, visible_below)
     Register.clear_instance_cache()
-    second = _walk(load_task(reference, values), limits)
+    second = _walk(load_task(reference, values), limits, total=len(first))
     if [(node["key"], node["requires"]) for node in first] != [(node["key"], node["requires"]) for node in second]:
         raise Problem(
             PLAN_IMPOSSIBLE, f"requires() of {reference} or below it answers differently each time. {_ONE_TASK}"
@@ -72,8 +73,14 @@ def _sample(family: str, name: str, parameter: Any) -> Any:
     )
 
 
-def _walk(root: luigi.Task, limits: dict[str, float], visible_below: str | None = None) -> list[dict[str, Any]]:
-    """All nodes, breadth first; each with the shortest path to it from the root."""
+def _walk(
+    root: luigi.Task, limits: dict[str, float], visible_below: str | None = None, total: int | None = None
+) -> list[dict[str, Any]]:
+    """All nodes, breadth first; each with the shortest path to it from the root.
+
+    :param total: how many there are, where that is known
+    """
+    tell = _Drawing(total)
     end = time.monotonic() + limits["seconds"]
     nodes = {root.task_id: _node(root, [], visible_below)}
     waiting = [root]
@@ -90,8 +97,26 @@ def _walk(root: luigi.Task, limits: dict[str, float], visible_below: str | None 
                 nodes[child.task_id] = _node(child, [*node["path"], [index, child.task_family]], visible_below)
                 waiting.append(child)
         _check_limits(task, nodes, end, limits)
+        tell(len(nodes))
     _refuse_cycles(nodes)
     return list(nodes.values())
+
+
+class _Drawing:
+    """Tells whoever started the engine how many tasks are drawn, if that takes long.
+
+    :param total: how many there are, where that is known
+    """
+
+    def __init__(self, total: int | None) -> None:
+        self._total = total
+        self._due = time.monotonic() + _SECONDS_BETWEEN
+
+    def __call__(self, tasks: int) -> None:
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _SECONDS_BETWEEN
+        print(f"{DRAWN}{tasks} {self._total or ''}", flush=True)  # noqa: T201
 
 
 def _range_types() -> tuple[type, ...]:
