@@ -97,7 +97,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
 }
 
 FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["schema", "login", "port", "extra"],
+    "hidden-fields": ["schema", "login", "extra"],
     "relabeling": {"host": "Domino URL", "password": "API key or token"},
-    "placeholders": {"host": "https://domino.example.com, as in your browser", "project": "owner/name"},
+    "placeholders": {
+        "host": "https://domino.example.com, as in your browser",
+        # Not hidden: the button "Test" of Airflow 3.3.2 refuses all connections without a port, of whatever type.
+        "port": "443, or what the URL has",
+    },
 }

@@ -210,9 +210,17 @@ def _host(connection: Connection, extra: dict[str, Any]) -> str:
     if "://" not in host:
         scheme = connection.schema if connection.schema in ("http", "https") else "https"
         host = f"{scheme}://{host}"
-        if connection.port and not host.rpartition("@")[2].partition("://")[2].partition("/")[0].count(":"):
-            host = f"{host}:{connection.port}"
-    return host
+    return _with_port(host, connection.port)
+
+
+def _with_port(url: str, port: int | None) -> str:
+    """Put a port into an address that has none; the usual one of its scheme goes without saying."""
+    scheme, _, rest = url.partition("://")
+    name, slash, path = rest.partition("/")
+    usual = {"https": 443, "http": 80}.get(scheme)
+    if not port or port == usual or ":" in name.rpartition("@")[2].rpartition("]")[2]:
+        return url
+    return f"{scheme}://{name}:{port}{slash}{path}"
 
 
 def _boolean(conn_id: str, name: str, value: Any) -> bool:

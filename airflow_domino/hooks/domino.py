@@ -159,7 +159,7 @@ def _diagnose(settings: ConnectionSettings, client: DominoClient) -> tuple[bool,
         return False, f"project: starting runs needs another role: {trouble}"
     if found.tiers is not None:
         check_limits(settings.limits(), found.tiers)
-    return True, "; ".join(_good_news(settings, client, found))
+    return True, ". ".join(_good_news(settings, client, found))
 
 
 def _good_news(settings: ConnectionSettings, client: DominoClient, found: Diagnosis) -> Iterator[str]:
@@ -171,7 +171,9 @@ def _good_news(settings: ConnectionSettings, client: DominoClient, found: Diagno
         words.append(f"{len(found.tiers)} tiers in {found.project.full_name}")
     yield ", ".join(words)
     if (expiry := settings.expiry() or settings.expiry_by(client)) is not None:
-        yield expiry.warning(expiry_warning_days()) or expiry.sentence()
+        # Airflow tests a connection under a name that it has made up.
+        unnamed = replace(expiry, what=expiry.what.replace(f" of the connection {settings.conn_id!r}", ""))
+        yield unnamed.warning(expiry_warning_days()) or unnamed.sentence()
 
 
 def _keep_token(token: str, folder: Path | None) -> Path:
