@@ -57,7 +57,6 @@ function layout(look, height, more) {
     hoverlabel: { bgcolor: look.ground, bordercolor: look.line, font: { color: look.text, size: 12 }, align: "left" },
     showlegend: false,
     dragmode: isTouched ? false : "zoom",
-    uirevision: location.search,
     xaxis: { ...axis, ...xaxis },
     yaxis: { ...axis, fixedrange: true, ...yaxis },
     ...(yaxis2 ? { yaxis2: { ...axis, fixedrange: true, ...yaxis2 } } : {}),
@@ -65,7 +64,7 @@ function layout(look, height, more) {
   };
 }
 
-const SETTINGS = { displayModeBar: false, responsive: true, showTips: false, doubleClickDelay: 400 };
+const SETTINGS = { displayModeBar: false, responsive: true, showTips: false, doubleClick: false };
 
 function escaped(text) {
   return text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
@@ -84,12 +83,12 @@ function bars(parts, wall, shade, outcome, look) {
     width: 0.86,
     customdata: parts.map(({ bar }) => bar),
     hovertext: parts.map(({ bar }) =>
-      `<b>${escaped(bar.task)}</b> ${escaped(bar.run)}<br>${escaped(bar.dag_id)}<br>${escaped(bar.said)}`),
+      [`${bar.task} ${bar.run}`, bar.dag_id, bar.said].map(escaped).join("<br>")),
     hovertemplate: "%{hovertext}<extra></extra>",
     marker: {
       color: shade,
       line: { width: 0 },
-      pattern: { shape: PATTERNS[outcome] || "", fillmode: "overlay", fgcolor: look.raised, fgopacity: 0.7, size: 6, solidity: 0.3 },
+      pattern: { shape: PATTERNS[outcome] || "", fillmode: "overlay", fgcolor: look.raised, fgopacity: 0.4, size: 6, solidity: 0.3 },
     },
   };
 }
@@ -147,7 +146,7 @@ function tierFigure(tier, window, look, wall) {
       hovermode: "closest",
       hoverdistance: 12,
       shapes: line,
-      xaxis: { type: "date", range: [wall(window.begin), wall(window.end)], anchor: "y2", showgrid: true },
+      xaxis: { type: "date", range: closeUp ?? [wall(window.begin), wall(window.end)], anchor: "y2", showgrid: true },
       yaxis: { domain: [split + 0.03, 1], range: [-0.6, tier.lanes - 0.4], showticklabels: false, showgrid: false, zeroline: false },
       yaxis2: { domain: [0, split], range: [0, most * 1.08], nticks: 4, tickformat: "d", rangemode: "tozero" },
     }),
@@ -200,6 +199,22 @@ function place(key, title, facts) {
   return figure;
 }
 
+/** The part of the time that the reader looks at more closely, on all tiers; none after another choice. */
+let closeUp = null;
+let chosen = location.search;
+
+function lookCloser(changed) {
+  const range = [changed["xaxis.range[0]"], changed["xaxis.range[1]"]];
+  if (range[0] === undefined || String(range) === String(closeUp)) return;
+  closeUp = range;
+  draw();
+}
+
+function lookAtAll() {
+  closeUp = null;
+  draw();
+}
+
 /** Opens the task behind a bar, as a link in the page would. */
 function openTask(event) {
   const bar = event.points[0] && event.points[0].customdata;
@@ -232,6 +247,7 @@ function figures(told) {
 function draw() {
   const source = document.getElementById("picture-data");
   if (!source || !window.Plotly) return;
+  if (chosen !== location.search) [closeUp, chosen] = [null, location.search];
   const wanted = figures(JSON.parse(source.textContent));
   const kept = wanted.map(({ key, title, facts }) => place(key, title, facts));
   for (const child of [...pictures.children]) {
@@ -247,6 +263,8 @@ function draw() {
     if (isNew && leads) {
       plot.classList.add("leads");
       plot.on("plotly_click", openTask);
+      plot.on("plotly_relayout", lookCloser);
+      plot.on("plotly_doubleclick", lookAtAll);
     }
   });
   const legend = document.querySelector(".legend");
