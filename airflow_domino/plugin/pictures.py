@@ -94,6 +94,8 @@ def _of_bar(bar: Bar, now: datetime) -> dict[str, Any]:
 def said_of(run: PastRun, now: datetime) -> str:
     """Say in words how a run went."""
     waited, ran, cost = run.queued_seconds(now), run.run_seconds(now), run.cost_cents(now)
+    if run.outcome == "queued":
+        return "queued" if waited is None else f"queued for {words.duration(waited)} so far"
     parts = [OUTCOME_WORDS[run.outcome]]
     if waited is not None:
         parts.append(f"queued {words.duration(waited)}")
