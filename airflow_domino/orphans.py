@@ -180,7 +180,8 @@ class OrphanFinder:
                 state = None if state is None else str(getattr(state, "value", state))
                 dag_run_state = str(getattr(dag_run.state, "value", dag_run.state))
                 known = retries.get(task_id)
-                yield _Task(dag_id, run_id, task_id, map_index, state, max_tries or 0, known, dag_run_state)
+                tries = max(max_tries or 0, 0)
+                yield _Task(dag_id, run_id, task_id, map_index, state, tries, known, dag_run_state)
 
     def _orphan(
         self,
