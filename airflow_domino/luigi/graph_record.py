@@ -11,6 +11,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 VERSION = 1
@@ -59,7 +60,9 @@ def _compressed(text: str) -> str:
     return base64.b64encode(zlib.compress(text.encode(), 6)).decode()
 
 
+@lru_cache(maxsize=4)
 def _expanded(packed: str) -> Any:
+    # A page that stays open asks for the same again and again; what is answered is only read.
     unpacking = zlib.decompressobj()
     try:
         data = unpacking.decompress(base64.b64decode(packed, validate=True), _MOST_UNPACKED_BYTES)

@@ -33,6 +33,7 @@ _WHY_LEFT_OUT = {
     "missing": "It waits for external data that is missing",
 }
 _PLAIN_STATES = {"failed": "failed", **dict.fromkeys(BUSY, "running")}
+_TURNING = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), "\ufffd")
 _ENDED_EARLY = "The process that ran it ended before it did"
 
 
@@ -78,7 +79,7 @@ class Reading:
             family=words(row.get("family")) or words(row.get("id")),
             state=state,
             source=source,
-            params={str(name): str(value) for name, value in mapping(row.get("params")).items()},
+            params={words(name): words(value) for name, value in mapping(row.get("params")).items()},
             targets=tuple(_target(one) for one in items(row.get("targets")) if isinstance(one, dict)),
             requires=tuple(dict.fromkeys(one for one in requires if one and one != key)),
             message=message,
@@ -180,5 +181,5 @@ def items(value: Any) -> Sequence[Any]:
 
 
 def words(value: Any) -> str:
-    """Return a stored text, empty where it is something else."""
-    return text(value) or ""
+    """Return a stored text, empty where it is something else; without signs that turn the text around them about."""
+    return (text(value) or "").translate(_TURNING)

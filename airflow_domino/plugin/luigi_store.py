@@ -75,7 +75,8 @@ def read_graph(session: Session, dag_id: str, run_id: str) -> LuigiGraph:
     :param dag_id: one that may be read
     """
     stored = _stored(session, dag_id, run_id)
-    tasks = _airflow_tasks(session, dag_id, run_id, set(stored))
+    speaking = {place for place, left in stored.items() if GRAPH_KEY in left or PLAN_KEY in left}
+    tasks = _airflow_tasks(session, dag_id, run_id, speaking)
     results = _results(session, dag_id, run_id)
     told = []
     for task in tasks:
@@ -117,7 +118,7 @@ def _airflow_tasks(
 
 
 def _stored(session: Session, dag_id: str, run_id: str) -> dict[tuple[str, int], dict[str, Any]]:
-    """What Luigi tasks have left as XComs, by task id and map index; others are left out."""
+    """What tasks have left as XComs for this page, by task id and map index."""
     statement = select(XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
     statement = statement.where(XComModel.dag_id == dag_id, XComModel.run_id == run_id)
     found: dict[tuple[str, int], dict[str, Any]] = {}
@@ -125,7 +126,7 @@ def _stored(session: Session, dag_id: str, run_id: str) -> dict[tuple[str, int],
         statement.where(XComModel.key.in_((GRAPH_KEY, PLAN_KEY, LINK_KEY)))
     ):
         found.setdefault((task_id, map_index), {})[key] = value
-    return {place: left for place, left in found.items() if GRAPH_KEY in left or PLAN_KEY in left}
+    return found
 
 
 def _results(session: Session, dag_id: str, run_id: str) -> dict[tuple[str, int], Any]:

@@ -181,7 +181,11 @@ class Eyes:
     def _work(self) -> None:
         while True:
             place = self._wishes.get()
-            answer = self._see(place)
+            try:
+                answer = self._see(place)
+            except Exception as error:
+                log.exception("Looking for the target %s did not work", place.path)
+                answer = Answer("unseen", f"Looking for it did not work ({type(error).__name__})")
             with self._news:
                 self._asked.discard(place)
                 self._known[place] = (time.monotonic(), answer)
@@ -204,9 +208,12 @@ def answer_for(known: Mapping[Place, Answer], task: LuigiTask, target: Target) -
     return known.get(place_of(task, target))
 
 
-def places_of(tasks: Collection[LuigiTask]) -> list[Place]:
-    """Where the targets of some tasks are."""
-    return [place_of(task, target) for task in tasks for target in task.targets]
+def places_of(tasks: Collection[LuigiTask], most: int | None = None) -> list[Place]:
+    """Where the targets of some tasks are.
+
+    :param most: look at no more targets of a task than this
+    """
+    return [place_of(task, target) for task in tasks for target in task.targets[:most]]
 
 
 def lost(known: Mapping[Place, Answer], task: LuigiTask) -> list[Target]:

@@ -15,7 +15,7 @@ STATES: Mapping[str, str] = {
     "failed": "failed",
     "running": "running",
     "missing": "data missing",
-    "blocked": "waits for what failed",
+    "blocked": "held up",
     "waiting": "waiting",
     "done": "made now",
     "complete": "complete before",

@@ -13,7 +13,8 @@ from airflow_domino.plugin.luigi_layout import HEIGHT, WIDTH, Layout, lay_out
 from airflow_domino.plugin.luigi_targets import Answer, Place, answer_for, lost, places_of
 from airflow_domino.plugin.luigi_values import STATES, LuigiGraph, LuigiTask, Target
 
-ROWS = 100
+ROWS = 50
+TARGETS_IN_ROW = 3
 MOST_NEIGHBOURS = 20
 _LONGEST_TITLE = 23
 _LONGEST_LINE = 29
@@ -134,9 +135,9 @@ class View:
 
     def places(self) -> list[Place]:
         """Where the targets are that can be seen on this page: of the chosen task first."""
-        chosen = [self.task] if self.task else []
+        chosen = places_of([self.task]) if self.task else []
         alone = [box.task for box in self.boxes.boxes if box.task is not None]
-        return places_of([*chosen, *self.rows, *alone])
+        return [*chosen, *places_of([*self.rows, *alone], TARGETS_IN_ROW)]
 
     def drawn(self) -> list[Drawn]:
         """The boxes, from left to right and from top to bottom, which is also the keyboard's way."""

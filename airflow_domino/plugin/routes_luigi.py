@@ -16,7 +16,7 @@ from airflow_domino.plugin.guard import ReadableDags
 from airflow_domino.plugin.luigi_store import DagRunFacts, find_run, read_graph, runs_with_luigi
 from airflow_domino.plugin.luigi_targets import ANSWERS, eyes
 from airflow_domino.plugin.luigi_values import STATES
-from airflow_domino.plugin.luigi_view import ROWS, Chosen, View
+from airflow_domino.plugin.luigi_view import ROWS, TARGETS_IN_ROW, Chosen, View
 
 router = APIRouter()
 LONGEST = 1_000
@@ -72,4 +72,5 @@ def _dag_run(session: SessionDep, readable: set[str], chosen: Chosen) -> DagRunF
 def _shown(session: SessionDep, run: DagRunFacts, chosen: Chosen) -> dict[str, Any]:
     graph = read_graph(session, run.dag_id, run.run_id)
     view = View.of(graph, chosen, eyes.answers)
-    return {"view": view, "run": run, "chosen": chosen, "states": STATES, "answers": ANSWERS, "rows_shown": ROWS}
+    words = {"states": STATES, "answers": ANSWERS, "rows_shown": ROWS, "targets_in_row": TARGETS_IN_ROW}
+    return {"view": view, "run": run, "chosen": chosen, **words}

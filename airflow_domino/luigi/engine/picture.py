@@ -19,7 +19,7 @@ from .lineage import public_params, without_credentials
 from .survey import Survey
 
 MOST_TASKS = 10_000
-#: Of these also parameters and targets are told.
+#: Of so many also parameters and targets are told; of as many more, where something is wrong with them.
 MOST_DESCRIBED = 5_000
 _MOST_FOLDERS = 500
 _MOST_TARGETS = 50
@@ -27,6 +27,7 @@ _LONGEST_TEXT = 1_000
 _SECONDS_BETWEEN = 2.0
 # Writing must not take more of an engine's time than this part of it.
 _LARGEST_SHARE = 0.02
+_GOOD = frozenset({"complete", "done", "not_needed"})
 _WAITING_STATES = {"due": PENDING, "complete_failed": "scheduling_failed", "requires_failed": "scheduling_failed"}
 
 
@@ -46,6 +47,7 @@ class Picture:
         self._requires: dict[str, tuple[str, ...]] = {}
         self._sources: dict[str, luigi.Task] = {}
         self._left_out: set[str] = set()
+        self._room = MOST_DESCRIBED
         self._changes = 0
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -94,9 +96,11 @@ class Picture:
         - ``more``: how many tasks are left out
         """
         with self._lock:
-            for task_id in list(self._tasks)[:MOST_DESCRIBED]:
-                if self._tasks[task_id].get("targets") is None:  # could not be told before it was made
-                    self._tasks[task_id]["targets"] = _targets(self._sources[task_id]) or []
+            for task_id, shown in self._tasks.items():
+                if "targets" not in shown and shown.get("state") not in _GOOD and self._room > -MOST_DESCRIBED:
+                    self._describe(shown, self._sources[task_id])  # where something is wrong, more is wanted
+                elif "targets" in shown and shown["targets"] is None:  # could not be told before it was made
+                    shown["targets"] = _targets(self._sources[task_id]) or []
             return self._facts(root.task_id) | {"folders": _folders(self._tasks.values())}
 
     def close(self) -> None:
@@ -110,8 +114,8 @@ class Picture:
             self._left_out.add(task_id)
             return None
         shown: dict[str, Any] = {"id": task_id, "module": type(task).__module__, "family": task.task_family}
-        if len(self._tasks) < MOST_DESCRIBED:
-            shown |= {"params": public_params(task), "targets": _targets(task)}
+        if self._room > 0:
+            self._describe(shown, task)
         more = {
             "is_external": is_external(task),
             "is_wrapper": isinstance(task, luigi.WrapperTask),
@@ -121,6 +125,10 @@ class Picture:
         self._sources[task_id] = task
         self._tasks[task_id] = shown
         return shown
+
+    def _describe(self, shown: dict[str, Any], task: luigi.Task) -> None:
+        self._room -= 1
+        shown |= {"params": public_params(task), "targets": _targets(task)}
 
     def _facts(self, root: str | None = None) -> dict[str, Any]:
         places = {task_id: place for place, task_id in enumerate(self._tasks)}

@@ -9,7 +9,7 @@ const READABLE = 0.55;
 const IS_DRAG = 5;
 
 /** How large the drawing is shown and which corner of it, kept while the live part is renewed. */
-const sight = { scale: null, left: 0, top: 0 };
+const sight = { scale: null, left: 0, top: 0, chosen: null };
 
 function drawing() {
   const canvas = document.getElementById("canvas");
@@ -58,13 +58,27 @@ function restore() {
   if (!shown) return;
   const { canvas } = shown;
   for (const tools of document.querySelectorAll(".tools[hidden]")) tools.hidden = false;
+  const isFirst = sight.scale === null;
   apply(shown, sight.scale ?? fitting(shown));
   canvas.scrollLeft = sight.left;
-  canvas.scrollTop = sight.top;
+  canvas.scrollTop = isFirst ? (canvas.scrollHeight - canvas.clientHeight) / 2 : sight.top;
+  const chosen = canvas.querySelector("a.box.chosen");
+  if (chosen && chosen.dataset.key !== sight.chosen) reveal(canvas, chosen);
+  sight.chosen = chosen ? chosen.dataset.key : null;
+  remember();
   canvas.addEventListener("scroll", remember, { passive: true });
   canvas.addEventListener("wheel", turn, { passive: false });
   canvas.addEventListener("pointerdown", hold);
   canvas.addEventListener("keydown", walk);
+}
+
+/** Moves the drawing so that a box is seen, and the page not at all. */
+function reveal(canvas, box) {
+  const frame = canvas.getBoundingClientRect();
+  const place = box.getBoundingClientRect();
+  const margin = 24;
+  canvas.scrollLeft += Math.min(0, place.left - frame.left - margin) + Math.max(0, place.right - frame.right + margin);
+  canvas.scrollTop += Math.min(0, place.top - frame.top - margin) + Math.max(0, place.bottom - frame.bottom + margin);
 }
 
 function turn(event) {
@@ -130,7 +144,7 @@ function walk(event) {
   }
   if (best) {
     best.box.focus({ preventScroll: true });
-    best.box.scrollIntoView({ block: "nearest", inline: "nearest" });
+    reveal(event.currentTarget, best.box);
   }
 }
 
