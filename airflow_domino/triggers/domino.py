@@ -22,6 +22,7 @@ from airflow_domino.hooks.stopping import stop_run
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers import _kill
 from airflow_domino.triggers._log_cursor import LogCursor
+from airflow_domino.triggers._xcoms import ended_well
 
 RESUME_AFTER_SECONDS = 8.0
 """How old a deferral must be before a worker is asked to go on.
@@ -219,7 +220,7 @@ class DominoRunTrigger(BaseTrigger):
             return self._news("ended")  # the worker says how it ended
         self.log.info("%s", sentence(watched.run, self._handle()))
         if watched.run.status.succeeded and await _kill.still_waits(self.task_instance):
-            return self.success(watched.run)
+            return await self.success(watched.run)
         return self._news("ended")
 
     def _news(self, outcome: str, error: Exception | None = None) -> TriggerEvent:
@@ -262,10 +263,10 @@ class DominoRunTrigger(BaseTrigger):
         finally:
             self.log_cursor = place.cursor or self.log_cursor
 
-    def success(self, run: Run) -> TaskSuccessEvent:
+    async def success(self, run: Run) -> TaskSuccessEvent:
         """End the task well, with the run's result as its XCom."""
         handle = self._handle()
         xcoms: dict[str, Any] = {"run_id": handle.run_id, LINK_KEY: handle.url}
         if self.push_result:
             xcoms["return_value"] = run_result(run, handle)
-        return TaskSuccessEvent(xcoms=xcoms)
+        return await ended_well(self.task_instance, xcoms)

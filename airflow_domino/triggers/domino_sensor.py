@@ -23,7 +23,7 @@ from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._kill import still_waits, task_key
 from airflow_domino.triggers._log_cursor import LogCursor
 from airflow_domino.triggers._rendering import RendersStrictly
-from airflow_domino.triggers._xcoms import push_xcoms
+from airflow_domino.triggers._xcoms import ended_well, push_xcoms
 from airflow_domino.triggers.domino import log_writer, settle, shared_watcher
 
 JITTER = 0.1
@@ -146,7 +146,7 @@ class DominoRunSensorTrigger(RendersStrictly, BaseTrigger):
             xcoms: dict[str, Any] = {LINK_KEY: handle.url}
             if self.push_result:
                 xcoms["return_value"] = run_result(run, handle)
-            return TaskSuccessEvent(xcoms=xcoms)
+            return await ended_well(self.task_instance, xcoms)
         return trigger_event({"outcome": "ended", "run_id": run.id, "log_cursor": watched.log_cursor})
 
     async def _search(self) -> tuple[ConnectionSettings, RunHandle]:

@@ -15,6 +15,7 @@ from airflow_domino.compat import BaseTrigger, TaskSuccessEvent, TriggerEvent, t
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.triggers._kill import still_waits, task_key
+from airflow_domino.triggers._xcoms import ended_well
 from airflow_domino.triggers.domino import settle
 
 JITTER = 0.1
@@ -109,7 +110,9 @@ class LuigiTargetTrigger(BaseTrigger):
             if answer.is_complete or answer.outcome == NODE_ABSENT:
                 self.log.info("%s", answer.message)
                 if self.ends_task and await still_waits(self.task_instance):
-                    return TaskSuccessEvent(xcoms={"return_value": answer.result} if self.push_result else {})
+                    return await ended_well(
+                        self.task_instance, {"return_value": answer.result} if self.push_result else {}
+                    )
                 return trigger_event({"outcome": "look"})
 
     async def _look(self) -> EngineAnswer:

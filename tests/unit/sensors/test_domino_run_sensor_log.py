@@ -145,9 +145,9 @@ def test_arguments_that_rendered_to_nothing_mean_the_default(trigger, run_id, fa
     waiting = trigger(project=nothing, run_id=nothing, command=nothing, since=nothing, title="load")
     event = first_event(waiting, lambda: fake_domino.end(run_id, "Succeeded"))
     assert isinstance(event, TaskSuccessEvent)
-    assert event.xcoms["return_value"]["run_id"] == run_id
+    assert supervisor.pushed["return_value"]["run_id"] == run_id
     assert event.xcoms["domino_run_link"] == event.xcoms["return_value"]["url"]
-    assert supervisor.pushed["domino_run_link"] == event.xcoms["domino_run_link"]
+    assert supervisor.pushed["domino_run_link"] == supervisor.pushed["return_value"]["url"]
 
 
 def test_a_sensor_that_no_worker_has_deferred_keeps_airflows_deadline(trigger, run_id):
