@@ -146,7 +146,6 @@ def test_arguments_that_rendered_to_nothing_mean_the_default(trigger, run_id, fa
     event = first_event(waiting, lambda: fake_domino.end(run_id, "Succeeded"))
     assert isinstance(event, TaskSuccessEvent)
     assert supervisor.pushed["return_value"]["run_id"] == run_id
-    assert event.xcoms["domino_run_link"] == event.xcoms["return_value"]["url"]
     assert supervisor.pushed["domino_run_link"] == supervisor.pushed["return_value"]["url"]
 
 
