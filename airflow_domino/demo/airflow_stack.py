@@ -39,6 +39,7 @@ class AirflowStack:
     :param api_port: wished port of the api-server; a free one is taken when it is busy
     :param parallelism: how many tasks may run at once
     :param without: components that are not started
+    :param on_step: takes what is being done until all are healthy
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class AirflowStack:
         api_port: int | None = None,
         parallelism: int = 4,
         without: frozenset[str] = frozenset(),
+        on_step: Callable[[str], object] | None = None,
     ) -> None:
         self.home = home.resolve()
         self.dags_folder = dags_folder.resolve()
@@ -59,6 +61,7 @@ class AirflowStack:
         self.processes: dict[str, ManagedProcess] = {}
         self._parallelism = parallelism
         self._without = without
+        self._on_step = on_step or (lambda step: None)
         self._extra_environment = dict(environment or {})
         self._register = ProcessRegister(self.home / "processes.json")
         self._variables: dict[str, str] | None = None
@@ -140,6 +143,7 @@ class AirflowStack:
         migrated = self.home / "migrated-to"
         wanted = version("apache-airflow")
         if not migrated.exists() or migrated.read_text() != wanted:
+            self._on_step("making Airflow's database")
             self.run("db", "migrate")
             migrated.write_text(wanted)
 
@@ -150,6 +154,7 @@ class AirflowStack:
         :raises AirflowStackError: when a component ends, or is not healthy in time
         """
         self.prepare()
+        self._on_step("starting Airflow")
         for name in COMPONENTS:
             if name not in self._without:
                 self.start_component(name)
@@ -185,8 +190,11 @@ class AirflowStack:
                 health = self.api.health()
             except requests.RequestException:
                 health = {}
-            if health and all(health.get(name) == "healthy" for name in wanted):
+            missing = sorted(name for name in wanted if health.get(name) != "healthy")
+            if health and not missing:
                 return
+            if health:
+                self._on_step(f"waiting for Airflow's {', '.join(missing).replace('_', '-')}")
             if time.monotonic() > deadline:
                 raise AirflowStackError(
                     f"Airflow is not healthy after {timeout:.0f} s: {health or 'no answer'}; see {self.home / 'logs'}"

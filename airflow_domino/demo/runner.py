@@ -8,7 +8,7 @@ import shlex
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from airflow_domino.demo.screen import progress_on, show_results, write
 from airflow_domino.demo.state import StateFolder
 from airflow_domino.domino import DominoClient
 from airflow_domino.domino.auth import BearerToken
+from airflow_domino.progress import changing
 
 DAGS = ("hello_world", "ensemble")
 RESULTS = ("data/hello_world.txt", "report/score_report.json")
@@ -71,8 +72,12 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     with _interruptible_once(), StateFolder(options.state) as state:
         write(console, f"Starting a local Domino and Airflow; all state is in {state.path}")
         began, began_at = time.monotonic(), datetime.now(UTC)
-        with _local_domino(options, state, console) as domino, _airflow(options, state, console) as airflow:
-            domino.wait_until_ready()
+        with contextlib.ExitStack() as started:
+            with changing("starting a local Domino", has_clock=True, is_told=False) as show:
+                domino = started.enter_context(_local_domino(options, state, console))
+                airflow = started.enter_context(_airflow(options, state, console, show))
+                show("waiting for the local Domino")
+                domino.wait_until_ready()
             write(console, f"Airflow:      {airflow.url}")
             write(console, f"Local Domino: {domino.url}  (token: {state.token_file})")
             write(console, f"Both were ready in {time.monotonic() - began:.0f} s.")
@@ -94,9 +99,13 @@ def _local_domino(options: DemoOptions, state: StateFolder, console: Console) ->
     return domino
 
 
-def _airflow(options: DemoOptions, state: StateFolder, console: Console) -> AirflowStack:
+def _airflow(
+    options: DemoOptions, state: StateFolder, console: Console, on_step: Callable[[str], object]
+) -> AirflowStack:
     environment = {"AIRFLOW_DOMINO_DATA": str(state.data), "AIRFLOW__DOMINO__POLL_INTERVAL": "1"}
-    airflow = AirflowStack(state.airflow_home, options.dags, environment=environment, api_port=options.airflow_port)
+    airflow = AirflowStack(
+        state.airflow_home, options.dags, environment=environment, api_port=options.airflow_port, on_step=on_step
+    )
     _say_if_busy(console, "Airflow", options.airflow_port, airflow.port)
     return airflow
 
