@@ -83,7 +83,12 @@ def page(request: Request, template: str, current: str, **values: Any) -> HTMLRe
     """
     query = request.query_params
     carried = f"?{urlencode({'dag_id': query['dag_id']})}" if query.get("dag_id") else ""
-    return fragment(template, current=current, tab=query.get("tab") == "1", carried=carried, **values)
+    return fragment(template, **{"current": current, "tab": is_tab(request), "carried": carried, **values})
+
+
+def is_tab(request: Request) -> bool:
+    """Say whether the page is shown as a tab of one of Airflow's own pages."""
+    return request.query_params.get("tab") == "1"
 
 
 def fragment(template: str, status: int = 200, **values: Any) -> HTMLResponse:

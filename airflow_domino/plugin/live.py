@@ -21,6 +21,11 @@ class Seen:
     looks: tuple[Look, ...] = ()
 
     @property
+    def is_pending(self) -> bool:
+        """Whether Domino is being asked for the first time, so that more is known soon."""
+        return any(each.is_pending for each in self.looks)
+
+    @property
     def troubles(self) -> list[str]:
         """Sentences on why some of it may be old, each once."""
         return list(dict.fromkeys(each.trouble for each in self.looks if each.trouble))

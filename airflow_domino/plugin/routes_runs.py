@@ -56,9 +56,11 @@ def shown(seen: Seen, request: Request, user: GetUserDep) -> dict[str, Any]:
     with_buttons = (run.dag_id for run in seen.runs if run.is_live or run.has_failed)
     return {
         "runs": seen.runs,
+        "is_pending": seen.is_pending,
         "troubles": seen.troubles,
         "warnings": seen.warnings,
         "editable": editable(request, user, with_buttons),
+        "tab": html.is_tab(request),
     }
 
 

@@ -7,6 +7,7 @@
 
 const LIVE_INTERVAL = 3000;
 const IDLE_INTERVAL = 6000;
+const SOON_INTERVAL = 1000;
 const ANSWER_WITHIN = 10000;
 
 const live = document.getElementById("live");
@@ -152,6 +153,12 @@ function choose(event) {
 function interval() {
   const asked = live.querySelector("[data-live-every]");
   if (asked) return Number(asked.dataset.liveEvery) * 1000;
+  return live.querySelector("[data-live-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
+}
+
+/** How long the live part is good for: it says what is awaited (data-soon), or that nothing goes on. */
+function interval() {
+  if (live.querySelector("[data-soon]")) return SOON_INTERVAL;
   return live.querySelector("[data-live-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
 }
 
