@@ -9,7 +9,7 @@ const READABLE = 0.55;
 const IS_DRAG = 5;
 
 /** How large the drawing is shown and which corner of it, kept while the live part is renewed. */
-const sight = { scale: null, left: 0, top: 0, chosen: null };
+const sight = { scale: null, left: 0, top: 0, shape: "", chosen: null };
 
 function drawing() {
   const canvas = document.getElementById("canvas");
@@ -58,12 +58,14 @@ function restore() {
   if (!shown) return;
   const { canvas } = shown;
   for (const tools of document.querySelectorAll(".tools[hidden]")) tools.hidden = false;
-  const isFirst = sight.scale === null;
+  const shape = shown.svg.getAttribute("viewBox");
+  const isSame = shape === sight.shape;
+  sight.shape = shape;
   apply(shown, sight.scale ?? fitting(shown));
   canvas.scrollLeft = sight.left;
-  canvas.scrollTop = isFirst ? (canvas.scrollHeight - canvas.clientHeight) / 2 : sight.top;
+  canvas.scrollTop = isSame ? sight.top : (canvas.scrollHeight - canvas.clientHeight) / 2;
   const chosen = canvas.querySelector("a.box.chosen");
-  if (chosen && chosen.dataset.key !== sight.chosen) reveal(canvas, chosen);
+  if (chosen && !(isSame && chosen.dataset.key === sight.chosen)) reveal(canvas, chosen);
   sight.chosen = chosen ? chosen.dataset.key : null;
   remember();
   canvas.addEventListener("scroll", remember, { passive: true });
@@ -149,7 +151,7 @@ function walk(event) {
 }
 
 function middle(box) {
-  const frame = box.getBoundingClientRect();
+  const frame = box.querySelector(".body").getBoundingClientRect();
   return { x: frame.left + frame.width / 2, y: frame.top + frame.height / 2 };
 }
 
