@@ -116,8 +116,9 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def airflow(
     local_domino: LocalDomino, data_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AirflowStack]:
-    """Airflow with the sample DAGs, the DAGs of tests/e2e/dags and a connection to the local Domino."""
+    """Airflow with the sample DAGs, those of tests/e2e, converted where they are old, and a connection to Domino."""
     from airflow_domino.demo.airflow_stack import AirflowStack
+    from airflow_domino.migrate import migrate
 
     folder = tmp_path_factory.mktemp("airflow")
     dags = folder / "dags"
@@ -125,6 +126,8 @@ def airflow(
     shutil.copytree(ROOT / "dags", dags, ignore=ignored)
     if (ROOT / "tests" / "e2e" / "dags").is_dir():
         shutil.copytree(ROOT / "tests" / "e2e" / "dags", dags / "e2e", ignore=ignored)
+        for old in (ROOT / "tests" / "e2e" / "airflow_2_dags").glob("*.py"):
+            (dags / "e2e" / old.name).write_text(migrate(old.read_text()).after)
     connection = {
         "conn_type": "domino",
         "host": local_domino.url,
