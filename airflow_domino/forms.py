@@ -92,7 +92,7 @@ def day_field(
 def moment_field(
     *,
     title: str = "Moment",
-    help_text: str = "A day and a time as YYYY-MM-DD HH:MM, in UTC unless an offset such as +02:00 follows.",
+    help_text: str = "Choose in the calendar, or write YYYY-MM-DD HH:MM (UTC unless an offset such as +02:00 follows).",
     **more: Any,
 ) -> Param:
     """Return a calendar with a clock, empty at first.
