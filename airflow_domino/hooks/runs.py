@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RUN_KEY = "domino_run"
 """XCom that tells which run a triggerer has launched, and what became of one that ended badly."""
 
+SINGLE_KEYS = ("run_id", "output_commit")
 STOP_PATIENCE_SECONDS = 60.0
 
 
@@ -128,6 +129,20 @@ def run_result(run: Run, handle: RunHandle) -> dict[str, Any]:
         "stats": dict(run.stats),
         "outputs": {},
     }
+
+
+def single_xcoms(result: Mapping[str, Any]) -> dict[str, str]:
+    """Return what of a result is an XCom of its own too: what `upstream.output["output_commit"]` looks for.
+
+    :param result: the XCom `return_value`, as :func:`run_result` makes it.
+    """
+    return {key: result[key] for key in SINGLE_KEYS if result.get(key)}
+
+
+def push_single_xcoms(task_instance: Any, result: Mapping[str, Any]) -> None:
+    """Push these from a worker."""
+    for key, value in single_xcoms(result).items():
+        task_instance.xcom_push(key=key, value=value)
 
 
 def sentence(run: Run, handle: RunHandle) -> str:

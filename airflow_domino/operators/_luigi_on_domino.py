@@ -11,6 +11,7 @@ from airflow_domino.compat import AirflowException, TaskDeferred
 from airflow_domino.domino.errors import ConfigurationError, DominoError, NotFoundError
 from airflow_domino.domino.launch import work_key
 from airflow_domino.hooks.arguments import given
+from airflow_domino.hooks.runs import push_single_xcoms
 from airflow_domino.luigi.engine.outcome import NODE_ABSENT
 from airflow_domino.operators._domino_run import MadeByAnotherRun, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import (
@@ -104,7 +105,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
             twin = self.twin_in(project, context)  # before the files: it may end, and have made them, in between
             answer, self._known = self.ask_with_known_files(context, client, project, answer, **asked)
             if answer.is_complete and not force:
-                return self._take_from_project(answer, self._known)
+                return self._take_from_project(context, answer, self._known)
             if twin is not None:
                 raise MadeByAnotherRun(twin)
             self._refuse_invisible(answer)
@@ -132,7 +133,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         downstream = parse_force(self.force_downstream) is True
         return forced_command(task, answer.facts["params"], force, workers, downstream=downstream)
 
-    def _take_from_project(self, answer: EngineAnswer, known: KnownFiles) -> dict[str, Any]:
+    def _take_from_project(self, context: Context, answer: EngineAnswer, known: KnownFiles) -> dict[str, Any]:
         """Bring the targets of a task that is complete in the project; no run is needed."""
         latest = known.latest
         self.log.info("Already complete in the project at commit %s: no Domino run is needed", latest.commit)
@@ -141,6 +142,7 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
                 latest.bring(name, destination)
                 self.log.info("Brought %s here from the project's commit %s", name, latest.commit)
         where = {"project": latest.project.full_name, "output_commit": latest.commit}
+        push_single_xcoms(context["ti"], where)
         return {**answer.result, **where}
 
     def _refuse_invisible(self, answer: EngineAnswer) -> None:

@@ -26,7 +26,17 @@ from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity, active_of_this_generation
 from airflow_domino.hooks.launching import next_tier
 from airflow_domino.hooks.past_runs import note_end
-from airflow_domino.hooks.runs import RUN_KEY, RunHandle, RunLog, run_result, sentence, stop_and_confirm, stop_quietly
+from airflow_domino.hooks.runs import (
+    RUN_KEY,
+    SINGLE_KEYS,
+    RunHandle,
+    RunLog,
+    push_single_xcoms,
+    run_result,
+    sentence,
+    stop_and_confirm,
+    stop_quietly,
+)
 from airflow_domino.operators._killing import StopsItsRun
 from airflow_domino.operators._rules import (
     RENEWABLE,
@@ -190,7 +200,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
     def _go_on_without_run(self, context: Context, event: Mapping[str, Any]) -> Any:
         """Go on where the triggerer has launched nothing: launch here, or say why there is no run."""
         if event.get("outcome") == "launch":
-            compat.forget_xcoms(context, ("return_value", RUN_KEY))
+            compat.forget_xcoms(context, ("return_value", RUN_KEY, *SINGLE_KEYS))
             return self.execute_run(context)
         if event.get("outcome") == "deadline":
             raise AirflowTaskTimeout(
@@ -310,6 +320,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
             result = run_result(run, handle)
             context["ti"].xcom_push(key=RUN_KEY, value=result)
             if (made := self.deliver_failure(context, client, run, result)) is not None:
+                push_single_xcoms(context["ti"], result)
                 return made
             tier = next_tier(parse_tiers(self.tier), handle)
             tail = log_tail(client, handle)
@@ -318,7 +329,9 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
             raise run_error(run, handle.url, tail, queue_timeout=self.queue_timeout, next_tier=tier, meaning=meaning)
         self.log.info("%s", sentence(run, handle))
         with refusing_wrong_requests(passing=RENEWABLE):
-            return self.deliver(context, client, run, run_result(run, handle))
+            delivered = self.deliver(context, client, run, run_result(run, handle))
+        push_single_xcoms(context["ti"], run_result(run, handle))
+        return delivered
 
     def _handle(self) -> RunHandle:
         if self.run_handle is None:

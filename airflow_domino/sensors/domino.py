@@ -16,7 +16,7 @@ from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.poked_log import PokedLog
-from airflow_domino.hooks.runs import RunHandle, run_result, sentence
+from airflow_domino.hooks.runs import RunHandle, push_single_xcoms, run_result, sentence
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._rules import (
     ShowsRun,
@@ -131,7 +131,9 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
                     self.log.info("Domino run %s is %s: %s", run.number, run.status, url)
                     return PokeReturnValue(is_done=False)
                 handle = RunHandle.asked(hook.client, project, run)
-                return PokeReturnValue(is_done=True, xcom_value=self._judge(hook.client, run, handle))
+                result = self._judge(hook.client, run, handle)
+                push_single_xcoms(context["ti"], result)
+                return PokeReturnValue(is_done=True, xcom_value=result)
         except DominoUnavailableError as error:
             self.log.warning("Domino is out of reach, asking again: %s", error)
             return PokeReturnValue(is_done=False)

@@ -17,7 +17,7 @@ from airflow_domino.domino.errors import DominoError, QueueWaitTimeoutError, Run
 from airflow_domino.domino.models import LogLine, Run
 from airflow_domino.domino.watch import RunWatcher, Watched, watcher_for
 from airflow_domino.hooks.connection import ConnectionSettings
-from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence
+from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, single_xcoms
 from airflow_domino.hooks.stopping import stop_run
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers import _kill
@@ -268,5 +268,6 @@ class DominoRunTrigger(BaseTrigger):
         handle = self._handle()
         xcoms: dict[str, Any] = {"run_id": handle.run_id, LINK_KEY: handle.url}
         if self.push_result:
-            xcoms["return_value"] = run_result(run, handle)
+            result = run_result(run, handle)
+            xcoms |= {"return_value": result, **single_xcoms(result)}
         return await ended_well(self.task_instance, xcoms)

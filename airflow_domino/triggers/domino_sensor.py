@@ -18,7 +18,7 @@ from airflow_domino.domino.waiting import LONGEST_REST, Patience
 from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.connection import ConnectionSettings
 from airflow_domino.hooks.matching import RunMatch
-from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence
+from airflow_domino.hooks.runs import RunHandle, RunLog, run_result, sentence, single_xcoms
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._kill import still_waits, task_key
 from airflow_domino.triggers._log_cursor import LogCursor
@@ -145,7 +145,8 @@ class DominoRunSensorTrigger(RendersStrictly, BaseTrigger):
             self.log.info("%s", sentence(run, handle))
             xcoms: dict[str, Any] = {LINK_KEY: handle.url}
             if self.push_result:
-                xcoms["return_value"] = run_result(run, handle)
+                result = run_result(run, handle)
+                xcoms |= {"return_value": result, **single_xcoms(result)}
             return await ended_well(self.task_instance, xcoms)
         return trigger_event({"outcome": "ended", "run_id": run.id, "log_cursor": watched.log_cursor})
 

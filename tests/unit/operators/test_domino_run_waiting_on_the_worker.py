@@ -44,6 +44,7 @@ def test_a_run_is_launched_on_the_tier_asked_for_and_told_of_in_full(make, fake_
         "outputs": {},
     }
     assert context["ti"].xcoms["run_id"] == run_id
+    assert context["ti"].xcoms["output_commit"] == result["output_commit"]
     assert context["ti"].xcoms["domino_run_link"] == result["url"]
 
 

@@ -83,6 +83,8 @@ def test_a_run_that_has_succeeded_is_told_of_as_the_operator_does(sensor, launch
         15.0,
     )
     assert context["ti"].xcoms["domino_run_link"] == result["url"]
+    assert context["ti"].xcoms["output_commit"] == result["output_commit"]
+    assert context["ti"].xcoms["run_id"] == run_id
 
 
 def test_a_run_that_goes_on_is_waited_for(sensor, launch, task_context, fake_domino):
@@ -175,6 +177,7 @@ def test_a_success_ends_in_the_triggerer(sensor, launch, event_of, fake_domino):
     event = event_of(sensor(run_id=run_id, deferrable=True), lambda: fake_domino.end(run_id, "Succeeded"))
     assert isinstance(event, TaskSuccessEvent)
     assert event.xcoms["return_value"]["cost_cents"] == 15.0
+    assert (event.xcoms["run_id"], event.xcoms["output_commit"]) == (run_id, "a" * 40)
 
 
 def test_a_run_that_is_launched_while_the_sensor_is_deferred_is_found(sensor, launch, event_of):

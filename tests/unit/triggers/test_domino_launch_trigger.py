@@ -70,6 +70,7 @@ def test_it_launches_waits_and_ends_the_task_with_all_xcoms(trigger, fake_domino
     result = event.xcoms["return_value"]
     assert (result["run_id"], result["tier"], result["status"]) == (fake_domino.last["id"], "X-Large", "Succeeded")
     assert event.xcoms["run_id"] == result["run_id"]
+    assert event.xcoms["output_commit"] == result["output_commit"]
     assert event.xcoms["domino_run_link"] == result["url"]
 
 

@@ -68,12 +68,13 @@ def test_a_success_that_needs_no_worker_ends_the_task_with_the_result(trigger, f
     assert isinstance(event, TaskSuccessEvent)
     result = event.xcoms["return_value"]
     assert (result["status"], result["tier"], result["cost_cents"]) == ("Succeeded", "X-Large", 6.0)
+    assert event.xcoms["output_commit"] == result["output_commit"]
 
 
 def test_a_task_that_pushes_no_xcom_gets_none(trigger, fake_domino):
     waiting = trigger(ends_task=True, push_result=False)
     (event,) = in_triggerer(waiting, then=lambda: fake_domino.end(fake_domino.last["id"], "Succeeded"))
-    assert "return_value" not in event.xcoms
+    assert not {"return_value", "output_commit"} & set(event.xcoms)
 
 
 @pytest.mark.parametrize(("status", "ends_task"), [("Succeeded", False), ("Failed", True), ("Stopped", True)])
