@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "to be done by hand is named with the reason. Exit code 0: all is converted; 1: something is left to be done "
         "by hand, or with --check a file would be changed; 2: wrong arguments."
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="DAG file, or a folder of them")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", type=Path, help="DAG file, or a folder of them; a crontab, or a script"
+    )
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--write", action="store_true", help="write the files, instead of showing the difference")
     action.add_argument("--check", action="store_true", help="end with 1 where a file would be changed (for CI)")
@@ -85,12 +87,14 @@ def _is_hidden(path: Path) -> bool:
 def _convert(path: Path, options: argparse.Namespace, tally: _Tally) -> None:
     from libcst import ParserSyntaxError
 
-    from airflow_domino.migrate import migrate
+    from airflow_domino.migrate import migrate, migrate_lines
     from airflow_domino.migrate.findings import Kind
 
     try:
         source, encoding = _read(path)
-        migration = migrate(source, conn_id=options.conn_id)
+        migration = (
+            migrate(source, conn_id=options.conn_id) if path.suffix == ".py" else migrate_lines(source, str(path))
+        )
     except (ParserSyntaxError, SyntaxError, UnicodeDecodeError) as error:
         line = getattr(error, "raw_line", None) or getattr(error, "lineno", None) or 1
         tally.left += 1
@@ -104,11 +108,16 @@ def _convert(path: Path, options: argparse.Namespace, tally: _Tally) -> None:
     if not migration.has_changed:
         return
     tally.changed += 1
-    if options.write:
-        _write(path, migration.after, encoding)
-        say(str(path))
+    target = path if migration.adds is None else Path(migration.adds)
+    if not options.write:
+        _show(migration, target)
+    elif migration.adds is not None and target.exists():
+        raise CommandError(f"{target} is there already: remove it, or take what is shown without --write")
     else:
-        _show(migration, path)
+        if migration.adds is not None:
+            target.touch()
+        _write(target, migration.after, encoding)
+        say(str(target))
 
 
 def _first_line(error: Exception) -> str:

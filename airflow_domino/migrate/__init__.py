@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_domino.migrate.crontab import migrate_lines
 from airflow_domino.migrate.file import Migration, migrate
 
-__all__ = ["Migration", "migrate"]
+__all__ = ["Migration", "migrate", "migrate_lines"]

@@ -23,6 +23,7 @@ class Migration:
 
     :param findings: what is different now, and what has to be done by hand
     :param hosts: addresses of Domino that the file named: they belong into connections
+    :param adds: name of the file that ``after`` is to be, where it does not take the place of the one before
     :param secrets: API keys that stood in the file; never shown
     """
 
@@ -32,6 +33,7 @@ class Migration:
     hosts: tuple[str, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     uses_connection: bool = False
+    adds: str | None = None
 
     @property
     def has_changed(self) -> bool:
@@ -49,7 +51,8 @@ class Migration:
         :param name: the file's
         """
         before, after = self.before.splitlines(), self.after.splitlines()
-        for line in difflib.unified_diff(before, after, name, name, lineterm=""):
+        old = name if self.adds is None else "/dev/null"
+        for line in difflib.unified_diff(before, after, old, name, lineterm=""):
             yield self.hidden(line)
 
     def hidden(self, text: str) -> str:

@@ -39,15 +39,22 @@ def as_luigi_task(call: cst.Call, constants: Mapping[str, cst.BaseExpression]) -
         found = read_line(line, cwd or (None if "cwd" not in given else text.hole(given["cwd"].value)))
     except UnreadableLineError as error:
         raise CannotConvertError(str(error)) from None
-    changes = {id(given["bash_command"].node): _instead(found, given, text)}
+    tell_of_place(found, text)
+    changes = {id(given["bash_command"].node): operator_arguments(found, given, text)}
     for name in (*_WITHOUT_A_SHELL, "cwd", "env"):
         if name in given:
             changes[id(given[name].node)] = []
+    return arguments.replaced(changes), found
+
+
+def tell_of_place(found: LuigiLine, text: Text) -> None:
+    """Put what is told of a line into words for people, and add what it leaves open."""
     found.notes = [text.plain(note) for note in found.notes]
     found.left = [text.plain(left) for left in found.left]
     if found.working_dir is None and found.project_path is None:
         found.notes.append("it names no folder: give project_path=, where the module is and relative targets begin")
-    return arguments.replaced(changes), found
+    if text.has_dates:
+        found.notes.append("the date is the day (UTC) for which the DAG run is, no longer that of the machine's clock")
 
 
 def _line_of(given: Mapping[str, Argument], text: Text) -> str:
@@ -73,7 +80,11 @@ def _format_string(value: cst.BaseExpression) -> cst.BaseExpression:
     return value
 
 
-def _instead(found: LuigiLine, given: Mapping[str, Argument], text: Text) -> list[Argument]:
+def operator_arguments(found: LuigiLine, given: Mapping[str, Argument], text: Text) -> list[Argument]:
+    """Return the arguments of the LuigiTaskOperator that does what a line did.
+
+    :param given: those of the BashOperator that it stood in
+    """
     instead = [Argument("task", text.write(found.task))]
     if found.params:
         instead.append(Argument("params", _mapping(found.params, text)))
@@ -102,10 +113,9 @@ def _environment(found: LuigiLine, given: Argument | None, text: Text) -> cst.Ba
     own = _mapping(found.env, text)
     if not isinstance(given.value, cst.Dict):
         return own.with_changes(elements=[cst.StarredDictElement(given.value), *own.elements])
-    *before, last = given.value.elements or [None]
     comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-    ended = [] if last is None else [last.with_changes(comma=comma)]
-    return given.value.with_changes(elements=[*before, *ended, *own.elements])
+    before = [*given.value.elements[:-1], *(last.with_changes(comma=comma) for last in given.value.elements[-1:])]
+    return given.value.with_changes(elements=[*before, *own.elements])
 
 
 def _mapping(values: Mapping[str, str], text: Text) -> cst.Dict:

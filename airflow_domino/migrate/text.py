@@ -12,6 +12,14 @@ from airflow_domino.migrate.luigi_line import UnreadableLineError
 
 _FIRST_HOLE = 0xE000
 _JINJA = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+# `date +%F` and its like: of today, of yesterday or of some days ago.
+DATE = re.compile(
+    r"""(?P<open>\$\(|`)\s*date\b
+    (?:\s+(?:-d\s*|--date[=\s]\s*)(?P<q>["']?)
+       (?:(?P<yesterday>yesterday)|-?(?P<days>\d+)\ ?days?(?:\ ago)?|today|now)(?P=q))?
+    \s+(?P<q2>["']?)\+(?P<form>%F|%Y-%m-%d|%Y%m%d)(?P=q2)\s*(?:\)|`)""",
+    re.VERBOSE,
+)
 _HOLE = re.compile("[\ue000-\uf8ff]")
 
 
@@ -24,6 +32,7 @@ class Text:
 
     def __init__(self, constants: Mapping[str, cst.BaseExpression] | None = None, quote: str = '"') -> None:
         self.quote = quote
+        self.has_dates = False
         self._constants = constants or {}
         self._holes: list[str | cst.BaseExpression] = []
 
@@ -34,7 +43,16 @@ class Text:
             return None
         if "{%" in text:
             raise UnreadableLineError("a template with {% … %} decides what it runs")
-        return _JINJA.sub(lambda found: self.hole(found[0]), text)
+        return DATE.sub(self._date, _JINJA.sub(lambda found: self.hole(found[0]), text))
+
+    def _date(self, found: re.Match[str]) -> str:
+        """A day that the shell asks the clock for, as the day for which the DAG run is."""
+        day = "dag_run.run_after | ds"
+        if found["days"] or found["yesterday"]:
+            day = f"macros.ds_add({day}, -{found['days'] or 1})"
+        form = found["form"].replace("%Y-%m-%d", "%F")
+        self.has_dates = True
+        return self.hole(f"{{{{ {day} }}}}" if form == "%F" else f"{{{{ ({day}).replace('-', '') }}}}")
 
     def _read(self, node: cst.BaseExpression) -> str | None:
         if isinstance(node, cst.SimpleString):

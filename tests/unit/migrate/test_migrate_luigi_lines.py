@@ -140,7 +140,7 @@ def test_a_call_that_grows_too_long_for_its_line_is_broken() -> None:
     [
         ('"luigi T --local-scheduler"', "no --module"),
         ('"luigi --module a --local-scheduler"', "no task"),
-        ('"luigi --module a T --date $(date +%F)"', "the shell fills in '$(date +%F)'"),
+        ('"luigi --module a T --week $(date +%V)"', "the shell fills in '$(date +%V)'"),
         ('"luigi --module a T --name $NAME"', "the shell fills in '$NAME'"),
         ('"luigi --module a T && rm -r x"', "goes on with `rm -r x`"),
         ('"make x && luigi --module a T"', "begins with `make x`"),
@@ -207,3 +207,21 @@ def test_an_operator_that_runs_something_else_keeps_its_import() -> None:
         'BashOperator(task_id="b", bash_command="ls")\n'
     )
     assert migration.after.startswith(f"{IMPORT}from airflow_domino.operators.luigi import LuigiTaskOperator\n")
+
+
+@pytest.mark.parametrize(
+    ("shell", "template"),
+    [
+        ("$(date +%F)", "{{ dag_run.run_after | ds }}"),
+        ("`date '+%Y-%m-%d'`", "{{ dag_run.run_after | ds }}"),
+        ("$(date -d yesterday +%F)", "{{ macros.ds_add(dag_run.run_after | ds, -1) }}"),
+        ("$(date --date='3 days ago' +%Y%m%d)", "{{ (macros.ds_add(dag_run.run_after | ds, -3)).replace('-', '') }}"),
+        ("$(date -d '-1 day' +%F)", "{{ macros.ds_add(dag_run.run_after | ds, -1) }}"),
+    ],
+)
+def test_a_day_by_the_clock_becomes_the_day_of_the_dag_run(shell: str, template: str) -> None:
+    migration = converted(f'"cd /p && luigi --module a T --date {shell}"')
+    assert arguments(migration)[1] == f'params={{"date": "{template}"}}'
+    assert [finding.text for finding in migration.findings] == [
+        "the date is the day (UTC) for which the DAG run is, no longer that of the machine's clock"
+    ]
