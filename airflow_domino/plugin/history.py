@@ -2,13 +2,13 @@
 
 Three sources are laid over each other: the XComs of present attempts, what workers have noted of attempts before
 (:mod:`airflow_domino.hooks.past_runs`), and the latest look at Domino, where each run names its task instance by its
-mark. It takes two statements, and two more where Domino knows runs that Airflow has forgotten.
+mark. It takes three statements, and up to three more where Domino knows runs that Airflow has not told of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from airflow_domino.hooks.identity import STORE_KEY
 from airflow_domino.hooks.past_runs import PAST_RUNS_KEY
 from airflow_domino.hooks.runs import RUN_KEY
 from airflow_domino.links.domino import LINK_KEY
+from airflow_domino.plugin.luigi_runs import LuigiWorker, at_work, told_by_luigi
 from airflow_domino.plugin.past_run import Launcher, PastRun, from_facts
 from airflow_domino.plugin.stored import mapping, mappings, plain, text, web_address
 
@@ -88,7 +89,11 @@ def find_history(session: Session, scope: Scope, looks: Iterable[Look] = (), lim
             # A run belongs to the attempt that noted it first.
             first = {name: before[name] for name in ("try_number",) if name in before}
             found[run_id] = from_facts(run_id, _launcher(row), {**before, **facts, **first}, is_latest=True)
-    _add_looks(session, scope, found, list(looks))
+    luigi_runs, workers = told_by_luigi(session, _in_scope(XComModel, scope), scope.since, limit)
+    for each in luigi_runs:
+        run = from_facts(each.run_id, each.launcher, each.facts, is_latest=False)
+        found.setdefault(each.run_id, replace(run, is_estimated=True))
+    _add_looks(session, scope, found, list(looks), workers)
     runs = [run for run in found.values() if _is_in(run, scope.since)]
     runs.sort(key=lambda run: run.submitted_at.timestamp() if run.submitted_at else float("inf"), reverse=True)
     return History(runs, is_cut=len(rows) >= limit)
@@ -182,27 +187,51 @@ def _noted(session: Session, scope: Scope, limit: int) -> dict[str, tuple[Launch
 # ---- what Domino says ------------------------------------------------------------------------------------------------
 
 
-def _add_looks(session: Session, scope: Scope, found: dict[str, PastRun], looks: list[Look]) -> None:
+def _add_looks(
+    session: Session, scope: Scope, found: dict[str, PastRun], looks: list[Look], workers: list[LuigiWorker]
+) -> None:
     """Bring runs up to date, and add those that Airflow has forgotten."""
     strangers: list[tuple[Run, RunMark, Look]] = []
     for look in looks:
         for run in look.runs:
             if run.id in found:
-                found[run.id] = found[run.id].seen(run)
+                found[run.id] = _seen(found[run.id], run, look)
             elif (mark := RunMark.parse(run.title)) is not None and _is_recent(run, scope.since):
                 strangers.append((run, mark, look))
     if not strangers:
         return
-    dag_runs = _dag_runs(session, scope, {mark.owner_key for _, mark, _ in strangers})
-    mine = [(run, mark, look) for run, mark, look in strangers if mark.owner_key in dag_runs]
-    tasks = _tasks(session, {dag_runs[mark.owner_key] for _, mark, _ in mine}) if mine else {}
-    for run, mark, look in mine:
-        dag_id, airflow_run_id = dag_runs[mark.owner_key]
-        task_id = tasks.get((dag_id, airflow_run_id, mark.group_key))
-        if task_id is not None and scope.task_id in (None, task_id) and scope.map_index is None:
-            known = _known_of(run, look)
-            launcher = Launcher(dag_id, airflow_run_id, task_id)
-            found[run.id] = from_facts(run.id, launcher, known, is_latest=False).seen(run)
+    launchers = _launchers(session, scope, {mark for _, mark, _ in strangers}, workers)
+    for run, mark, look in strangers:
+        if (launcher := launchers.get(mark)) is not None:
+            known = from_facts(run.id, launcher, _known_of(run, look), is_latest=False)
+            found[run.id] = _seen(known, run, look)
+
+
+def _seen(known: PastRun, run: Run, look: Look) -> PastRun:
+    """Return a run with what Domino says of it; where the price was not noted at its launch, it is that of now."""
+    seen = known.seen(run)
+    tier = look.tier(seen.tier) if seen.cents_per_minute is None else None
+    return seen if tier is None else replace(seen, cents_per_minute=tier.cents_per_minute)
+
+
+def _launchers(
+    session: Session, scope: Scope, marks: set[RunMark], workers: list[LuigiWorker]
+) -> dict[RunMark, Launcher]:
+    """Find who has launched the runs with these marks: a task of Airflow, or Luigi at work for one."""
+    dag_runs = _dag_runs(session, scope, {mark.owner_key for mark in marks})
+    named = {mark for mark in marks if mark.owner_key in dag_runs}
+    tasks = _tasks(session, {dag_runs[mark.owner_key] for mark in named}) if named else {}
+    found = {}
+    for mark in named if scope.map_index is None else ():
+        dag_id, run_id = dag_runs[mark.owner_key]
+        task_id = tasks.get((dag_id, run_id, mark.group_key))
+        if task_id is not None and scope.task_id in (None, task_id):
+            found[mark] = Launcher(dag_id, run_id, task_id)
+    if others := marks - named:
+        workers = [*workers, *at_work(session, _in_scope(TaskInstance, scope))]
+        by_key = {key: worker.launcher for worker in workers for key in worker.owner_keys()}
+        found |= {mark: by_key[mark.owner_key] for mark in others if mark.owner_key in by_key}
+    return found
 
 
 def _is_recent(run: Run, since: datetime | None) -> bool:

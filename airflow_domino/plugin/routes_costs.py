@@ -1,8 +1,8 @@
 # No postponed annotations here: FastAPI must be able to resolve those of the routes.
 """What runs cost by DAG, task, tier and project over time, as a picture, as tables, as JSON and for a spreadsheet.
 
-Two statements find the runs, two more the places at Domino to look at; where Domino knows runs that Airflow has
-forgotten, two more.
+Three statements find the runs, two more the places at Domino to look at; where Domino knows runs that Airflow has not
+told of, up to three more.
 """
 
 import csv
@@ -145,7 +145,7 @@ def _span(
     until = last or now.astimezone(zone).date()
     since = first or until - timedelta(days=29)
     if since > until:
-        raise HTTPException(422, f"from: {since} is later than to: {until}")
+        raise HTTPException(422, f"from: {since} is later than to: {until}; exchange them")
     return begin_of(since, zone), min(begin_of(until + timedelta(days=1), zone), max(now, begin_of(since, zone)))
 
 

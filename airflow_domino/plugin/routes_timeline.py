@@ -1,8 +1,8 @@
 # No postponed annotations here: FastAPI must be able to resolve those of the routes.
 """How long runs queued and ran on each tier, as a picture and as a table.
 
-Two statements find the runs, two more the places at Domino to look at; where Domino knows runs that Airflow has
-forgotten, two more.
+Three statements find the runs, two more the places at Domino to look at; where Domino knows runs that Airflow has not
+told of, up to three more.
 """
 
 from datetime import UTC, datetime, timedelta

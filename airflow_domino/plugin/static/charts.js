@@ -148,7 +148,7 @@ function tierFigure(tier, window, look, wall) {
       shapes: line,
       xaxis: { type: "date", range: closeUp ?? [wall(window.begin), wall(window.end)], anchor: "y2", showgrid: true },
       yaxis: { domain: [split + 0.03, 1], range: [-0.6, tier.lanes - 0.4], showticklabels: false, showgrid: false, zeroline: false },
-      yaxis2: { domain: [0, split], range: [0, most * 1.08], nticks: 4, tickformat: "d", rangemode: "tozero" },
+      yaxis2: { domain: [0, split], range: [0, most * 1.08], dtick: Math.ceil(most / 4), tickformat: "d" },
     }),
   };
 }

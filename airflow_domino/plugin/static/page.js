@@ -149,16 +149,11 @@ function choose(event) {
   refresh();
 }
 
-/** How long what is shown is fresh enough: as long as it says itself, or by whether anything is going on. */
-function interval() {
-  const asked = live.querySelector("[data-live-every]");
-  if (asked) return Number(asked.dataset.liveEvery) * 1000;
-  return live.querySelector("[data-live-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
-}
-
-/** How long the live part is good for: it says what is awaited (data-soon), or that nothing goes on. */
+/** How long the live part is good for: it says so itself, or what is awaited (data-soon), or that nothing goes on. */
 function interval() {
   if (live.querySelector("[data-soon]")) return SOON_INTERVAL;
+  const asked = live.querySelector("[data-live-every]");
+  if (asked) return Number(asked.dataset.liveEvery) * 1000;
   return live.querySelector("[data-live-count='0']") ? IDLE_INTERVAL : LIVE_INTERVAL;
 }
 

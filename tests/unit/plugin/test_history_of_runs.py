@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import insert, update
 
 from airflow_domino.domino.launch import RunMark
-from airflow_domino.domino.models import Run, RunStatus
+from airflow_domino.domino.models import HardwareTier, Run, RunStatus
 from airflow_domino.plugin.history import Scope, find_history
 from airflow_domino.plugin.look import Look
+from airflow_domino.plugin.past_run import Launcher
 
 STARTED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOW = STARTED + timedelta(hours=1)
@@ -177,12 +180,81 @@ def test_the_number_of_statements_does_not_grow_with_the_runs(store, history, da
     before = count_statements()
 
     assert len(history()) == 20
-    assert count_statements() - before == 2
+    assert count_statements() - before == 3
     assert len(history(looks=[look_at(*forgotten)])) == 50
-    assert count_statements() - before == 6
+    assert count_statements() - before == 8
 
 
 def test_who_may_read_no_dag_finds_no_run(store, history):
     store.add_finished()
 
     assert history(dag_ids=set()) == ()
+
+
+# ---- runs of Luigi tasks ---------------------------------------------------------------------------------------------
+
+
+def luigi_mark(generation=0, task_id="pipeline"):
+    """The mark of a run that Luigi launches while it works for the task `pipeline`."""
+    name = json.dumps(("ensemble", "manual__1", "pipeline", -1, generation))
+    return RunMark.for_task("luigi", name, task_id, generation=1)
+
+
+def told(run_id=A, state="done", **more):
+    url = f"https://domino.example.com/jobs/ann/churn/{run_id}/logs?status=all"
+    return {"task_id": "DominoRunTask_1", "state": state, "tier": "Small", "url": url} | more
+
+
+def test_runs_that_luigi_launched_within_a_task_are_known_by_what_the_task_told_at_its_end(store, history):
+    store.add(task_id="pipeline", luigi_tasks=[told(), told(B, "failed"), {"task_id": "Other_1", "url": None}])
+
+    runs = {run.run_id: run for run in history()}
+
+    assert {run_id: run.outcome for run_id, run in runs.items()} == {A: "succeeded", B: "failed"}
+    assert (runs[A].tier, runs[A].project, runs[A].launcher.task_id) == ("Small", "ann/churn", "pipeline")
+    assert runs[A].cost_cents(NOW) is None  # when exactly it ran, Domino alone knows
+
+
+def test_what_such_a_run_cost_is_reckoned_from_what_domino_says(store, history):
+    store.add(task_id="pipeline", luigi_tasks=[told()])
+    small = HardwareTier("small-k8s", "Small", cents_per_minute=6)
+    ended = on_domino(A, "Succeeded", start=0, end=60)
+    look = Look("domino_default", "ann/churn", taken_at=NOW, tiers=(small,), runs=(ended,))
+
+    (run,) = history(looks=[look])
+
+    assert (run.run_seconds(NOW), run.cost_cents(NOW), run.is_estimated) == (60, 6, False)
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_a_run_that_luigi_waits_for_now_is_known_by_its_mark(store, history, generation):
+    store.add(task_id="pipeline", state="running")
+    with store.sessions.begin() as session:
+        session.execute(update(TaskInstance.__table__).values(max_tries=1))
+
+    (run,) = history(looks=[look_at(on_domino(A, "Running", luigi_mark(generation), start=5))])
+
+    assert (run.launcher.task_id, run.outcome) == ("pipeline", "running")
+
+
+def test_the_names_by_which_luigis_runs_are_known_are_those_that_operators_write():
+    from airflow_domino.operators import _luigi_telling
+    from airflow_domino.plugin import luigi_runs
+
+    assert luigi_runs.TASKS_KEY == _luigi_telling.TASKS_KEY
+
+
+def test_the_mark_of_a_luigi_run_is_the_one_that_the_engine_makes(monkeypatch, task_context):
+    from airflow_domino.luigi.run_owner import RunOwner
+    from airflow_domino.operators import _luigi_run_owner
+    from airflow_domino.plugin.luigi_runs import LuigiWorker
+
+    context = task_context(dag_id="ensemble", run_id="manual__1", task_id="pipeline", max_tries=0)
+    monkeypatch.setattr(_luigi_run_owner, "get_current_context", lambda: context)
+    for name, value in _luigi_run_owner.owner_variables().items():
+        monkeypatch.setenv(name, value)
+    mark = RunMark.for_task("luigi", RunOwner.of_process().name, "DominoRunTask_1", generation=1)
+
+    worker = LuigiWorker(Launcher("ensemble", "manual__1", "pipeline"), 2)
+
+    assert mark.owner_key in set(worker.owner_keys())
