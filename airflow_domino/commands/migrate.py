@@ -77,7 +77,7 @@ def _files(given: Iterable[Path]) -> Iterator[Path]:
         elif path.is_file():
             yield path
         else:
-            raise CommandError(f"there is no file {path}")
+            raise CommandError(f"there is no file {path}; name a DAG file, or a folder of them")
 
 
 def _is_hidden(path: Path) -> bool:

@@ -48,6 +48,7 @@ class DominoClient:
     :param retries: how often a request that may be repeated is tried again, or a whole :class:`RetryPolicy`.
         A request that starts a run is never repeated.
     :param max_connections: connections kept open at most.
+    :param known_by: where host and credentials are written down, which error messages then end with.
     :raises ConfigurationError: when the host or the file of CA certificates cannot be right.
     """
 
@@ -62,6 +63,7 @@ class DominoClient:
         ui_host: str | None = None,
         retries: int | RetryPolicy = 4,
         max_connections: int = 10,
+        known_by: str = "",
     ) -> None:
         self.host = normalise_host(host)
         self.ui_host = normalise_host(ui_host) if ui_host else self.host
@@ -73,6 +75,7 @@ class DominoClient:
             retry_policy=retries if isinstance(retries, RetryPolicy) else RetryPolicy(retries),
             max_connections=max_connections,
             ui_host=self.ui_host,
+            known_by=known_by,
         )
         self._projects: dict[str, Project] = {}
         self._lock = threading.Lock()

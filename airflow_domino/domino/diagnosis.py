@@ -130,7 +130,10 @@ class Diagnosis:
     def _usable_tiers(self, project: Project) -> list[HardwareTier]:
         found = [tier for tier in self._client.tiers(project.id) if not tier.is_archived]
         if not found:
-            raise ConfigurationError(f"the project {project.full_name} has no hardware tier that could be used")
+            raise ConfigurationError(
+                f"the project {project.full_name} has no hardware tier that could be used; ask Domino's "
+                "administrator for one"
+            )
         return found
 
     def _take(self, name: str, ask: Callable[[], Any], tell: Callable[[Any], str]) -> Step:

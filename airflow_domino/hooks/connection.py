@@ -65,7 +65,7 @@ class ConnectionSettings:
         conn_id = connection.conn_id
         if connection.conn_type not in (None, "", "domino"):
             raise ConfigurationError(
-                f"The connection {conn_id!r} is of type {connection.conn_type!r}; a Domino task needs type 'domino'"
+                f"The connection {conn_id!r} is of type {connection.conn_type!r}; choose the type Domino (domino)"
             )
         extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
         settings = cls(
@@ -101,14 +101,14 @@ class ConnectionSettings:
         if self.credential == "api_proxy":
             if not self.api_proxy:
                 raise ConfigurationError(
-                    f"The connection {self.conn_id!r} has credential api_proxy but no api_proxy URL"
+                    f"The connection {self.conn_id!r} has credential api_proxy but no api_proxy; give its URL"
                 )
         elif not self.host:
             raise ConfigurationError(f"The connection {self.conn_id!r} names no host: give the URL of your Domino")
         elif not needed[self.credential]:
             name = "token_file" if self.credential == "token_file" else "password"
             raise ConfigurationError(
-                f"The connection {self.conn_id!r} has credential {self.credential} but its {name} is empty"
+                f"The connection {self.conn_id!r} has credential {self.credential} but its {name} is empty; fill it in"
             )
 
     @property
@@ -190,6 +190,7 @@ class ConnectionSettings:
             read_timeout=self.read_timeout,
             ui_host=self.ui_host,
             retries=retries,
+            known_by=f"connection {self.conn_id!r}",
         )
 
     def client_for(self, project: str) -> DominoClient:

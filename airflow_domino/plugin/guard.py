@@ -72,7 +72,7 @@ def same_site(request: Request) -> None:
     :raises HTTPException: 403 for another site, 415 for another content type.
     """
     if not _comes_from_here(request):
-        raise HTTPException(403, "This can only be done from Airflow's own pages")
+        raise HTTPException(403, "This can only be done from Airflow's own pages; open the page Domino there")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Send JSON, with the content type application/json")
 

@@ -62,10 +62,12 @@ def live_part(session: SessionDep, readable: ReadableDags, chosen: Choice) -> HT
 
 def _dag_run(session: SessionDep, readable: set[str], chosen: Chosen) -> DagRunFacts:
     if chosen.dag_id not in readable:
-        raise HTTPException(403, "Forbidden")
+        raise HTTPException(403, f"You may not see the DAG {chosen.dag_id}; ask an administrator of Airflow for it")
     run = find_run(session, chosen.dag_id, chosen.run_id)
     if run is None:
-        raise HTTPException(404, f"The DAG {chosen.dag_id} has no run {chosen.run_id}")
+        raise HTTPException(
+            404, f"The DAG {chosen.dag_id} has no run {chosen.run_id}; it may have been deleted: choose another"
+        )
     return run
 
 

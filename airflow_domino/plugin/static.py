@@ -21,7 +21,7 @@ def static_file(name: str, request: Request) -> FileResponse:
     """One of the files, kept by browsers for a year where its address names its content (:func:`address`)."""
     path = _files().get(name)
     if path is None:
-        raise HTTPException(404, f"No such file: {name}")
+        raise HTTPException(404, f"There is no file {name} of the page; reload the page")
     headers = {"Cache-Control": A_YEAR if "v" in request.query_params else AN_HOUR}
     return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], headers=headers)
 

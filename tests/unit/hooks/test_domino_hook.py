@@ -63,7 +63,7 @@ def test_each_trouble_with_a_connection_has_words_of_its_own(
         ({"host": ""}, "names no host"),
         ({"password": ""}, "password is empty"),
         ({"extra": {"credential": "token_file"}}, "token_file is empty"),
-        ({"extra": {"credential": "api_proxy"}}, "no api_proxy URL"),
+        ({"extra": {"credential": "api_proxy"}}, "no api_proxy; give its URL"),
         ({"extra": {"credential": "magic"}}, "api_key, bearer, token_file, api_proxy"),
         ({"extra": {"verify": "maybe"}}, "verify='maybe'"),
         ({"extra": {"read_timeout": "soon"}}, "read_timeout='soon'"),
