@@ -112,7 +112,7 @@ class CodeCopy:
             self._fetch_more(repository, value, is_stopped)
             commit = _commit(repository, value)
             if commit is None:
-                raise CodeError(f"{self._uri} has no commit {value}", "GitReferenceNotFound")
+                raise CodeError(f"{self._uri} has no commit {value}; push it, or name another", "GitReferenceNotFound")
             return CodeCommit(str(commit.id), None, f"commit {commit.id}")
         for prefix in ("", "refs/", _TAGS, _BRANCHES):
             name = prefix + value
@@ -123,14 +123,16 @@ class CodeCopy:
         self._fetch_more(repository, value, is_stopped)
         commit = _referred(repository, _FETCHED + value) or _commit(repository, value)
         if commit is None:
-            raise CodeError(f"{self._uri} has no reference {value}", "GitReferenceNotFound")
+            raise CodeError(
+                f"{self._uri} has no reference {value}; name a branch or a tag that it has", "GitReferenceNotFound"
+            )
         return CodeCommit(str(commit.id), None, f"reference {value}")
 
     def _head(self, repository: pygit2.Repository) -> CodeCommit:
         target = repository.references["HEAD"].target
         commit = _referred(repository, str(target))
         if commit is None:
-            raise CodeError(f"{self._uri} has no commits on its main branch", "GitReferenceNotFound")
+            raise CodeError(f"{self._uri} has no commits on its main branch; push one first", "GitReferenceNotFound")
         branch = str(target).removeprefix(_BRANCHES) if str(target).startswith(_BRANCHES) else None
         return CodeCommit(str(commit.id), branch, f"branch {branch}" if branch else "HEAD")
 

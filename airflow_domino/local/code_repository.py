@@ -154,7 +154,7 @@ def parted(uri: str) -> tuple[str, Login | None]:
     :raises ValueError: when it is no address of a git repository that this server can reach.
     """
     if not uri or not uri.isprintable() or uri.startswith("-"):
-        raise ValueError("not an address of a git repository")
+        raise ValueError("not an address of a git repository; write https://host/owner/name.git, or a folder")
     if "://" in uri:
         return _parted_url(uri)
     if _SCP_LIKE.fullmatch(uri):
@@ -170,14 +170,16 @@ def _parted_url(uri: str) -> tuple[str, Login | None]:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         # The address itself is not repeated here nor below: it may hold a password.
-        raise ValueError("the address of the git repository cannot be read") from None
+        raise ValueError(
+            "the address of the git repository cannot be read; write https://host/owner/name.git"
+        ) from None
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"a git repository is reached by {', '.join(_SCHEMES)} or as a folder, not by {parts.scheme}")
     if parts.scheme == "file":
         _check_local(Path(unquote(parts.path)))
         return urlunsplit(("file", "", parts.path, "", "")), None
     if not parts.hostname:
-        raise ValueError("the address of the git repository names no host")
+        raise ValueError("the address of the git repository names no host; write https://host/owner/name.git")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     # What stands before the @ of an https address may be a token by itself; with ssh it is just the name git.
     is_login = bool(user) and (parts.scheme.startswith("http") or bool(password))
@@ -189,7 +191,7 @@ def _parted_url(uri: str) -> tuple[str, Login | None]:
 
 def _check_local(path: Path) -> None:
     if pygit2.discover_repository(str(path)) is None:
-        raise ValueError(f"{path} is not a git repository")
+        raise ValueError(f"{path} is not a git repository; make one there by `git init`")
 
 
 def _name_of(uri: str) -> str:

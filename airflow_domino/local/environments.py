@@ -139,7 +139,9 @@ def interpreter(path: Path) -> Path:
     if path.is_dir():
         path = path / "bin" / "python"
     if not os.access(path, os.X_OK) or path.is_dir():
-        raise ValueError(f"{path} is no interpreter that can be run")
+        raise ValueError(
+            f"{path} is no interpreter that can be run; name a python, or the folder of a virtual environment"
+        )
     return path
 
 

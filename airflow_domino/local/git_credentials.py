@@ -62,7 +62,9 @@ class GitCredentials:
         try:
             lines = self.file.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError):
-            raise CodeError(f"the logins for git in {self.file} cannot be read") from None
+            raise CodeError(
+                f"the logins for git in {self.file} cannot be read; put them into a file that git understands"
+            ) from None
         wanted = _server(url)
         for line in lines:
             if line.strip() and _server(line.strip()) == wanted:
@@ -95,17 +97,19 @@ class Callbacks(pygit2.RemoteCallbacks):
             return self._password(url)
         if allowed_types & CredentialType.SSH_KEY:
             return self._key(username_from_url or "git")
-        raise CodeError(f"{self._uri} asks for a sort of login that is not known here")
+        raise CodeError(
+            f"{self._uri} asks for a sort of login that is not known here; use a user with a token, or a key of ssh"
+        )
 
     def _password(self, url: str) -> pygit2.UserPass:
         login = self._logins.of(url) if _server(url) == _server(self._uri) else None
         if login is None:
             raise CodeError(f"{self._uri} asks for a login, and there is none: {_HOW}")
         if self._tries > 1:
-            raise CodeError(f"{self._uri} does not accept the login that there is for it")
+            raise CodeError(f"{self._uri} does not accept the login that there is for it; renew that")
         parts = urlsplit(url)
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise CodeError(f"the login for {self._uri} is sent over https only")
+            raise CodeError(f"the login for {self._uri} is sent over https only; let its address begin so")
         return pygit2.UserPass(login.user, login.password)
 
     def _key(self, user: str) -> pygit2.Keypair | pygit2.KeypairFromAgent:
@@ -116,13 +120,13 @@ class Callbacks(pygit2.RemoteCallbacks):
             return pygit2.KeypairFromAgent(user)
         place = self._tries - (2 if has_agent else 1)
         if place >= len(files):
-            raise CodeError(f"{self._uri} accepts no key of the ssh agent or of {folder}")
+            raise CodeError(f"{self._uri} accepts no key of the ssh agent or of {folder}; put one there")
         return pygit2.Keypair(user, str(files[place].with_name(f"{files[place].name}.pub")), str(files[place]), "")
 
     def transfer_progress(self, stats: object) -> None:
         """Give up when nobody waits any more."""
         if self._is_stopped():
-            raise CodeError("the fetching of the code was stopped")
+            raise CodeError("the fetching of the code was stopped; start the run again if that was a mistake")
 
 
 def without_logins(text: str, credentials: GitCredentials) -> str:

@@ -148,7 +148,7 @@ def load_people(path: Path) -> PeopleSettings:
     try:
         document = read_document(path)
     except (OSError, ValueError) as error:
-        raise PeopleError(f"{path}: cannot be read: {error}") from error
+        raise PeopleError(f"{path}: cannot be read: {error}; correct the file, or its name") from error
     table = _table(path, "the file", document, {"users": list, "organizations": dict, "projects": dict})
     users = [_user(path, entry) for entry in table.get("users", [])]
     organizations = {
@@ -205,7 +205,7 @@ def settle_people(platform: Platform) -> dict[str, list[Path]]:
         roles = user.roles if position else tuple(dict.fromkeys((*user.roles, SYSTEM_ADMIN)))
         known = platform.people.named(user.name) or Person(user.name)
         if known.kind != USER:
-            raise PeopleError(f"{user.name} is a {known.kind} already, and cannot be a user")
+            raise PeopleError(f"{user.name} is a {known.kind} already, and cannot be a user; choose another name")
         full_name = user.full_name or known.full_name or user.name
         platform.people.save(replace(known, full_name=full_name, email=user.email or known.email, roles=roles))
         files = list(user.token_files)
@@ -242,9 +242,12 @@ def settle_projects(platform: Platform) -> None:
         owner, _, name = setting.full_name.partition("/")
         found = platform.projects.named(owner, name)
         if found is None:
-            raise PeopleError(f"there is no project {setting.full_name} to have collaborators or a visibility")
+            raise PeopleError(
+                f"there is no project {setting.full_name} to have collaborators or a visibility; name it by "
+                "--project too"
+            )
         unknown = [person for person in setting.collaborators if platform.people.named(person) is None]
         if unknown:
-            raise PeopleError(f"{setting.full_name}: there is no user {', '.join(unknown)}")
+            raise PeopleError(f"{setting.full_name}: there is no user {', '.join(unknown)}; name them by --user too")
         changed = replace(found, collaborators={**found.collaborators, **setting.collaborators})
         platform.projects.save(replace(changed, visibility=setting.visibility or found.visibility))

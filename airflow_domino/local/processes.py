@@ -95,7 +95,9 @@ def program_of(words: Sequence[str], python: Path, folder: Path, path: str) -> l
         return ["bash", *words]
     found = shutil.which(str(folder / name) if "/" in name else name, path=path)
     if found is None:
-        raise ProgramNotFoundError(f"{name}: no such program, and not a .py or .sh file")
+        raise ProgramNotFoundError(
+            f"{name}: no such program, and not a .py or .sh file; begin the command with one of these"
+        )
     return [found, *words[1:]]
 
 

@@ -170,7 +170,7 @@ def load(path: Path) -> list[Exchange]:
         document = json.loads(path.read_bytes())
         return [_exchange(entry) for entry in document["log"]["entries"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordingError(f"{path} is no HTTP Archive (HAR) that can be used: {error!r}") from error
+        raise RecordingError(f"{path} is no HTTP Archive (HAR) that can be used: {error!r}; record it anew") from error
 
 
 def key(exchange: Exchange, masks: Masks) -> tuple[str, str, str, str]:

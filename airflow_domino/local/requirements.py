@@ -144,7 +144,9 @@ class Installation:
         code = process.wait()
         pump.join(10)
         if self.wake.is_set():
-            raise RequirementsError("The run was stopped while its requirements were being installed")
+            raise RequirementsError(
+                "The run was stopped while its requirements were being installed; start it again if that was a mistake"
+            )
         if code != 0:
             raise RequirementsError(f"What {FILE} names could not be installed (exit code {code}); the log tells why")
 
@@ -163,14 +165,18 @@ def _installer(python: Path, file: Path) -> list[str]:
         return [str(python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-r", str(file)]
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
-        raise RequirementsError(f"Neither the environment of {python} nor this machine has pip or uv to install with")
+        raise RequirementsError(
+            f"Neither the environment of {python} nor this machine has pip or uv to install with; install one of them"
+        )
     return [uv, "pip", "install", "--python", str(python), "-r", str(file)]
 
 
 def _below(python: Path) -> dict[str, object]:
     told = _asked(python, _WHAT_IS_BELOW)
     if told is None:
-        raise RequirementsError(f"The interpreter {python} does not work")
+        raise RequirementsError(
+            f"The interpreter {python} does not work; name another one for the environment (--environment)"
+        )
     return cast("dict[str, object]", json.loads(told))
 
 
@@ -196,7 +202,9 @@ def _read(project: Path) -> tuple[dict[str, str], bool]:
             continue
         path = project / name
         if not path.is_file() or path.stat().st_size > _LARGEST:
-            raise RequirementsError(f"{name}, which {FILE} leads to, is no file that can be read")
+            raise RequirementsError(
+                f"{name}, which {FILE} leads to, is no file that can be read; put it into the project"
+            )
         texts[name] = path.read_text(encoding="utf-8", errors="replace")
         for line in map(str.strip, texts[name].splitlines()):
             if (other := _OTHER_FILE.match(line)) is not None:

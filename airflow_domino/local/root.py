@@ -36,7 +36,9 @@ def claim_root(root: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise RootInUseError(f"another local Domino works in {root}") from error
+        raise RootInUseError(
+            f"another local Domino works in {root}; end that one, or give this one another --root"
+        ) from error
     for name in _FOLDERS:
         (root / name).mkdir(exist_ok=True)
         (root / name).chmod(0o700)

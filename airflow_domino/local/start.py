@@ -132,7 +132,7 @@ def _platform(args: argparse.Namespace) -> Platform:
         known = [project.full_name for project in platform.projects.all()]
         for name, setting in results:
             if name is not None and name not in known:
-                raise ValueError(f"--results {name}={setting}: there is no project {name}")
+                raise ValueError(f"--results {name}={setting}: there is no project {name}; name it by --project too")
             for full_name in known if name is None else [name]:
                 platform.add_project(full_name, results=setting)
         settle_projects(platform)
@@ -146,7 +146,9 @@ def _simulation(args: argparse.Namespace) -> Simulation | None:
     if args.simulation is None:
         return Simulation() if args.depth == "simulate" else None
     if args.depth == "execute":
-        raise ValueError("--simulation is for --depth simulate, and with --depth execute no run is simulated")
+        raise ValueError(
+            "--simulation is for --depth simulate, and with --depth execute no run is simulated; leave one of them out"
+        )
     return load_simulation(args.simulation)
 
 
@@ -162,7 +164,7 @@ def _people(args: argparse.Namespace) -> PeopleSettings:
 
 def _token(args: argparse.Namespace, first: UserSetting) -> str | None:
     if args.token is not None and args.token_file is not None:
-        raise ValueError("--token and --token-file exclude each other")
+        raise ValueError("--token and --token-file exclude each other; leave one of them out")
     token: str | None = args.token if args.token is not None else os.environ.get(TOKEN_VARIABLE)
     file = _token_file(args, first)
     if file is not None:
@@ -200,7 +202,7 @@ def _told_of_token(args: argparse.Namespace, platform: Platform) -> dict[str, An
 def _project(text: str) -> tuple[str, Path | None]:
     full_name, has_folder, folder = text.partition("=")
     if has_folder and not Path(folder).is_dir():
-        raise ValueError(f"--project {text}: {folder} is not a folder")
+        raise ValueError(f"--project {text}: {folder} is not a folder; name the folder of the project's files")
     return full_name, Path(folder).absolute() if has_folder else None
 
 

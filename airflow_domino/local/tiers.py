@@ -75,7 +75,7 @@ def load_tiers(path: Path) -> tuple[Tier, ...]:
     try:
         document = read_document(path)
     except (OSError, ValueError) as error:
-        raise TiersError(f"{path}: cannot be read: {error}") from error
+        raise TiersError(f"{path}: cannot be read: {error}; correct the file, or its name") from error
     entries = document.get("tiers") if isinstance(document, Mapping) else document
     if not isinstance(entries, list) or not entries:
         raise TiersError(f"{path}: expected a list of tiers")
@@ -105,7 +105,10 @@ def _tier(path: Path, entry: object) -> Tier:
     unknown = sorted(set(entry) - set(_KEYS))
     missing = [key for key in _REQUIRED if key not in entry]
     if unknown or missing:
-        raise TiersError(f"{path}: tier {entry.get('id', '?')}: unknown keys {unknown}, missing keys {missing}")
+        raise TiersError(
+            f"{path}: tier {entry.get('id', '?')}: unknown keys {unknown}, missing keys {missing}; there are "
+            f"{', '.join(_KEYS)}"
+        )
     values: dict[str, Any] = {}
     for key, value in entry.items():
         values[key] = _value(path, key, value)

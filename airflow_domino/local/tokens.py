@@ -130,7 +130,7 @@ class Tokens:
         with self._lock:
             known = self._by_hash.get(_hash(text))
             if known is not None and known.owner != owner:
-                raise ValueError(f"{owner} and {known.owner} must not have the same token")
+                raise ValueError(f"{owner} and {known.owner} must not have the same token; give each one of their own")
             key_id = named_object_id("key", f"{owner}/{_hash(text).hex()}")
             token = Token(key_id, owner, KEY, "key", "", now_ms())
             self._named[_hash(text)] = token
