@@ -163,9 +163,25 @@ def _total(tier: str | None, runs: list[TaskRun]) -> TierTotal:
 
 
 def _statement(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
-    # What else is stored is looked up for the rows of the list alone.
+    # The latest links are found by their keys alone; values are read for those of the list only.
     newest = _newest(dag_ids, choice).subquery("newest")
-    statement = select(newest)
+    link = aliased(XComModel)
+    statement = (
+        select(
+            link.dag_id,
+            link.run_id.label("airflow_run_id"),
+            link.task_id,
+            link.map_index,
+            TaskInstance.state,
+            TaskInstance.try_number,
+            TaskInstance.start_date.label("started_at"),
+            TaskInstance.end_date.label("ended_at"),
+            link.value.label(LINK_KEY),
+        )
+        .select_from(newest)
+        .join(link, _of(newest, link, LINK_KEY))
+        .join(TaskInstance, _instance_of(link))
+    )
     for key in (XCOM_RETURN_KEY, RUN_ID_KEY, FACTS_KEY):
         xcom = aliased(XComModel)
         statement = statement.add_columns(xcom.value.label(f"xcom_{key}")).outerjoin(xcom, _of(newest, xcom, key))
@@ -175,46 +191,31 @@ def _statement(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
     else:
         statement = statement.add_columns(store.value.label("launch_record"))
         statement = statement.outerjoin(store, _of(newest, store, FACTS_KEY))
-    return statement.order_by(newest.c.linked_at.desc())
+    return statement.order_by(newest.c.timestamp.desc())
 
 
 def _newest(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
-    """Task instances with a link to a run, the latest link first."""
+    """Keys of task instances with a link to a run, the latest link first."""
+    link = XComModel
     statement = (
-        select(
-            XComModel.dag_run_id,
-            XComModel.dag_id,
-            XComModel.run_id.label("airflow_run_id"),
-            XComModel.task_id,
-            XComModel.map_index,
-            XComModel.timestamp.label("linked_at"),
-            XComModel.value.label(LINK_KEY),
-            TaskInstance.state,
-            TaskInstance.try_number,
-            TaskInstance.start_date.label("started_at"),
-            TaskInstance.end_date.label("ended_at"),
-        )
-        .join(
-            TaskInstance,
-            and_(
-                TaskInstance.dag_id == XComModel.dag_id,
-                TaskInstance.task_id == XComModel.task_id,
-                TaskInstance.run_id == XComModel.run_id,
-                TaskInstance.map_index == XComModel.map_index,
-            ),
-        )
-        .where(XComModel.key == LINK_KEY, XComModel.dag_id.in_(dag_ids))
-        .order_by(XComModel.timestamp.desc())
+        select(link.dag_run_id, link.task_id, link.map_index, link.timestamp)
+        .where(link.key == LINK_KEY, link.dag_id.in_(dag_ids))
+        .order_by(link.timestamp.desc())
         .limit(choice.limit)
     )
     if choice.states is not None:
-        statement = statement.where(TaskInstance.state.in_(choice.states))
+        statement = statement.join(TaskInstance, _instance_of(link)).where(TaskInstance.state.in_(choice.states))
     if choice.airflow_run_id is not None:
-        statement = statement.where(XComModel.run_id == choice.airflow_run_id)
+        statement = statement.where(link.run_id == choice.airflow_run_id)
     if choice.task is not None:
         task_id, map_index = choice.task
-        statement = statement.where(XComModel.task_id == task_id, XComModel.map_index == map_index)
+        statement = statement.where(link.task_id == task_id, link.map_index == map_index)
     return statement
+
+
+def _instance_of(link: Any) -> Any:
+    names = ("dag_id", "task_id", "run_id", "map_index")
+    return and_(*(getattr(TaskInstance, name) == getattr(link, name) for name in names))
 
 
 def _of(newest: Any, stored: Any, key: str) -> Any:

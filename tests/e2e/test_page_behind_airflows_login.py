@@ -12,7 +12,8 @@ from airflow_domino.demo.airflow_stack import AirflowStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-ROUTES = ["/", "/runs", "/api/runs", "/static/page.css", "/static/page.js", "/static/icon-dark.svg"]
+ROUTES = ["/", "/runs", "/api/runs", "/dag-run", "/task?dag_id=x&run_id=y&task_id=z"]
+ROUTES += ["/timeline", "/costs", "/tiers", "/luigi", "/static/page.css", "/static/page.js", "/static/icon-dark.svg"]
 BASE_PATH = "/data/airflow"
 OTHERS = frozenset({"scheduler", "dag-processor", "triggerer"})
 
