@@ -18,6 +18,7 @@ toc_object_entries_show_parents = "hide"
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "airflow-domino"
+html_favicon = "../airflow_domino/plugin/static/icon-light.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
