@@ -16,7 +16,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import and_, exists, select
 from sqlalchemy.orm import Session, aliased
 
 from airflow_domino.plugin.luigi_graph import Told, put_together
@@ -27,6 +27,9 @@ GRAPH_KEY = "luigi_graph"
 PLAN_KEY = "luigi_plan"
 TASKS_KEY = "luigi_tasks"
 LINK_KEY = "domino_run_link"
+# So many are looked through for Luigi tasks.
+_NEWEST_DAG_RUNS = 2_000
+_FACTS = (DagRun.dag_id, DagRun.run_id, DagRun._state, DagRun.start_date, DagRun.end_date)
 OPERATORS = frozenset({"LuigiTaskOperator", "LuigiTargetSensor", "LuigiPlanOperator"})
 
 
@@ -39,7 +42,6 @@ class DagRunFacts:
     state: str | None
     started_at: datetime | None
     ended_at: datetime | None
-    luigi_tasks: int = 0
 
 
 def runs_with_luigi(session: Session, dag_ids: Collection[str], limit: int = 50) -> list[DagRunFacts]:
@@ -50,22 +52,16 @@ def runs_with_luigi(session: Session, dag_ids: Collection[str], limit: int = 50)
     """
     if not dag_ids:
         return []
-    told = (
-        select(XComModel.dag_run_id, func.count().label("tasks"))
-        .where(XComModel.key.in_((GRAPH_KEY, TASKS_KEY)), XComModel.dag_id.in_(dag_ids))
-        .group_by(XComModel.dag_run_id)
-        .subquery()
-    )
-    columns = (DagRun.dag_id, DagRun.run_id, DagRun._state, DagRun.start_date, DagRun.end_date)
-    statement = select(*columns, told.c.tasks).join(told, told.c.dag_run_id == DagRun.id)
-    rows = session.execute(statement.order_by(DagRun.run_after.desc(), DagRun.id.desc()).limit(limit))
-    return [DagRunFacts(*row) for row in rows]
+    order = (DagRun.run_after.desc(), DagRun.id.desc())
+    newest = select(DagRun.id).where(DagRun.dag_id.in_(dag_ids)).order_by(*order).limit(_NEWEST_DAG_RUNS).subquery()
+    told = exists().where(XComModel.dag_run_id == DagRun.id, XComModel.key.in_((GRAPH_KEY, PLAN_KEY, TASKS_KEY)))
+    statement = select(*_FACTS).join(newest, newest.c.id == DagRun.id).where(told).order_by(*order).limit(limit)
+    return [DagRunFacts(*row) for row in session.execute(statement)]
 
 
 def find_run(session: Session, dag_id: str, run_id: str) -> DagRunFacts | None:
     """One DAG run; None where there is none."""
-    columns = (DagRun.dag_id, DagRun.run_id, DagRun._state, DagRun.start_date, DagRun.end_date)
-    row = session.execute(select(*columns).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).first()
+    row = session.execute(select(*_FACTS).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).first()
     return DagRunFacts(*row) if row else None
 
 

@@ -168,6 +168,8 @@ class View:
         what = ", ".join(part for part in (task.values, kind) if part)
         said = f"{task.name}: {STATES[task.state]}{', but its target is missing now' if is_lost else ''}"
         line = "target missing now" if is_lost else STATES[task.state]
+        if task.state == "running" and task.progress is not None:
+            line = f"{line} {task.progress} %"
         return Drawn(
             box,
             x,

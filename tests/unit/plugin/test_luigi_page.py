@@ -224,6 +224,12 @@ def test_the_list_can_be_narrowed(read, luigi_run, query, listed):
     assert {key[len("row sales:") : -len("_1")] for key in keys if re.fullmatch(r"row sales:\w+_1", key)} == listed
 
 
+def test_a_running_task_tells_how_far_it_is(read, luigi_run):
+    luigi_run(row("Whole", "running", progress=42), state="running")
+
+    assert "running 42 %" in read().text
+
+
 @pytest.mark.parametrize("query", [{"state": "nonsense"}, {"start": -1}, {"start": "x"}, {"unfold": ["x"] * 21}])
 def test_a_choice_that_does_not_exist_is_refused_by_name(ann, luigi_run, query):
     luigi_run(row("Whole"))
