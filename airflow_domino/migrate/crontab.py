@@ -43,6 +43,7 @@ class _Dags:
     sources: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    knows_zone: bool = False
 
     def add(self, line: _Line) -> None:
         """Make the DAG of one line, or say why there is none."""
@@ -120,20 +121,24 @@ def _entries(source: str, dags: _Dags) -> Iterator[_Line]:
         if variable := _VARIABLE.fullmatch(line):
             if variable["name"] in ("CRON_TZ", "TZ"):
                 dags.findings.append(Finding(number, Kind.LEFT, _OF_ZONES.format(zone=variable["value"])))
+                dags.knows_zone = True
             elif variable["name"] not in _OF_CRON:
                 variables += f"{variable['name']}={variable['value']} "
         elif (entry := _ENTRY.fullmatch(line)) and is_luigi(entry["command"]):
             if entry["schedule"] == "@reboot":
                 dags.findings.append(Finding(number, Kind.LEFT, "this Luigi line stays: Airflow has no @reboot"))
             else:
+                if not dags.knows_zone:
+                    dags.findings.append(Finding(number, Kind.NOTE, _UTC))
+                    dags.knows_zone = True
                 command = _without_user(entry["command"].replace("\\%", "%"))
                 schedule = entry["schedule"].replace("@annually", "@yearly").replace("@midnight", "@daily")
                 yield _Line(number, schedule, f"export {variables}; {command}" if variables else command)
 
 
+_UTC = "the times of a crontab are those of its machine, and Airflow's are UTC"
 _OF_ZONES = (
-    "the times of a crontab are of the machine's time zone, or of {zone}; Airflow's are UTC: give the DAGs "
-    'schedule=CronTriggerTimetable("…", timezone="{zone}")'
+    'the times are of {zone}, and Airflow\'s are UTC: give schedule=CronTriggerTimetable("…", timezone="{zone}")'
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -43,9 +44,16 @@ def _with_first(module: cst.Module, needed: Sequence[tuple[str, str]]) -> cst.Mo
         line = _import_line(name, what)
         if body and isinstance(body[at], cst.SimpleStatementLine):
             line = line.with_changes(leading_lines=body[at].leading_lines)
-            body[at] = body[at].with_changes(leading_lines=[])
+            apart = name in sys.stdlib_module_names and not _is_import_of(body[at], sys.stdlib_module_names)
+            body[at] = body[at].with_changes(leading_lines=[cst.EmptyLine(indent=False)] if apart else [])
         body.insert(at, line)
     return module.with_changes(body=body)
+
+
+def _is_import_of(statement: cst.CSTNode, modules: Collection[str]) -> bool:
+    """Say whether a line imports one of these, or something in them."""
+    node = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else None
+    return isinstance(node, cst.Import | cst.ImportFrom) and _module(node).partition(".")[0] in modules
 
 
 def _is_import(statement: cst.CSTNode) -> bool:

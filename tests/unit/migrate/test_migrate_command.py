@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,18 @@ def test_the_difference_is_shown_and_nothing_is_written(dag: Path, capsys: pytes
     assert dag.read_text() == OLD
 
 
+def test_the_example_in_the_docs_is_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "migrate.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    Path("nightly.py").write_text(page.partition("<<'EOF'\n")[2].partition("EOF\n")[0])
+    cli.main(["migrate", "nightly.py"])
+    shown = capsys.readouterr()
+    assert shown.out + shown.err == page.partition("```text\n")[2].partition("```")[0]
+
+
+@pytest.mark.skipif(shutil.which("patch") is None, reason="there is no patch on this machine")
 def test_the_difference_is_one_that_patch_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dag = tmp_path / "dag.py"
     dag.write_text(OLD.replace('"0123-4567"', "KEY"))

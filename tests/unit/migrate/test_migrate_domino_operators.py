@@ -19,7 +19,7 @@ def converted(call: str, before: str = "") -> Migration:
 def calls(migration: Migration) -> str:
     """What follows the imports."""
     lines = migration.after.splitlines()
-    return "\n".join(line for line in lines if not line.startswith(("from ", "import ")))
+    return "\n".join(line for line in lines if not line.startswith(("from ", "import "))).lstrip()
 
 
 def left(migration: Migration) -> list[tuple[int, str]]:
