@@ -49,7 +49,7 @@ class Attempt:
 
 
 def find_attempts(session: Session, task: TaskName, looks: Iterable[Look] = ()) -> list[Attempt]:
-    """List the attempts of a task instance, the latest first; three statements, or five.
+    """List the attempts of a task instance, the latest first; four statements, or up to seven.
 
     :param session: session on Airflow's database.
     :param task: of a DAG that the caller may read.

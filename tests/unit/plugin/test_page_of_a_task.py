@@ -130,4 +130,4 @@ def test_the_number_of_look_ups_does_not_grow_with_the_attempts(read, store, cou
 
     assert "#1&nbsp;" in read()
 
-    assert count_statements() - before == 4
+    assert count_statements() - before == 5
