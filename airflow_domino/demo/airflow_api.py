@@ -51,7 +51,10 @@ class AirflowApi:
                 break
             time.sleep(pause)
         if answer.status_code >= 400:
-            raise AirflowApiError(f"{method} {path}: Airflow answered {answer.status_code}: {answer.text[:2000]}")
+            raise AirflowApiError(
+                f"Airflow answered {answer.status_code} to {method} {path}; the log of its api-server may tell more "
+                f"than it said: {answer.text[:2000]}"
+            )
         return answer.json() if answer.content else None
 
     def _token(self) -> str:
@@ -164,7 +167,10 @@ class AirflowApi:
             return seen[0] in states
 
         if not _until(reached, timeout, pause=0.3):
-            raise AirflowApiError(f"{dag_id}.{task_id} is {seen[0]} after {timeout:.0f} s, not one of {list(states)}")
+            raise AirflowApiError(
+                f"{dag_id}.{task_id} is {seen[0]} after {timeout:.0f} s, not one of {list(states)}; look at "
+                "its log in Airflow"
+            )
         return str(seen[0])
 
     def mark(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:

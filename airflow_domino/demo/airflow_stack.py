@@ -131,7 +131,8 @@ class AirflowStack:
         if done.returncode:
             shown = " ".join(arguments[:2])
             raise AirflowStackError(
-                f"`airflow {shown}` ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+                f"`airflow {shown}` ended with {done.returncode}; correct what it "
+                f"says:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
             )
         return done.stdout
 
@@ -204,7 +205,7 @@ class AirflowStack:
     def _refuse_dead_components(self) -> None:
         for process in self.processes.values():
             if process.exit_code is not None:
-                ended = f"Airflow's {process.name} ended with {process.exit_code}"
+                ended = f"Airflow's {process.name} ended with {process.exit_code}; correct what its log says"
                 raise AirflowStackError(f"{ended}. The end of {process.log_path}:\n{process.log_tail()}")
 
     def stop(self, grace: float = 5.0) -> None:

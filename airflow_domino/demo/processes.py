@@ -30,7 +30,7 @@ def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise OSError(f"no free port on {host}")
+    raise OSError(f"no free port on {host}; end a program that listens there")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class GitRef:
     def __post_init__(self) -> None:
         if self.type not in GIT_REF_TYPES:
             raise ConfigurationError(
-                f"A git reference cannot be of type {self.type!r}: Domino knows {', '.join(GIT_REF_TYPES)}"
+                f"A git reference cannot be of type {self.type!r}: choose one of {', '.join(GIT_REF_TYPES)}"
             )
         if not self.value and self.type != "head":
             raise ConfigurationError(

@@ -88,7 +88,7 @@ class CodeCopy:
         if kind not in REF_TYPES:
             raise CodeError(f"unknown reference type: {kind}; there are {', '.join(REF_TYPES)}", "UnknownReferenceType")
         if kind != "head" and not value:
-            raise CodeError(f"a reference of the type {kind} needs a value", "GitReferenceNotFound")
+            raise CodeError(f"a reference of the type {kind} needs a value; give it one", "GitReferenceNotFound")
         with self._lock:
             if not self.path.exists():
                 self._make()
@@ -182,7 +182,10 @@ class CodeCopy:
 
     def _unreachable(self, error: Exception) -> CodeError:
         # Without the cause, whose text may have a login in it.
-        return CodeError(f"{self._uri} cannot be fetched: {without_logins(str(error), self._credentials)}")
+        return CodeError(
+            f"{self._uri} cannot be fetched; check its address, and the login for it: "
+            f"{without_logins(str(error), self._credentials)}"
+        )
 
     # For runs
 

@@ -174,7 +174,10 @@ def _parted_url(uri: str) -> tuple[str, Login | None]:
             "the address of the git repository cannot be read; write https://host/owner/name.git"
         ) from None
     if parts.scheme not in _SCHEMES:
-        raise ValueError(f"a git repository is reached by {', '.join(_SCHEMES)} or as a folder, not by {parts.scheme}")
+        raise ValueError(
+            f"a git repository is reached by {', '.join(_SCHEMES)} or as a folder, not by {parts.scheme}; "
+            "change its address"
+        )
     if parts.scheme == "file":
         _check_local(Path(unquote(parts.path)))
         return urlunsplit(("file", "", parts.path, "", "")), None

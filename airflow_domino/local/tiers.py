@@ -91,12 +91,12 @@ def check_tiers(tiers: Sequence[Tier]) -> None:
     """
     ids = [tier.id for tier in tiers]
     if len(set(ids)) != len(ids):
-        raise TiersError(f"tier ids must differ: {', '.join(ids)}")
+        raise TiersError(f"tier ids must differ; change those that are there twice: {', '.join(ids)}")
     if any(tier.capacity < 1 for tier in tiers):
-        raise TiersError("the capacity of a tier must be at least 1")
+        raise TiersError("the capacity of a tier must be at least 1; change it")
     defaults = [tier.id for tier in tiers if tier.is_default and not tier.is_archived]
     if len(defaults) != 1:
-        raise TiersError(f"exactly one tier must be the default, not {len(defaults)}")
+        raise TiersError(f"exactly one tier must be the default, not {len(defaults)}; say so of one (default: true)")
 
 
 def _tier(path: Path, entry: object) -> Tier:

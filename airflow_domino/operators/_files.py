@@ -92,7 +92,8 @@ def _reachable(found: ObjectStoragePath) -> ObjectStoragePath:
         _ = found.fs
     except (ValueError, ImportError) as error:
         raise ConfigurationError(
-            f"{found} cannot be read or written here: {error}; is the Airflow provider for it installed?"
+            f"{found} cannot be read or written here: {error}; install the Airflow provider for it, or correct "
+            "the address"
         ) from None
     return found
 
@@ -284,7 +285,11 @@ def _missing(client: DominoClient, project: Project, run: Run, output: Output, e
         f" and {len(wrote) - MOST_NAMES_SHOWN} more" if len(wrote) > 20 else ""
     )
     did = f"it wrote: {names}" if wrote else "it wrote no files"
-    return f"Domino run {run.number} succeeded, but left no file {output.path!r}; {did} ({error})"
+    url = client.run_url(project, run.id)
+    return (
+        f"Domino run {run.number} succeeded, but left no file {output.path!r}; {did} ({error}). Let its command write "
+        f"that file, or correct its name. See {url}"
+    )
 
 
 def files_written(client: DominoClient, project: Project, run: Run) -> list[str]:

@@ -298,9 +298,9 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
         try:
             handle = self._known_run(context) or self._launched_unseen(context)
         except DominoError as error:
-            return f"whether its Domino run goes on is not known ({error})"
+            return f"whether its Domino run goes on is not known ({error}): look for it in Domino"
         if handle is None:
-            return "no Domino run of it goes on"
+            return "no Domino run of it goes on: allow the task more time"
         self.run_handle = handle
         return f"{self._end_at_deadline(handle)}. See {handle.url}"
 
