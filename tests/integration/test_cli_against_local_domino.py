@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -280,10 +281,12 @@ def test_check_starts_and_stops_one_run_where_that_is_wished(command: Command, l
 
 
 def test_check_reads_an_airflow_connection(command_of_its_own: Command, local_domino) -> None:
-    connection = {"conn_type": "domino", "host": local_domino.url, "password": local_domino.token}
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    connection = local_domino.connection() | {"extra": {"expires_on": tomorrow}}
     found = {"AIRFLOW_CONN_DOMINO_THERE": json.dumps(connection), "DOMINO_API_HOST": "", "DOMINO_TOKEN_FILE": ""}
     checked = command_of_its_own("check", "--conn", "domino_there", "--project", local_domino.project, **found)
     assert checked.returncode == 0, checked.stdout
+    assert f"note    expiry: The credential of the connection 'domino_there' expires on {tomorrow}" in checked.stdout
     assert local_domino.token not in checked.stdout + checked.stderr
 
 
