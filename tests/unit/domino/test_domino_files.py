@@ -398,3 +398,20 @@ def test_a_file_of_any_name_is_put_under_that_name(domino: Any, client: DominoCl
 def test_a_missing_source_is_the_callers_own_error(client: DominoClient, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         client.upload_file(PROJECT, "a", tmp_path / "nowhere")
+
+
+def test_how_far_a_transfer_is_is_told_and_begins_anew_with_each_attempt(
+    domino: Any, client: DominoClient, answer: Any, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int | None]] = []
+    (tmp_path / "source").write_bytes(b"content")
+    domino.on("PUT", f"{V1}/a", [answer(status=503), answer({"path": "a"}, 201)])
+    domino.on("GET", content_route("a"), answer(b"content"))
+
+    client.upload_file(PROJECT, "a", tmp_path / "source", on_moved=lambda done, total: told.append((done, total)))
+    assert set(told) == {(7, None)}
+    assert len(told) > 1
+    told.clear()
+    client.download_file(PROJECT, COMMIT, "a", tmp_path / "a", on_moved=lambda done, total: told.append((done, total)))
+    assert told == [(7, 7)]
+    assert [asked.body for asked in domino.asked if asked.method == "PUT"] == [b"content"] * 2
