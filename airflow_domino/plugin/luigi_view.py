@@ -164,7 +164,7 @@ class View:
 
     def _of_task(self, box: Box, task: LuigiTask, x: int, y: int) -> Drawn:
         is_lost = bool(lost(self.targets, task))
-        kind = "external data" if task.is_external else "wrapper" if task.is_wrapper else task.tier or ""
+        kind = "external" if task.is_external else "wrapper" if task.is_wrapper else task.tier or ""
         what = ", ".join(part for part in (task.values, kind) if part)
         said = f"{task.name}: {STATES[task.state]}{', but its target is missing now' if is_lost else ''}"
         line = "target missing now" if is_lost else STATES[task.state]

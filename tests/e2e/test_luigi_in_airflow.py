@@ -14,6 +14,7 @@ import pytest
 
 from airflow_domino.domino.auth import ApiKey
 from airflow_domino.domino.client import DominoClient
+from airflow_domino.luigi.graph_record import unpack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
@@ -162,6 +163,17 @@ def test_a_pipeline_is_drawn_with_its_edges(airflow, dag_runs):
         "Report": ["done"],
         "done": [],
     }
+
+
+def test_a_pipeline_leaves_its_graph_for_the_page(airflow, dag_runs):
+    dag_id = "e2e_luigi_pipeline"
+    assert airflow.api.wait_for_dag_run(dag_id, dag_runs[dag_id], timeout=200) == "success"
+    graph = unpack(airflow.api.xcom(dag_id, dag_runs[dag_id], "plan", key="luigi_graph"))
+    names = [task.get("airflow_task") for task in graph["tasks"]]
+    below = {task.get("airflow_task"): {names[place] for place in task.get("requires", ())} for task in graph["tasks"]}
+    assert below["Report"] == {"Both"}
+    assert below["Both"] == {"Left", "Right"}
+    assert below["Clean"] == {"Delivered"}
 
 
 def test_a_pipeline_makes_each_task_once_and_nothing_at_the_second_dag_run(airflow, dag_runs, second_runs, work):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from luigi.mock import MockTarget
 from luigi.parameter import ParameterVisibility
 from luigi.target import FileSystemTarget
 
+from airflow_domino.luigi import execute
 from airflow_domino.luigi.engine import picture
 from airflow_domino.luigi.engine.picture import Picture
 
@@ -204,3 +206,19 @@ def test_how_things_stand_is_written_while_they_change(tmp_path, monkeypatch):
 
     assert [one["state"] for one in json.loads(file.read_text())["tasks"]] == ["running"]
     assert Path(f"{file}.part").exists() is False
+
+
+def test_a_file_that_is_replaced_is_handed_over_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    file, seen = tmp_path / "graph.json", []
+    watched = execute._Watched(file, seen.append)
+    watched.look()
+    for number in range(2):
+        part = tmp_path / "part"
+        part.write_text(json.dumps({"number": number}))
+        os.utime(part, ns=(number, number))
+        part.replace(file)
+        watched.look()
+        watched.look()
+
+    assert seen == [{"number": 0}, {"number": 1}]
