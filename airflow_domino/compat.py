@@ -113,7 +113,7 @@ def keep_with_dag_run(store: Any, key: str, value: Any) -> None:
 
     :param store: of :func:`task_state_store`.
     """
-    from airflow.sdk import NEVER_EXPIRE
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # its stub forgets it
 
     store.set(key, value, retention=NEVER_EXPIRE)
 

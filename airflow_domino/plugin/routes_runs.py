@@ -1,11 +1,11 @@
 # No postponed annotations here: FastAPI must be able to resolve those of the routes.
 """The list of runs: all of them, or those of one DAG run; as a page, as its live part, and as JSON.
 
-One statement in Airflow's database finds the runs. What Domino says of those that go on is added from the latest look,
-which is taken in the background: the page never waits for Domino.
+Two statements in Airflow's database find the runs, those that Luigi tasks have launched among them. What Domino says of
+those that go on is added from the latest look, which is taken in the background: the page never waits for Domino.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.common.db.common import SessionDep
@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse
 
 from airflow_domino.plugin import html, words
 from airflow_domino.plugin.guard import ReadableDags, editable
+from airflow_domino.plugin.inner_runs import inner_runs_of, latest_inner_runs, together
 from airflow_domino.plugin.live import Seen, seen_now
 from airflow_domino.plugin.runs import STATE_GROUPS, Choice, TaskRun, dags_with_runs, find_runs, tier_totals
 
@@ -40,7 +41,13 @@ def run_list(
 ) -> dict[str, Any]:
     """What the page shows, chosen by its query string."""
     choice = Choice(STATE_GROUPS.get(state), airflow_run_id or None, limit=limit)
-    seen = seen_now(find_runs(session, readable & {dag_id} if dag_id else readable, choice))
+    dag_ids = readable & {dag_id} if dag_id else readable
+    seen = seen_now(find_runs(session, dag_ids, choice))
+    if airflow_run_id and dag_id in dag_ids and dag_id:
+        inner = inner_runs_of(session, dag_id, airflow_run_id, seen.runs, seen.looks)
+    else:
+        inner = latest_inner_runs(session, dag_ids, choice)
+    seen = replace(seen, runs=together(seen.runs, inner, limit))
     return {
         **shown(seen, request, user),
         "dag_id": dag_id or "",

@@ -50,6 +50,7 @@ class TaskRun:
     :param reason: why it ended badly, in Domino's words.
     :param log_tail: last lines of the log of a run that ended badly, oldest first.
     :param waits_because: Domino's words on why the run is still queued.
+    :param is_inner: whether a Luigi task has launched it within the Airflow task, which may have several such runs.
     """
 
     dag_id: str
@@ -74,6 +75,7 @@ class TaskRun:
     reason: str | None = None
     log_tail: tuple[str, ...] = ()
     waits_because: str | None = None
+    is_inner: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -197,8 +199,9 @@ def _statement(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
 def _newest(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
     """Keys of task instances with a link to a run, the latest link first."""
     link = XComModel
+    keys: tuple[Any, ...] = (link.dag_run_id, link.task_id, link.map_index, link.timestamp)
     statement = (
-        select(link.dag_run_id, link.task_id, link.map_index, link.timestamp)
+        select(*keys)
         .where(link.key == LINK_KEY, link.dag_id.in_(dag_ids))
         .order_by(link.timestamp.desc())
         .limit(choice.limit)

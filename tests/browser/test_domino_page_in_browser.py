@@ -74,7 +74,7 @@ def test_the_link_to_the_task_leaves_the_frame(open_airflow, ensemble_run):
 
 
 def test_everything_can_be_reached_and_done_from_the_keyboard(open_airflow, ensemble_run):
-    page = open_airflow("/domino/")
+    page = open_airflow("/domino/?dag_id=ensemble")
     page.locator("table.runs a").first.wait_for()
     reached = []
 

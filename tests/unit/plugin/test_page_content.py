@@ -283,7 +283,7 @@ def test_the_number_of_look_ups_does_not_grow_with_the_runs(ann, permissions, st
 
     assert len(ann.get("/api/runs").json()["runs"]) == 30
 
-    assert count_statements() - before == 1
+    assert count_statements() - before == 2
 
 
 def test_the_page_asks_nothing_of_the_outside(read, store):

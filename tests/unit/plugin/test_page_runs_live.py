@@ -167,3 +167,37 @@ def test_a_long_list_can_be_made_longer(ann, permissions, store):
         store.add_finished(task_id=f"task_{number}", number=number)
 
     assert "limit=10" in ann.get("/runs", params={"limit": 2}).text
+
+
+def told_by_luigi(number, tier="GPU"):
+    return {"url": f"https://domino.example.com/jobs/ann/churn/{number:024d}/logs", "tier": tier, "state": "done"}
+
+
+@pytest.mark.parametrize("query", [{}, {"dag_id": "ensemble", "run_id": "manual__1"}])
+def test_runs_that_luigi_tasks_launched_within_a_task_are_listed_too(ann, permissions, store, query):
+    permissions.dag_ids = {"ensemble"}
+    store.add(task_id="pipeline", luigi_tasks=[told_by_luigi(1), told_by_luigi(2, "Small"), {"state": "done"}])
+    store.add_finished(number=42)
+
+    page = ann.get("/runs", params=query).text
+
+    assert "#42" in page
+    assert page.count("by a Luigi task") == 2
+
+
+def test_a_run_that_a_task_and_its_luigi_task_tell_of_is_listed_once(ann, permissions, store):
+    permissions.dag_ids = {"ensemble"}
+    link = {"run_id": f"{1:024d}", "domino_run_link": "https://domino.example.com/jobs/1"}
+    store.add(task_id="pipeline", luigi_tasks=[told_by_luigi(1)], **link)
+
+    (run,) = ann.get("/api/runs").json()["runs"]
+
+    assert not run["is_inner"]
+
+
+def test_the_choice_of_a_state_holds_for_runs_of_luigi_tasks(ann, permissions, store):
+    permissions.dag_ids = {"ensemble"}
+    store.add(task_id="pipeline", state="failed", luigi_tasks=[told_by_luigi(1)])
+
+    assert len(ann.get("/api/runs", params={"state": "failed"}).json()["runs"]) == 1
+    assert ann.get("/api/runs", params={"state": "success"}).json()["runs"] == []
