@@ -12,6 +12,8 @@ from airflow_domino.commands.output import local_time, say, show_table
 from airflow_domino.domino import DominoClient, Project
 from airflow_domino.progress import Count, counting
 
+# Bytes from which Domino takes noticeable time to store what has been sent.
+_LARGE = 10_000_000
 _LEFT_OUT = {".git", "__pycache__", ".DS_Store"}
 
 
@@ -101,7 +103,8 @@ def _put(client: DominoClient, project: Project, options: argparse.Namespace) ->
     if not local.is_file():
         raise CommandError(f"{local} is not there; name a file or a folder of this machine")
     with counting(local.name, "bytes", local.stat().st_size) as count:
-        uploaded = client.upload_file(project, options.path or local.name, local, on_moved=count.reach)
+        moved = _after(count, local.name, local.stat().st_size)
+        uploaded = client.upload_file(project, options.path or local.name, local, on_moved=moved)
     say(f"{local} -> {uploaded.path} ({uploaded.size} bytes)")
 
 
@@ -114,11 +117,16 @@ def _put_folder(client: DominoClient, project: Project, local: Path, path: str |
     with counting(str(local), "bytes", sum(file.stat().st_size for file in files)) as count:
         for file in files:
             name = f"{top}{file.relative_to(local).as_posix()}"
-            uploaded = client.upload_file(project, name, file, on_moved=_after(count, name))
+            moved = _after(count, name, file.stat().st_size)
+            uploaded = client.upload_file(project, name, file, on_moved=moved)
             say(f"{file} -> {uploaded.path} ({uploaded.size} bytes)")
 
 
-def _after(count: Count, name: str) -> Callable[[int, int | None], None]:
-    """Count the bytes of one file on top of those of the files before it."""
+def _after(count: Count, name: str, to_send: int | None = None) -> Callable[[int, int | None], None]:
+    """Count the bytes of one file on top of those of the files before it.
+
+    :param to_send: how many of it are sent; what has been sent is not yet a file of the project
+    """
     before = count.done
-    return lambda moved, _: count.reach(before + moved, text=name)
+    stored = f"{name}: being stored" if (to_send or 0) >= _LARGE else name
+    return lambda moved, _: count.reach(before + moved, text=stored if moved == to_send else name)
