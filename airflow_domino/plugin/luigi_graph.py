@@ -17,7 +17,7 @@ from airflow_domino.plugin.luigi_values import AirflowTask, LuigiGraph, LuigiTas
 from airflow_domino.plugin.stored import mapping, plain
 
 # Where two Airflow tasks tell of one Luigi task, the first of these holds: who made it knows best.
-_RANKS = ("done", "running", "complete", "failed", "missing", "blocked", "skipped", "waiting", "unknown")
+_RANKS = ("done", "running", "complete", "failed", "missing", "blocked", "skipped", "unneeded", "waiting", "unknown")
 
 
 @dataclass(frozen=True)

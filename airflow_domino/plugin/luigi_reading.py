@@ -22,11 +22,10 @@ _OF_ENGINE = {
     "external_missing": "missing",
     "upstream_failed": "blocked",
     "not_run": "blocked",
-    "not_needed": "skipped",
+    "not_needed": "unneeded",
     "disabled": "skipped",
 }
 _WHY_LEFT_OUT = {
-    "not_needed": "Not needed, since what requires it is complete",
     "left_out": "Left out of this DAG run",
     "absent": "Not in the pipeline with these parameters",
     "disabled": "Disabled by its author",
@@ -34,6 +33,7 @@ _WHY_LEFT_OUT = {
 }
 _PLAIN_STATES = {"failed": "failed", **dict.fromkeys(BUSY, "running")}
 _TURNING = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), "\ufffd")
+_UNNEEDED = "What requires it is complete, so nobody asked"
 _ENDED_EARLY = "The process that ran it ended before it did"
 
 
@@ -148,6 +148,8 @@ def state_by_airflow(task: AirflowTask, reason: str = "", *, was: str = "waiting
     if reason == "complete":
         return "complete", ""
     if task.state in ("skipped", "removed") or reason:
+        if reason == "not_needed":
+            return "unneeded", _UNNEEDED
         is_data = reason == "missing" and was == "missing"
         return ("missing", "") if is_data else ("skipped", _WHY_LEFT_OUT.get(reason, "Skipped by Airflow"))
     if task.state == "upstream_failed":

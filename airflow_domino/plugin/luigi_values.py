@@ -19,6 +19,7 @@ STATES: Mapping[str, str] = {
     "waiting": "waiting",
     "done": "made now",
     "complete": "complete before",
+    "unneeded": "not needed",
     "skipped": "left out",
     "unknown": "not known",
 }

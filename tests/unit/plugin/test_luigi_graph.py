@@ -128,8 +128,8 @@ def test_what_the_first_task_skipped_is_shown_with_the_reason():
 
     graph = put_together([plan(*found, **reasons), *skipped])
 
-    assert states(graph) == {"Whole": "complete", "Part": "skipped", "Other": "skipped"}
-    assert graph.tasks["sales:Part_1"].message.startswith("Not needed")
+    assert states(graph) == {"Whole": "complete", "Part": "unneeded", "Other": "skipped"}
+    assert graph.tasks["sales:Part_1"].message.startswith("What requires it is complete")
     assert graph.tasks["sales:Other_1"].message.startswith("Left out")
 
 
