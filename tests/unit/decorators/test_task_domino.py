@@ -52,7 +52,7 @@ def test_a_function_that_returns_no_command_is_named(execute, fake_domino, retur
     def forest():
         return returned
 
-    with pytest.raises(AirflowFailException, match=r"forest\(\) must return a command"):
+    with pytest.raises(AirflowFailException, match=r"forest\(\) returned .*; return the run.s command"):
         execute(forest)
     assert fake_domino.starts == []
 

@@ -91,7 +91,7 @@ def test_a_missing_output_of_a_run_that_wrote_nothing_says_so(run, tmp_path):
 
 
 def test_an_output_for_storage_that_this_airflow_cannot_reach_is_refused_before_the_launch(run, fake_domino):
-    with pytest.raises(AirflowFailException, match="is its provider installed"):
+    with pytest.raises(AirflowFailException, match="install the Airflow provider for it"):
         run(outputs={"a.txt": "s3://bucket/a.txt"})
     assert fake_domino.starts == []
 
