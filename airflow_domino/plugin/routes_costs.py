@@ -6,6 +6,7 @@ told of, up to three more.
 """
 
 import csv
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
@@ -23,6 +24,11 @@ from airflow_domino.plugin.guard import ReadableDags
 from airflow_domino.plugin.history import MOST_RUNS, Scope, find_history
 from airflow_domino.plugin.past_run import PastRun
 from airflow_domino.plugin.runs import dags_with_runs
+
+EVERY_MINUTES = 120
+"""How often the page asks again, in seconds: costs do not hurry."""
+LONGEST = timedelta(days=3660)
+FIRST_YEAR = 2000
 
 router = APIRouter()
 
@@ -81,16 +87,14 @@ Chosen = Annotated[dict[str, Any], Depends(chosen)]
 @router.get("/costs", response_class=HTMLResponse)
 def page(request: Request, shown: Chosen, session: SessionDep, readable: ReadableDags) -> HTMLResponse:
     """The whole page, complete without JavaScript."""
-    found: Costs = shown["costs"]
-    more = {
-        "dags": dags_with_runs(session, readable),
-        "has_pictures": static.has(pictures.LIBRARY),
-        "picture": pictures.of_costs(found),
-        "drawn": pictures.drawn_groups(found),
-        "step_names": [pictures.step_name(step, found) for step in found.steps],
-        "query": request.url.query,
-    }
-    return html.page(request, "costs.html", "Costs", **shown, **more)
+    more = {"dags": dags_with_runs(session, readable), "has_pictures": static.has(pictures.LIBRARY)}
+    return html.page(request, "costs.html", "Costs", live="costs/live", **_drawn(request, shown), **more)
+
+
+@router.get("/costs/live", response_class=HTMLResponse)
+def live_part(request: Request, shown: Chosen) -> HTMLResponse:
+    """The part of the page that is renewed now and then, and by another choice."""
+    return html.fragment("costs_live.html", **_drawn(request, shown))
 
 
 @router.get("/api/costs")
@@ -115,6 +119,18 @@ def as_csv(shown: Chosen) -> Response:
     return Response(text.getvalue(), media_type="text/csv", headers=headers)
 
 
+def _drawn(request: Request, shown: dict[str, Any]) -> dict[str, Any]:
+    found: Costs = shown["costs"]
+    return {
+        **shown,
+        "picture": pictures.of_costs(found),
+        "drawn": pictures.drawn_groups(found),
+        "step_names": [pictures.step_name(step, found) for step in found.steps],
+        "query": request.url.query,
+        "every": EVERY_MINUTES,
+    }
+
+
 def _cell(name: str | None) -> str:
     """Return a name that no spreadsheet takes for a formula."""
     return f"'{name}" if name and name[0] in "=+-@\t\r" else name or ""
@@ -129,10 +145,11 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _day(field: str, text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise HTTPException(422, f"{field}: {text!r} is no day; such as 2026-03-01 is one") from None
+    with suppress(ValueError):
+        day = date.fromisoformat(text) if text else None
+        if day is None or day.year >= FIRST_YEAR:
+            return day
+    raise HTTPException(422, f"{field}: {text!r} is no day since {FIRST_YEAR}; such as 2026-03-01 is one")
 
 
 def _span(
@@ -142,10 +159,13 @@ def _span(
     if first is None and last is None:
         length = PERIODS[period]
         return (None if length is None else (now - length).astimezone(zone)), now.astimezone(zone)
-    until = last or now.astimezone(zone).date()
+    today = now.astimezone(zone).date()
+    until = min(last or today, today)
     since = first or until - timedelta(days=29)
     if since > until:
         raise HTTPException(422, f"from: {since} is later than to: {until}; exchange them")
+    if until - since > LONGEST:
+        raise HTTPException(422, f"from: {since} to {until} is longer than ten years; choose a later first day")
     return begin_of(since, zone), min(begin_of(until + timedelta(days=1), zone), max(now, begin_of(since, zone)))
 
 

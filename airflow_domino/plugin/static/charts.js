@@ -167,7 +167,7 @@ function costsFigure(costs, look) {
   const isNarrow = pictures.clientWidth < 560;
   return {
     data,
-    layout: layout(look, isNarrow ? 340 : 320, {
+    layout: layout(look, isNarrow ? 290 + 20 * data.length : 320, {
       barmode: "stack",
       bargap: costs.steps.length > 40 ? 0.1 : 0.25,
       hovermode: "x unified",
@@ -231,8 +231,8 @@ function openTask(event) {
 function figures(told) {
   const look = colours();
   if (pictures.dataset.kind === "costs") {
-    const by = told.groups.length ? "per " + told.step : "";
-    return [{ key: "costs", title: "Cost", facts: by, figure: costsFigure(told, look) }];
+    if (!told.groups.length) return [];
+    return [{ key: "costs", title: "Cost", facts: `per ${told.step}`, figure: costsFigure(told, look) }];
   }
   const wall = wallClock();
   return told.tiers.map((tier) => ({
@@ -247,6 +247,9 @@ function figures(told) {
 function draw() {
   const source = document.getElementById("picture-data");
   if (!source || !window.Plotly) return;
+  // Where the live part has a place for them, the pictures stand among what it says.
+  const among = document.querySelector(".picture-place");
+  if (among) among.append(pictures);
   if (chosen !== location.search) [closeUp, chosen] = [null, location.search];
   const wanted = figures(JSON.parse(source.textContent));
   const kept = wanted.map(({ key, title, facts }) => place(key, title, facts));
@@ -272,24 +275,22 @@ function draw() {
 }
 
 /** Days begin where the reader is: the zone that Airflow's UI is set to goes along with the form. */
-function followZone() {
-  const field = document.querySelector("form[data-follows] input[name=timezone]");
+function followZone(form) {
   const zone = airflowSetting("timezone");
-  if (!field || field.value || !zone || zone === "UTC") return;
-  const query = new URLSearchParams(location.search);
-  query.set("timezone", zone);
-  location.replace(`?${query}`);
+  const field = form.querySelector("input[name=timezone]");
+  if (field.value || !zone || zone === "UTC") return;
+  field.value = zone;
+  form.requestSubmit();
 }
 
-const followed = document.querySelector("form[data-follows]");
-if (followed) {
-  followed.addEventListener("change", (event) => {
-    // Days that were chosen and a period exclude each other.
-    if (event.target.name === "period") for (const day of followed.querySelectorAll("input[type=date]")) day.value = "";
-    followed.requestSubmit();
-  });
+const zoned = document.querySelector("form[data-zone]");
+if (zoned) {
+  // Before the page's own script sends the choice: days that were chosen and a period exclude each other.
+  zoned.addEventListener("change", (event) => {
+    if (event.target.name === "period") for (const day of zoned.querySelectorAll("input[type=date]")) day.value = "";
+  }, { capture: true });
+  followZone(zoned);
 }
-followZone();
 if (pictures) {
   draw();
   document.addEventListener("domino:shown", draw);

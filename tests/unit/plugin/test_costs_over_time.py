@@ -129,11 +129,12 @@ def spent(permissions, store):
     return add
 
 
-def test_the_page_shows_what_was_spent_and_how_that_compares_with_the_time_before(ann, spent):
+@pytest.mark.parametrize("path", ["/costs", "/costs/live"])
+def test_the_page_shows_what_was_spent_and_how_that_compares_with_the_time_before(ann, spent, path):
     spent("fit", 2, 300)
     spent("score", 9, 200)
 
-    page = ann.get("/costs", params={"period": "week", "by": "task"}).text
+    page = ann.get(path, params={"period": "week", "by": "task"}).text
 
     for words in ("$3.00", "+50 % against the time before ($2.00)", "ensemble.fit", "Cost by day, as a table"):
         assert words in page
@@ -149,6 +150,14 @@ def test_a_period_of_days_can_be_chosen(ann, spent):
 
     assert [(group["name"], group["cents"]) for group in answer["groups"]] == [("ensemble.score", 200)]
     assert len(answer["steps"]) == 3
+
+
+def test_a_period_that_reaches_into_the_future_ends_now(ann, spent):
+    spent("fit", 2, 300)
+
+    answer = ann.get("/api/costs", params={"to": "9999-12-31"}).json()
+
+    assert answer["total"]["cents"] == 300
 
 
 def test_everything_goes_back_to_the_first_run_and_is_compared_with_nothing(ann, spent):
@@ -186,6 +195,10 @@ def test_the_time_zone_of_the_reader_says_where_days_begin(ann, spent):
         ({"timezone": "../../etc/passwd"}, "is no time zone"),
         ({"from": "yesterday"}, "from: 'yesterday' is no day"),
         ({"from": "2026-03-02", "to": "2026-03-01"}, "is later than to"),
+        ({"from": "9999-12-31"}, "is later than to"),
+        ({"from": "2001-03-02"}, "longer than ten years"),
+        ({"from": "0001-01-01"}, "is no day"),
+        ({"to": "0202-03-02"}, "is no day"),
         ({"period": "eternity"}, "period"),
         ({"by": "weather"}, "by"),
     ],

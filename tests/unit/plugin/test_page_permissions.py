@@ -18,6 +18,7 @@ EXAMPLES = {
     "/timeline/live": ["/timeline/live?period=week"],
     "/api/timeline": ["/api/timeline"],
     "/costs": ["/costs"],
+    "/costs/live": ["/costs/live"],
     "/api/costs": ["/api/costs?by=tier"],
     "/costs.csv": ["/costs.csv"],
     "/tiers": ["/tiers"],
@@ -190,3 +191,20 @@ def test_refusals_carry_the_same_headers(anonymous):
 @pytest.mark.parametrize("name", ["..%2Fapp.py", "app.py", "%2e%2e%2fdomino.py", "page.css%00"])
 def test_only_the_pages_own_files_are_served(ann, name):
     assert ann.get(f"/static/{name}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/nothing", "has no such address"),
+        ("/static/nothing", "No such file: nothing"),
+        ("/luigi?dag_id=ours&run_id=nothing", "nothing"),
+    ],
+)
+def test_a_person_is_told_in_words_what_is_not_there(ann, permissions, path, words):
+    permissions.dag_ids = {"ours"}
+
+    answer = ann.get(path, headers={"Accept": "text/html"})
+
+    assert answer.status_code == 404
+    assert words in answer.text

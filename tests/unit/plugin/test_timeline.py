@@ -218,7 +218,9 @@ def test_a_choice_that_does_not_exist_is_refused_by_name_there_too(ann, permissi
     assert next(iter(query)) in answer.text
 
 
-@pytest.mark.parametrize("path", ["/timeline", "/timeline/live", "/api/timeline", "/costs", "/api/costs", "/costs.csv"])
+@pytest.mark.parametrize(
+    "path", ["/timeline", "/timeline/live", "/api/timeline", "/costs", "/costs/live", "/api/costs", "/costs.csv"]
+)
 def test_only_what_belongs_to_readable_dags_is_drawn_and_added_up(ann, permissions, store, path):
     permissions.dag_ids = {"ours"}
     now = datetime.now(UTC)
