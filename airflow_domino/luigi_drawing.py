@@ -194,8 +194,8 @@ class Drawing:
         unknown = sorted({*self.tiers, *self.overrides} - families)
         if unknown:
             raise ValueError(
-                f"tiers and overrides name {', '.join(unknown)}, but the plan has only these families: "
-                f"{', '.join(sorted(families))}"
+                f"tiers and overrides name {', '.join(unknown)}, but the plan has only {', '.join(sorted(families))}; "
+                "choose among these"
             )
         _refuse_unknown("operator_args", self.operator_args, arguments_of(LuigiTaskOperator, LuigiTargetSensor))
 

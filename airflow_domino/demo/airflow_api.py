@@ -140,7 +140,10 @@ class AirflowApi:
         """
         if not _until(lambda: self.dag_run(dag_id, run_id)["state"] in FINISHED_STATES, timeout):
             states = {task["task_id"]: task["state"] for task in self.task_instances(dag_id, run_id)}
-            raise AirflowApiError(f"the DAG run {dag_id} {run_id} has not ended in {timeout:.0f} s: {states}")
+            raise AirflowApiError(
+                f"the DAG run {dag_id} {run_id} has not ended in {timeout:.0f} s; look at its tasks in "
+                f"Airflow: {states}"
+            )
         return str(self.dag_run(dag_id, run_id)["state"])
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:

@@ -153,7 +153,11 @@ def _what_is_there(transport: Transport, base: str, project: Project, commit_id:
         difflib.get_close_matches(name, names, n=3)
         or [known for known in names if known.rpartition("/")[2] == name.rpartition("/")[2]][:3]
     )
-    return f"; near names: {', '.join(map(repr, near))}" if near else "; the page of the run lists what there is"
+    return (
+        f"; choose one of the near names: {', '.join(map(repr, near))}"
+        if near
+        else "; the page of the run lists what there is"
+    )
 
 
 def upload(

@@ -98,7 +98,7 @@ class Transport:
             )
         if not all(seconds > 0 for seconds in timeout):
             raise ConfigurationError(
-                f"Timeouts must be more than 0 seconds, not {timeout[0]:g} (connect) and {timeout[1]:g} (read)"
+                f"Timeouts must be more than 0 seconds; change {timeout[0]:g} (connect) or {timeout[1]:g} (read)"
             )
         self.base = _behind_proxy(host, credentials) if isinstance(credentials, ApiProxy) else host
         self._credentials = credentials
@@ -162,7 +162,9 @@ class Transport:
             if error.status in TURNED_AWAY:
                 raise
             raise LaunchOutcomeUnknownError(
-                f"{error}; the run may have been started", retry_after=error.retry_after, status=error.status
+                f"{error}; the run may have been started, so look for it before starting another",
+                retry_after=error.retry_after,
+                status=error.status,
             ) from None
 
     def _repeat(self, attempt: Callable[[], T]) -> T:

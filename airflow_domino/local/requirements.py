@@ -148,7 +148,9 @@ class Installation:
                 "The run was stopped while its requirements were being installed; start it again if that was a mistake"
             )
         if code != 0:
-            raise RequirementsError(f"What {FILE} names could not be installed (exit code {code}); the log tells why")
+            raise RequirementsError(
+                f"What {FILE} names could not be installed (exit code {code}); correct what the log of the run tells"
+            )
 
     def _write(self, _: str, lines: list[bytes]) -> None:
         # An index of packages is often reached by an address with a password in it.

@@ -190,7 +190,10 @@ class RemoteRuns:
             if not limit.expired():
                 return error
             await self._stop(flight)
-            return TimeoutError(f"{flight.run.task} took longer than {flight.timeout:g} s: its Domino run was stopped")
+            return TimeoutError(
+                f"{flight.run.task} took longer than {flight.timeout:g} s: its Domino run was stopped; give it a "
+                "larger worker_timeout, or a larger tier"
+            )
         return None
 
     async def _make(self, flight: _Flight) -> None:

@@ -96,6 +96,6 @@ class AwaitsOtherRuns(BaseDominoRunOperator):
         if told.get("outcome") == "deadline":
             raise AirflowTaskTimeout(
                 f"The task took longer than its execution_timeout {self.execution_timeout}, while it waited for a run"
-                f" of another task that makes the same: {told.get('run', {}).get('url')}"
+                f" of another task that makes the same; allow it more time. See {told.get('run', {}).get('url')}"
             )
         return self.execute_run(context)

@@ -109,7 +109,7 @@ class DominoRunOperator(StartsInTriggerer, BaseDominoRunOperator):
         if self.inputs and given(self.commit_id):
             raise ConfigurationError(
                 "inputs are staged on the project's latest commit, so they cannot be combined with commit_id "
-                f"({self.commit_id!r}); stage files of upstream runs as inputs too"
+                f"({self.commit_id!r}); leave commit_id out, and stage files of upstream runs as inputs too"
             )
 
     def stage_inputs(self, client: DominoClient, project: Project, commit: str | None) -> str | None:

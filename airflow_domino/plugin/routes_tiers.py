@@ -121,7 +121,7 @@ def stop_orphan(
     )
     place, orphan = next(seen, (None, None))
     if place is None or orphan is None or orphan.dag_id is None:
-        raise HTTPException(404, "There is no such run that nobody waits for; it may be over by now.")
+        raise HTTPException(404, "There is no such run that nobody waits for; it may be over by now: reload the page.")
     require_edit(request, user, orphan.dag_id)
     stop = stops.stop(*place, orphan)
     if stop.trouble:

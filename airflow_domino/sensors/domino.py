@@ -191,7 +191,11 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
             )
         if run.status.succeeded:
             wanted = ", ".join(sorted(self.success_statuses))
-            raise RunError(run, handle.url, meaning=f"This sensor waits for the status {wanted} (success_statuses).")
+            raise RunError(
+                run,
+                handle.url,
+                meaning=f"This sensor takes {wanted} for success; add a status to success_statuses to take that too.",
+            )
         raise run_error(run, handle.url, log_tail(client, handle))
 
     def _defer(self, context: Context) -> NoReturn:

@@ -46,6 +46,8 @@ REASONS = {
     "domino/described.py": "the line of `airflow-domino check` about the OpenAPI document",
     "domino/diagnosis.py: The name of": "a Step, which brings its advice along",
     "domino/lenient.py": "The answer to GET … cannot be read: …",
+    "luigi/engine/loading.py: Could not import": "ends with where it was looked for, or with the log",
+    "operators/_files.py: the run has no commit": "Domino run … succeeded, but left no file …",
     "local/clock.py": "an answer of the control plane",
     "local/commits.py": "an answer like Domino's",
     "local/control.py": "an answer of the control plane",
@@ -66,15 +68,19 @@ REASONS = {
     "testing/server.py: the process has no pipe": "for whoever changes this package",
 }
 
+# An order begins a clause: "run it again" is a next step, and "the run has ended" is none.
 NEXT_STEP = re.compile(
-    r"\b(?:add|allow|ask|begin|break|change|check|choose|clear|connect|copy|correct|confirm|define|end|exchange|fill"
-    r"|give|install|leave|let|look|make|move|name|open|nothing to do"
-    r"|pip install|point|provide|push|put|record|reload|remove|renew|return"
-    r"|run|say|see|send|set|shows|start|stop|take|tell|try|unset|use|wait|write|yield)s?\b",
+    r"(?:^|[;:.,(?]\s|\b(?:and|both|first|it|or|so)\s)"
+    r"(?:add|allow|ask|begin|break|change|check|choose|clear|confirm|connect|copy|correct|define|do|end|exchange|fill|give"
+    r"|install|leave|let|look|make|move|name|open|pip|point|provide|push|put|record|reload|remove|renew|return|run|say|see"
+    r"|send|set|start|stop|take|try|unset|use|wait|write|yield)\b"
+    r"|` (?:lists|shows|starts|tells)\b|its log|the log of\b|: force\b",
     re.IGNORECASE,
 )
+# Where Airflow goes on by itself, there is nothing to do.
+NOTHING_TO_DO = re.compile(r"next attempt|Nothing to do here", re.IGNORECASE)
 CHOICES = re.compile(
-    r"there are\b|\bit has:|must be one of|expected|Its (?:tasks|parameters):|must be an? |such as", re.I
+    r"there are\b|\bit has:|must be one of|must return|expected|Its (?:tasks|parameters):|must be an? |such as", re.I
 )
 LINK = re.compile(r"\{[^}]*url[^}]*\}", re.IGNORECASE)
 SOMETHING_NAMED = re.compile(r"\{|--[a-z]|[A-Z]{2,}_[A-Z]|`|'[^']+'|\b\w+_\w+\b|\[\w+\]")
@@ -203,7 +209,7 @@ def test_each_tells_what_to_do_next() -> None:
     lost = [
         text
         for text in for_people()
-        if not (NEXT_STEP.search(text.words) or CHOICES.search(text.words) or LINK.search(text.words))
+        if not any(way.search(text.words) for way in (NEXT_STEP, NOTHING_TO_DO, CHOICES, LINK))
     ]
     assert not lost, told(lost)
 
