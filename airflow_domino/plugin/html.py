@@ -28,6 +28,8 @@ MESSAGES = {
     403: ("Not for this account", "This page needs the permission to read task instances and XComs in Airflow."),
     404: ("Nothing here", "The page 'Domino' has no such address."),
 }
+UNSPECIFIC = frozenset({"Not authenticated", "Forbidden", "Not Found"})
+"""What Airflow and FastAPI say where they say no more than the status does."""
 
 
 @dataclass(frozen=True)
@@ -111,5 +113,7 @@ async def refuse(request: Request, error: Exception) -> Response:
         raise error
     if "text/html" not in request.headers.get("accept", ""):
         return await http_exception_handler(request, error)
-    heading, advice = MESSAGES.get(error.status_code, ("This did not work", str(error.detail)))
+    heading, advice = MESSAGES.get(error.status_code, ("This did not work", ""))
+    if error.detail not in UNSPECIFIC:
+        advice = str(error.detail)
     return fragment("message.html", error.status_code, heading=heading, advice=advice)

@@ -197,7 +197,7 @@ def test_only_the_pages_own_files_are_served(ann, name):
     ("path", "words"),
     [
         ("/nothing", "has no such address"),
-        ("/static/nothing", "No such file: nothing"),
+        ("/static/nothing", "There is no file nothing"),
         ("/luigi?dag_id=ours&run_id=nothing", "nothing"),
     ],
 )
