@@ -18,8 +18,8 @@ FORM = {
     "day": day_field(title="Day of the orders"),
     "closing_time": moment_field(
         title="Closing time",
-        help_text="The report is not made before: a day and a time as YYYY-MM-DD HH:MM, in UTC unless an offset such "
-        "as +02:00 follows. Empty: one minute after the trigger.",
+        help_text="The report is not made before. Choose in the calendar, or write YYYY-MM-DD HH:MM (UTC, unless an "
+        "offset such as +02:00 follows). Empty: one minute after the trigger.",
     ),
 }
 
