@@ -34,6 +34,8 @@ ANSWERS: Mapping[str, str] = {
 MOST_AT_ONCE = 300
 THREADS = 4
 SECONDS_KEPT = 10.0
+# A look into a bucket costs money.
+_STORAGE_FACTOR = 6
 _MOST_KEPT = 5_000
 _MOST_MARKS = 3
 _STORAGES = frozenset({"s3", "s3a", "s3n", "gs", "gcs"})
@@ -122,7 +124,7 @@ def _look_into_storage(address: str) -> Answer:
     try:
         return Answer("exists" if _exists(asked) else "missing")
     except Exception as error:
-        log.info("Whether %s exists cannot be told here", address, exc_info=True)
+        log.debug("Whether %s exists cannot be told here", address, exc_info=True)
         return Answer("unseen", f"Airflow's api-server cannot look into {scheme}:// ({type(error).__name__})")
 
 
@@ -170,7 +172,8 @@ class Eyes:
         now = time.monotonic()
         for place in places:
             known = self._known.get(place)
-            is_fresh = known is not None and now - known[0] < self._seconds_kept
+            kept = self._seconds_kept * (_STORAGE_FACTOR if "://" in place.path else 1)
+            is_fresh = known is not None and now - known[0] < kept
             if not is_fresh and place not in self._asked:
                 self._asked.add(place)
                 self._wishes.put(place)

@@ -69,6 +69,9 @@ def test_the_drawing_is_walked_through_and_made_larger_by_the_keyboard(open_airf
     assert width(page) == larger, "the size is kept when something is chosen"
     assert page.evaluate("document.activeElement.getAttribute('aria-label')") == focused
 
+    page.keyboard.press("Escape")
+    page.locator("#task").wait_for(state="detached")
+
 
 def test_the_wheel_zooms_about_the_pointer(open_airflow, ensemble_run):
     page = open_airflow(alone(ensemble_run))

@@ -7,6 +7,7 @@ const SMALLEST = 0.1;
 const LARGEST = 3;
 const READABLE = 0.55;
 const IS_DRAG = 5;
+const ONE_TURN = 400;
 
 /** How large the drawing is shown and which corner of it, kept while the live part is renewed. */
 const sight = { scale: null, left: 0, top: 0, shape: "", chosen: null };
@@ -83,8 +84,18 @@ function reveal(canvas, box) {
   canvas.scrollTop += Math.min(0, place.top - frame.top - margin) + Math.max(0, place.bottom - frame.bottom + margin);
 }
 
+/** Whether the page is being scrolled, and the pointer has come over the drawing by that alone. */
+let scrolledAt = -Infinity;
+
+function isPassing(event) {
+  const passes = event.timeStamp - scrolledAt < ONE_TURN;
+  if (passes) scrolledAt = event.timeStamp;
+  return passes;
+}
+
 function turn(event) {
   const canvas = event.currentTarget;
+  if (isPassing(event) && !event.ctrlKey) return;
   if (event.shiftKey || (event.deltaX && !event.ctrlKey)) return;
   event.preventDefault();
   const frame = canvas.getBoundingClientRect();
@@ -195,7 +206,20 @@ function fill(params) {
   }
 }
 
+function close(event) {
+  const link = event.key === "Escape" && !document.querySelector("dialog[open]") && document.querySelector("#task .close a");
+  if (link) link.click();
+}
+
 document.addEventListener("click", follow);
+document.addEventListener("keydown", close);
+document.addEventListener(
+  "wheel",
+  (event) => {
+    if (!(event.target instanceof Element && event.target.closest("#canvas"))) scrolledAt = event.timeStamp;
+  },
+  { passive: true, capture: true },
+);
 document.addEventListener("domino:shown", restore);
 let waits = null;
 if (form && form.elements.q) {
