@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +25,14 @@ from airflow_domino.operators._luigi_arguments import freeze
 from airflow_domino.operators._luigi_assets import alias_of
 from airflow_domino.operators.luigi import LuigiTaskOperator
 from airflow_domino.operators.luigi_plan import LuigiPlanOperator
+from airflow_domino.progress import LineCount
 from airflow_domino.sensors.luigi import LuigiTargetSensor
 
 # What the drawing itself says of each task.
 _DRAWN = frozenset({"task_id", "task", "params", "luigi_params", "node", "plan", "task_ids", "gateway"})
 _MOST_NAMES_IN_FORM = 200
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ class Drawing:
             most_nodes=self.most_tasks,
             most_depth=self.most_depth,
             visible_below=self._files_of_domino(),
+            on_drawn=LineCount(f"drawing {reference}", "tasks", line=logger.info).reach,
         )
         if private := sorted(known.keys() - plan.root.params.keys()):
             raise ConfigurationError(

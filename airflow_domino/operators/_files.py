@@ -16,7 +16,9 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_domino.compat import default_output_dir
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, UnsafePathError
+from airflow_domino.domino.files import Moved
 from airflow_domino.domino.paths import contained, project_path, safe_join
+from airflow_domino.progress import Line, LineCount
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
@@ -201,16 +203,18 @@ def _name_in_project(name: str) -> str:
     return path
 
 
-def stage(client: DominoClient, project: Project, inputs: Sequence[Input]) -> str:
+def stage(client: DominoClient, project: Project, inputs: Sequence[Input], tell: Line | None = None) -> str:
     """Put files into the project and return the one commit that holds them all, with this content.
 
     Another task may stage the same names at the same time; then they are staged again, a few times.
+
+    :param tell: takes a line now and then about a transfer that takes long.
 
     :raises ConfigurationError: when no commit held them as they were uploaded.
     """
     for attempt in range(STAGING_ATTEMPTS):
         time.sleep(attempt * random.random())  # noqa: S311  lets two tasks get out of step, guards nothing
-        uploaded = {item.path: _upload(client, project, item) for item in inputs}
+        uploaded = {item.path: _upload(client, project, item, _told(item.path, tell)) for item in inputs}
         commit = client.head_commit(project)
         there = {file.path: file for file in client.files(project, commit)}
         lost = sorted(path for path, file in uploaded.items() if not _is_same(file, there.get(path)))
@@ -230,22 +234,29 @@ def _is_same(uploaded: ProjectFile, listed: ProjectFile | None) -> bool:
     return uploaded.size == listed.size
 
 
-def _upload(client: DominoClient, project: Project, item: Input) -> ProjectFile:
+def _told(path: str, tell: Line | None) -> Moved | None:
+    return None if tell is None else LineCount(path, "bytes", line=tell).reach
+
+
+def _upload(client: DominoClient, project: Project, item: Input, on_moved: Moved | None) -> ProjectFile:
     if not isinstance(item.source, CommittedFile) and _is_local(item.source):
-        return client.upload_file(project, item.path, item.source)
+        return client.upload_file(project, item.path, item.source, on_moved=on_moved)
     with tempfile.TemporaryDirectory(prefix="airflow-domino-") as folder:
         copy = Path(folder) / "input"
         if isinstance(item.source, CommittedFile):
             origin = client.project(item.source.project) if item.source.project else project
-            client.download_file(origin, item.source.commit_id, item.source.path, copy)
+            client.download_file(origin, item.source.commit_id, item.source.path, copy, on_moved=on_moved)
         else:
             _copy(item.source, copy)
-        return client.upload_file(project, item.path, copy)
+        return client.upload_file(project, item.path, copy, on_moved=on_moved)
 
 
-def bring_back(client: DominoClient, project: Project, run: Run, outputs: Sequence[Output]) -> dict[str, str]:
+def bring_back(
+    client: DominoClient, project: Project, run: Run, outputs: Sequence[Output], tell: Line | None = None
+) -> dict[str, str]:
     """Copy a run's files from its results commit to their places.
 
+    :param tell: takes a line now and then about a transfer that takes long.
     :returns: each file's place, by its name in the run.
     :raises NotFoundError: when the run left no such file; the message names what it did write.
     """
@@ -255,22 +266,23 @@ def bring_back(client: DominoClient, project: Project, run: Run, outputs: Sequen
         try:
             if commit is None:
                 raise NotFoundError("the run has no commit")
-            _fetch(client, project, commit, output)
+            _fetch(client, project, commit, output, _told(output.path, tell))
         except NotFoundError as error:
             raise NotFoundError(_missing(client, project, run, output, error), status=error.status) from None
         brought[output.path] = str(output.destination)
     return brought
 
 
-def _fetch(client: DominoClient, project: Project, commit: str, output: Output) -> None:
+def _fetch(client: DominoClient, project: Project, commit: str, output: Output, on_moved: Moved | None) -> None:
     if _is_local(output.destination):
         if output.within is not None:
             contained(output.destination, output.within)
-        client.download_file(project, commit, output.path, output.destination, within=output.within)
+        place, within = output.destination, output.within
+        client.download_file(project, commit, output.path, place, within=within, on_moved=on_moved)
         return
     with tempfile.TemporaryDirectory(prefix="airflow-domino-") as folder:
         copy = Path(folder) / "output"
-        client.download_file(project, commit, output.path, copy)
+        client.download_file(project, commit, output.path, copy, on_moved=on_moved)
         _copy(copy, output.destination)
 
 

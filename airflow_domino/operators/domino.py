@@ -117,7 +117,7 @@ class DominoRunOperator(StartsInTriggerer, BaseDominoRunOperator):
         planned = plan_inputs(self.inputs, self.output_dir)
         if not planned:
             return None
-        commit = stage(client, project, planned)
+        commit = stage(client, project, planned, self.log.info)
         self.log.info("Staged %d files for the run in commit %s", len(planned), commit)
         return commit
 
@@ -129,7 +129,7 @@ class DominoRunOperator(StartsInTriggerer, BaseDominoRunOperator):
         """Bring the outputs back."""
         planned = plan_outputs(self.outputs, self.output_dir)
         project = client.project(result["project"])
-        brought = bring_back(client, project, run, planned)
+        brought = bring_back(client, project, run, planned, self.log.info)
         for name, place in brought.items():
             self.log.info("Brought %s back to %s", name, place)
         return {**result, "outputs": brought}

@@ -213,3 +213,12 @@ def test_a_task_with_a_wrong_tier_stages_nothing(run, fake_domino, tmp_path):
     with pytest.raises(AirflowFailException, match="Huge"):
         run(inputs={"a.csv": str(tmp_path / "a.csv")}, tier="Huge")
     assert len(fake_domino.commits) == 1
+
+
+def test_a_transfer_that_takes_long_is_told_of_in_the_log(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("airflow_domino.progress.FIRST_LINE", 0.0)
+    (tmp_path / "in.bin").write_bytes(bytes(2_000))
+    run({"out.bin": bytes(3_000)}, inputs=["in.bin"], outputs=["out.bin"], output_dir=str(tmp_path))
+    said = capsys.readouterr().out
+    assert "in.bin: 2.0 kB" in said
+    assert "out.bin: 3.0 of 3.0 kB (100 %)" in said
