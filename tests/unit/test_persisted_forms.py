@@ -15,6 +15,7 @@ from airflow.sdk.module_loading import import_string
 
 from airflow_domino.hooks.identity import STORE_KEY, LaunchRecord, TaskIdentity
 from airflow_domino.hooks.runs import RunHandle
+from airflow_domino.luigi.graph_record import unpack
 from airflow_domino.operators.domino import DominoRunOperator
 
 PERSISTED = Path(__file__).parent / "persisted"
@@ -78,3 +79,15 @@ def test_a_task_identity_of_a_trigger_is_the_workers():
     identity = TaskIdentity.from_dict(kept("trigger-launch.json")["kwargs"]["identity"])
     assert (identity.generation, identity.try_number, identity.since.isoformat()) == (3, 4, "2026-11-21T10:00:00+00:00")
     assert TaskIdentity.from_dict(identity.to_dict()) == identity
+
+
+@pytest.mark.parametrize("name", ["luigi-graph.json", "luigi-graph-packed.json"])
+def test_a_kept_graph_of_luigi_tasks_can_be_drawn(name):
+    graph = unpack(kept(name))
+    assert [(task["family"], task["state"]) for task in graph["tasks"]] == [
+        ("Whole", "upstream_failed"),
+        ("Part", "done"),
+        ("Part", "failed"),
+        ("Raw", "complete"),
+    ]
+    assert graph["folders"] == {"/shared": [2229877, 1795262678]}
