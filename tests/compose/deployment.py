@@ -177,7 +177,8 @@ def deployed(deployment: Deployment, *, keep: bool) -> Iterator[Deployment]:
         raise
     finally:
         if keep:
-            print(f"  left as it is: project {deployment.name} in {deployment.folder}")
+            print(f"  left as it is, in {deployment.folder}; to remove it, there:")
+            print(f"  docker compose --project-name {deployment.name} --profile celery down --volumes")
         else:
             deployment.down()
 

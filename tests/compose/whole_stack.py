@@ -64,6 +64,8 @@ def main() -> int:
                 run_profile(engine, work, name, images, keep=options.keep)
     except TroubleError as error:
         print(f"FAILED: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            work.rmdir()  # nothing in it that tells more
         return 1
     if options.work is None and not options.keep:
         shutil.rmtree(work)
