@@ -174,7 +174,10 @@ function costsFigure(costs, look) {
       showlegend: true,
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", xanchor: "left", font: { color: look.text }, traceorder: "normal" },
       margin: { l: 48, r: 8, t: 36, b: 28 },
-      xaxis: { type: "category", nticks: isNarrow ? 4 : 10, tickangle: 0, showgrid: false },
+      xaxis: {
+        type: "category", nticks: isNarrow ? 4 : 10, tickangle: 0, showgrid: false,
+        spikecolor: look.quiet, spikethickness: 1, spikedash: "dot",
+      },
       yaxis: { tickprefix: "$", rangemode: "tozero", separatethousands: true },
     }),
   };
@@ -287,7 +290,9 @@ const zoned = document.querySelector("form[data-zone]");
 if (zoned) {
   // Before the page's own script sends the choice: days that were chosen and a period exclude each other.
   zoned.addEventListener("change", (event) => {
-    if (event.target.name === "period") for (const day of zoned.querySelectorAll("input[type=date]")) day.value = "";
+    const days = [...zoned.querySelectorAll("input[type=date]")];
+    if (event.target.name === "period") for (const day of days) day.value = "";
+    else if (days.includes(event.target) && event.target.value) zoned.querySelector("select[name=period]").selectedIndex = -1;
   }, { capture: true });
   followZone(zoned);
 }
