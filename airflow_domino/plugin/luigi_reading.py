@@ -33,6 +33,7 @@ _WHY_LEFT_OUT = {
 }
 _PLAIN_STATES = {"failed": "failed", **dict.fromkeys(BUSY, "running")}
 _TURNING = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"), "\ufffd")
+_SKIPPED = "Skipped by Airflow"
 _UNNEEDED = "What requires it is complete, so nobody asked"
 _ENDED_EARLY = "The process that ran it ended before it did"
 
@@ -145,18 +146,19 @@ def state_by_airflow(task: AirflowTask, reason: str = "", *, was: str = "waiting
     if task.state == "success":
         made = task.operator != "LuigiTargetSensor" and task.result.get("already_complete") is not True
         return ("done" if made else "complete"), ""
-    if reason == "complete":
-        return "complete", ""
-    if task.state in ("skipped", "removed") or reason:
-        if reason == "not_needed":
-            return "unneeded", _UNNEEDED
-        is_data = reason == "missing" and was == "missing"
-        return ("missing", "") if is_data else ("skipped", _WHY_LEFT_OUT.get(reason, "Skipped by Airflow"))
+    if task.state in ("skipped", "removed") or (reason and task.state in STILL_TO_COME):
+        return _left_out(reason, was)
     if task.state == "upstream_failed":
         return "blocked", ""
     if is_awaited and (task.state in BUSY or task.state in ("failed", "up_for_reschedule") or was == "missing"):
         return "missing", ""
     return _PLAIN_STATES.get(str(task.state), "waiting"), ""
+
+
+def _left_out(reason: str, was: str) -> tuple[str, str]:
+    if reason == "complete" or reason == was == "missing":
+        return reason, ""
+    return ("unneeded", _UNNEEDED) if reason == "not_needed" else ("skipped", _WHY_LEFT_OUT.get(reason, _SKIPPED))
 
 
 def _key(row: Mapping[str, Any]) -> str:

@@ -141,6 +141,13 @@ def test_a_due_task_that_was_complete_when_its_turn_came_is_shown_as_that():
     assert states(graph) == {"Whole": "complete"}
 
 
+@pytest.mark.parametrize(("state", "shown"), [(None, "complete"), ("running", "running"), ("failed", "failed")])
+def test_a_task_that_was_complete_and_is_cleared_alone_is_shown_as_it_goes(state, shown):
+    graph = put_together([plan(row("Whole", "complete"), complete=["Whole"]), Told(airflow("Whole", state))])
+
+    assert states(graph) == {"Whole": shown}
+
+
 @pytest.mark.parametrize("state", [None, "running", "up_for_reschedule", "failed"])
 def test_external_data_that_is_awaited_is_missing(state):
     waiting = airflow("Raw", state, "LuigiTargetSensor")
