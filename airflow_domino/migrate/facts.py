@@ -35,6 +35,7 @@ class Facts:
     :param shared: dicts that are handed to Domino's operators, as ``**NAME`` or as default_args: by the id of the dict
         (or of its dict() call)
     :param by_call: those of a call, by the call's id
+    :param annotations: ids of places that name an operator as the type of something
     :param strays: places that name something of Domino's package and are no such call
     """
 
@@ -45,6 +46,7 @@ class Facts:
     shared: set[int] = field(default_factory=set)
     by_call: dict[int, list[cst.Call | cst.Dict]] = field(default_factory=dict)
     defaults: list[cst.Call | cst.Dict] = field(default_factory=list)
+    annotations: set[int] = field(default_factory=set)
     strays: list[tuple[cst.CSTNode, str]] = field(default_factory=list)
 
     def line(self, node: cst.CSTNode) -> int:
@@ -102,6 +104,9 @@ class _Calls(cst.CSTVisitor):
         return False
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:  # noqa: N802
+        module = get_full_name_for_node(node.module) if node.module else None
+        if isinstance(node.names, cst.ImportStar) and (module or "").startswith("domino"):
+            self._facts.strays.append((node, f"{module}.*"))
         return False
 
     def visit_Call(self, node: cst.Call) -> None:  # noqa: N802
@@ -135,9 +140,17 @@ class _Calls(cst.CSTVisitor):
             return False  # part of a longer name, which is looked at itself, unless it is an attribute of what is meant
         name = found[0].removesuffix(".partial")
         called = isinstance(parent, cst.Call) and parent.func is node
-        if not (called and name in OPERATORS):
+        if name in OPERATORS and self._is_annotation(node):
+            self._facts.annotations.add(id(node))
+        elif not (called and name in OPERATORS):
             self._facts.strays.append((node, found[0]))
         return True
+
+    def _is_annotation(self, node: cst.CSTNode) -> bool:
+        parent: Any = node
+        while not isinstance(parent, cst.Annotation | cst.BaseStatement | cst.BaseSmallStatement | cst.Call):
+            parent = self.get_metadata(ParentNodeProvider, parent)
+        return isinstance(parent, cst.Annotation)
 
 
 def as_dict(value: cst.BaseExpression, constants: Mapping[str, cst.BaseExpression]) -> cst.Call | cst.Dict | None:

@@ -75,31 +75,47 @@ class _Imports(cst.CSTTransformer):
     def __init__(self, needed: set[tuple[str, str]]) -> None:
         super().__init__()
         self.needed = needed
+        self._all = frozenset(needed)
+        self._where: set[tuple[Any, tuple[str, str]]] = set()
         self.gone: set[str] = set()
 
     def leave_SimpleStatementLine(  # noqa: N802
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> Any:
-        """Rewrite an import that stands in a line of its own."""
-        if len(original_node.body) != 1 or not isinstance(node := original_node.body[0], cst.Import | cst.ImportFrom):
+        """Rewrite the imports of a line."""
+        if not any(isinstance(node, cst.Import | cst.ImportFrom) for node in original_node.body):
             return updated_node
-        if isinstance(node.names, cst.ImportStar):
-            return updated_node
+        pieces = [piece for node in original_node.body for piece in self._rewritten(node)]
+        if not pieces:
+            return cst.RemoveFromParent()
+        if len(original_node.body) == 1:
+            return _lines(updated_node, pieces)
+        return updated_node.with_changes(body=[one.with_changes(semicolon=cst.MaybeSentinel.DEFAULT) for one in pieces])
+
+    def _rewritten(self, node: cst.BaseSmallStatement) -> list[Any]:
+        """What stands in the place of one statement: what is left of it, and ours."""
+        if not isinstance(node, cst.Import | cst.ImportFrom) or isinstance(node.names, cst.ImportStar):
+            return [node]
         module = _module(node)
-        ours = self._ours(module)
-        kept = [alias for alias in node.names if not (_may_go(module, alias, ours) and self._is_unused(node, alias))]
         if _DELTA in self.needed and module == "datetime" and isinstance(node, cst.ImportFrom):
             self.needed.remove(_DELTA)
-            return updated_node.with_changes(body=[_with_timedelta(node)])
-        moved = self._moved(node.with_changes(names=_ended(kept))) if kept else None
-        return _lines(updated_node, moved, ours) if moved or ours else cst.RemoveFromParent()
-
-    def _ours(self, module: str) -> list[tuple[str, str]]:
-        """What takes the place of an import, or follows it."""
+            return [_with_timedelta(node)]
         wanted = _OURS.get("domino" if module.startswith("domino.") else module)
-        found = sorted(one for one in self.needed if one[0] == wanted)
-        self.needed -= set(found)
-        return found
+        ours = [one for one in sorted(self._all) if one[0] == wanted]
+        kept = [alias for alias in node.names if not (_may_go(module, alias, ours) and self._is_unused(node, alias))]
+        moved = [self._moved(node.with_changes(names=_ended(kept, node.names[-1].comma)))] if kept else []
+        return [*moved, *self._placed(node, ours, is_smaller=len(kept) < len(node.names))]
+
+    def _placed(self, node: cst.CSTNode, ours: Sequence[tuple[str, str]], *, is_smaller: bool) -> list[Any]:
+        """Our imports, where an old one has lost names: once in each scope."""
+        scope = self.get_metadata(ScopeProvider, node)
+        placed = []
+        for one in ours:
+            if (scope, one) not in self._where and (is_smaller or one in self.needed):
+                self._where.add((scope, one))
+                self.needed.discard(one)
+                placed.append(_import_line(*one).body[0])
+        return placed
 
     def _is_unused(self, node: cst.Import | cst.ImportFrom, alias: cst.ImportAlias) -> bool:
         scope = self.get_metadata(ScopeProvider, node)
@@ -139,8 +155,9 @@ def _may_go(module: str, alias: cst.ImportAlias, ours: Collection[Any]) -> bool:
     return module == "domino" or module.startswith("domino.")
 
 
-def _ended(names: Sequence[cst.ImportAlias]) -> list[cst.ImportAlias]:
-    return [*names[:-1], names[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)]
+def _ended(names: Sequence[cst.ImportAlias], comma: Any) -> list[cst.ImportAlias]:
+    """Let the last name end as the last one did before."""
+    return [*names[:-1], names[-1].with_changes(comma=comma)]
 
 
 def _with_timedelta(node: cst.ImportFrom) -> cst.ImportFrom:
@@ -152,12 +169,7 @@ def _with_timedelta(node: cst.ImportFrom) -> cst.ImportFrom:
     return node.with_changes(names=[*names[:-1], last, cst.ImportAlias(cst.Name("timedelta"))])
 
 
-def _lines(
-    line: cst.SimpleStatementLine, kept: cst.Import | cst.ImportFrom | None, ours: Sequence[tuple[str, str]]
-) -> Any:
-    """What is left of an import, and ours; what stood above and beside the old one stays there."""
-    bodies: list[Any] = [] if kept is None else [kept]
-    for module, name in ours:
-        bodies.append(_import_line(module, name).body[0])
-    first = line.with_changes(body=[bodies[0]])
-    return cst.FlattenSentinel([first, *(cst.SimpleStatementLine([body]) for body in bodies[1:])])
+def _lines(line: cst.SimpleStatementLine, pieces: Sequence[Any]) -> Any:
+    """Each statement in a line of its own; what stood above and beside the old one stays there."""
+    first = line.with_changes(body=[pieces[0]])
+    return cst.FlattenSentinel([first, *(cst.SimpleStatementLine([piece]) for piece in pieces[1:])])

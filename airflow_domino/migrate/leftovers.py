@@ -19,7 +19,9 @@ _BUILDS = frozenset({"luigi.build", "luigi.run", "luigi.interface.build", "luigi
 def strays(facts: Facts) -> Iterable[Finding]:
     """Places that name something of python-domino and are no call of an operator."""
     for node, name in facts.strays:
-        if name in OPERATORS:
+        if name.endswith(".*"):
+            text = f"{name} hides which of its names are used: import them one by one"
+        elif name in OPERATORS:
             text = f"{OPERATORS[name]} is named here and not called: write DominoRunOperator, and its arguments' names"
         else:
             text = (

@@ -198,8 +198,20 @@ class Rewriter(cst.CSTTransformer):
 
     # ---- names and texts ---------------------------------------------------------------------------------------------
 
+    def leave_Attribute(  # noqa: N802
+        self, original_node: cst.Attribute, updated_node: cst.Attribute
+    ) -> cst.BaseExpression:
+        """Rename the type of something."""
+        return self._annotation() if id(original_node) in self._facts.annotations else updated_node
+
+    def _annotation(self) -> cst.Name:
+        self.needed.add(DOMINO_RUN)
+        return cst.Name(DOMINO_RUN[1])
+
     def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:  # noqa: N802
-        """Rename DummyOperator; its import follows."""
+        """Rename the type of something, and DummyOperator; their imports follow."""
+        if id(original_node) in self._facts.annotations:
+            return self._annotation()
         if airflow_two.DUMMY_OPERATORS & self._facts.names(original_node) and original_node.value == "DummyOperator":
             return updated_node.with_changes(value="EmptyOperator")
         return updated_node

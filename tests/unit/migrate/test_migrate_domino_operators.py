@@ -325,3 +325,49 @@ def test_a_file_without_any_of_it_stays_byte_by_byte() -> None:
 def test_converting_again_changes_nothing() -> None:
     once = converted('DominoOperator(task_id="t", command=["a"], max_poll_time=5, poll_freq=1)\n')
     assert not migrate(once.after).has_changed
+
+
+def test_each_function_that_imports_the_operator_gets_the_new_import() -> None:
+    make = (
+        "def {0}():\n    from domino.airflow import DominoOperator\n"
+        "    return DominoOperator(task_id='{0}', command=['a'])\n"
+    )
+    migration = migrate(make.format("one") + make.format("two"))
+    assert migration.after.count("    from airflow_domino.operators.domino import DominoRunOperator\n") == 2
+    assert "from domino" not in migration.after
+
+
+def test_two_imports_become_one() -> None:
+    migration = migrate(
+        "from domino.airflow import DominoOperator\nfrom domino.airflow import DominoSparkOperator\n"
+        'DominoOperator(task_id="a", command=["a"])\nDominoSparkOperator(task_id="b", command="b")\n'
+    )
+    assert migration.after.count("import DominoRunOperator") == 1
+    assert "from domino" not in migration.after
+
+
+def test_an_import_among_other_statements_of_its_line_is_replaced_there() -> None:
+    migration = migrate(
+        'from domino.airflow import DominoOperator; X = 1\nDominoOperator(task_id="t", command=["a"])\n'
+    )
+    assert migration.after.startswith("from airflow_domino.operators.domino import DominoRunOperator; X = 1\n")
+
+
+def test_what_is_left_of_an_import_keeps_its_form() -> None:
+    migration = migrate(
+        "from domino.airflow import (\n    DominoOperator,\n    DominoSparkOperator,\n)\n"
+        'class Mine(DominoSparkOperator):\n    pass\nDominoOperator(task_id="t", command=["a"])\n'
+    )
+    assert migration.after.startswith("from domino.airflow import (\n    DominoSparkOperator,\n)\nfrom airflow_domino.")
+
+
+def test_an_annotation_is_renamed() -> None:
+    migration = converted('def make() -> DominoOperator:\n    return DominoOperator(task_id="t", command=["a"])\n')
+    assert "def make() -> DominoRunOperator:" in migration.after
+    assert "from domino" not in migration.after
+    assert migration.is_complete
+
+
+def test_a_star_import_is_named() -> None:
+    migration = migrate('from domino.airflow import *\nDominoOperator(task_id="t", command=["a"])\n')
+    assert left(migration) == [(1, "domino.airflow.* hides which of its names are used: import them one by one")]
