@@ -183,7 +183,7 @@ def _explain(nodes: list[Node], incomplete: list[luigi.Task]) -> tuple[str, str]
         return RUN_FAILED, f"{len(failed)} Luigi task(s) failed: {named}. {_IN_LOG}"
     if unscheduled := by_state.get(graph_words.SCHEDULING_FAILED):
         reasons = "; ".join(f"{node.task}: {node.message}" for node in unscheduled[:_MOST_NAMED])
-        return SCHEDULING_FAILED, f"{len(unscheduled)} Luigi task(s) could not be scheduled: {reasons}. {_IN_LOG}"
+        return SCHEDULING_FAILED, f"{len(unscheduled)} Luigi task(s) could not be scheduled: {reasons}"
     if external := by_state.get(graph_words.EXTERNAL_MISSING):
         return EXTERNAL_MISSING, _missing_externals([node.task for node in external])
     reasons = "; ".join(
