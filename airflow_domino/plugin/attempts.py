@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.taskinstance import TaskInstance
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_domino.plugin.look import Look
 
 MOST_LISTED = 200
+CLOCK_SKEW = timedelta(seconds=5)
+"""How much Domino's clock may be behind Airflow's."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def find_attempts(session: Session, task: TaskName, looks: Iterable[Look] = ()) 
         return []
     scope = Scope({task.dag_id}, None, task.airflow_run_id, task.task_id, task.map_index)
     runs = list(find_history(session, scope, looks).runs)
-    attempts = [_attempt(row, runs) for row in rows if row.try_number > 0]
+    launched: dict[int, list[PastRun]] = {}
+    for run in runs:
+        launched.setdefault(_launched_by(run, rows), []).append(run)
+    attempts = [_attempt(row, launched.get(row.try_number, [])) for row in rows if row.try_number > 0]
     return [_with_run_of_another(attempts[0], runs), *attempts[1:]] if attempts else []
 
 
@@ -80,20 +85,17 @@ def _columns(table: Any, task: TaskName) -> Select[Any]:
 
 
 def _attempt(row: Any, runs: Sequence[PastRun]) -> Attempt:
-    return Attempt(row.try_number, row.state, row.start_date, row.end_date, tuple(_launched_by(row, runs)))
+    return Attempt(row.try_number, row.state, row.start_date, row.end_date, tuple(runs))
 
 
-def _launched_by(attempt: Any, runs: Sequence[PastRun]) -> Iterable[PastRun]:
-    for run in runs:
-        if run.try_number is not None:
-            if run.try_number == attempt.try_number:
-                yield run
-        elif _is_within(run.submitted_at, attempt.start_date, attempt.end_date):
-            yield run
-
-
-def _is_within(moment: datetime | None, begin: datetime | None, end: datetime | None) -> bool:
-    return moment is not None and begin is not None and begin <= moment and (end is None or moment <= end)
+def _launched_by(run: PastRun, rows: Sequence[Any]) -> int:
+    """Return the number of the attempt that launched a run: as it was noted, or else by its time."""
+    if run.try_number is not None:
+        return run.try_number
+    begun = [row for row in rows if row.start_date is not None]
+    moment = run.submitted_at
+    at_work = (row.try_number for row in begun if moment is not None and row.start_date - CLOCK_SKEW <= moment)
+    return next(at_work, begun[-1].try_number if begun else 0)
 
 
 def _with_run_of_another(attempt: Attempt, runs: Sequence[PastRun]) -> Attempt:

@@ -88,7 +88,8 @@ def find_history(session: Session, scope: Scope, looks: Iterable[Look] = (), lim
             before = noted[run_id][1] if run_id in noted else {}
             # A run belongs to the attempt that noted it first.
             first = {name: before[name] for name in ("try_number",) if name in before}
-            found[run_id] = from_facts(run_id, _launcher(row), {**before, **facts, **first}, is_latest=True)
+            all_facts, is_latest = {**before, **facts, **first}, _is_of_present_attempt(row)
+            found[run_id] = from_facts(run_id, _launcher(row), all_facts, is_latest=is_latest)
     luigi_runs, workers = told_by_luigi(session, _in_scope(XComModel, scope), scope.since, limit)
     for each in luigi_runs:
         run = from_facts(each.run_id, each.launcher, each.facts, is_latest=False)
@@ -97,6 +98,12 @@ def find_history(session: Session, scope: Scope, looks: Iterable[Look] = (), lim
     runs = [run for run in found.values() if _is_in(run, scope.since)]
     runs.sort(key=lambda run: run.submitted_at.timestamp() if run.submitted_at else float("inf"), reverse=True)
     return History(runs, is_cut=len(rows) >= limit)
+
+
+def _is_of_present_attempt(row: RowMapping) -> bool:
+    """Say whether the attempt at work has told of a run: what one before it has told stays until it does so."""
+    began = row["start_date"]
+    return began is not None and row["timestamp"] >= began
 
 
 def _is_in(run: PastRun, since: datetime | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import pytest
+from sqlalchemy import text
 
 TASK = MappingProxyType({"dag_id": "ensemble", "run_id": "manual__1", "task_id": "train", "map_index": "-1"})
 LINK = "https://domino.example.com/u/ann/churn/jobs/{}"
@@ -57,6 +58,20 @@ def test_an_attempt_that_took_up_the_run_of_another_says_so(read, store):
     store.add_past_attempt(1)
 
     assert "of attempt 1, taken up again" in read()
+
+
+def test_the_run_of_an_attempt_that_noted_no_number_is_found_by_its_time(read, store, sessions):
+    """The triggerer launches without a worker before it; and the next attempt has not told of anything yet."""
+    runs = [past_run(7, None, submitted_at="2026-03-01T12:00:10+00:00")]
+    store.add(state="queued", try_number=2, past_runs=runs, run_id=f"{7:024d}", domino_run_link=LINK.format(7))
+    store.add_past_attempt(1)
+    with sessions.begin() as session:  # the second attempt began after what is stored
+        session.execute(text("UPDATE task_instance SET start_date = '2026-03-01 12:05:00.000000'"))
+
+    first, second = (row for row in read().split("<tr>") if "try_number=" in row)
+
+    assert "launched no run that is known" in first
+    assert "#7" in second
 
 
 def test_an_attempt_before_the_first_launch_has_no_run(read, store):
