@@ -66,10 +66,10 @@ def connection_failure(error: requests.RequestException, host: str, timeout: tup
     if isinstance(error, requests.ReadTimeout) or isinstance(cause, lower.ReadTimeoutError):
         return DominoUnavailableError(
             f"{host} took the request and did not answer within {timeout[1]:g} s; "
-            "try again, or allow more time (read_timeout)"
+            "look whether it is overloaded, or allow more time (read_timeout)"
         )
     return DominoUnavailableError(
-        f"{host} broke the connection off before its answer was complete; try again, and look at what lies between"
+        f"{host} broke the connection off before its answer was complete; look at what lies between, such as a proxy"
     )
 
 
@@ -126,7 +126,7 @@ def answer_failure(
         )
     if status in (408, 425, 429) or status >= 500:
         return DominoUnavailableError(
-            f"Domino could not answer for the {subject} ({detail}); try again later",
+            f"Domino could not answer for the {subject} ({detail}); wait until it can",
             retry_after=retry_after(response),
             status=status,
         )

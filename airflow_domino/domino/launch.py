@@ -260,6 +260,5 @@ def _await_lost(
         if found:
             return found
     raise LaunchOutcomeUnknownError(
-        f"{lost}; no run with the mark {mark.text} has been seen so far. Look for it in "
-        "Domino's list of runs before launching again"
+        f"{lost}: no run with the mark {mark.text} has been seen so far in Domino's list of runs"
     ) from None

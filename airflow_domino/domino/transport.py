@@ -162,7 +162,7 @@ class Transport:
             if error.status in TURNED_AWAY:
                 raise
             raise LaunchOutcomeUnknownError(
-                f"{error}; the run may have been started, so look for it before starting another",
+                f"{error}. The run may have been started. Look for it before launching again",
                 retry_after=error.retry_after,
                 status=error.status,
             ) from None

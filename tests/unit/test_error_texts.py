@@ -45,6 +45,7 @@ REASONS = {
     "domino/client.py: a list of runs was due": "The answer to GET … cannot be read: …",
     "domino/described.py": "the line of `airflow-domino check` about the OpenAPI document",
     "domino/diagnosis.py: The name of": "a Step, which brings its advice along",
+    "domino/launch.py: {lost}": "begins with the text of the start that was lost, which tells what to do",
     "domino/lenient.py": "The answer to GET … cannot be read: …",
     "luigi/engine/loading.py: Could not import": "ends with where it was looked for, or with the log",
     "operators/_files.py: the run has no commit": "Domino run … succeeded, but left no file …",
