@@ -46,6 +46,7 @@ def test_a_run_tells_its_result_its_link_and_its_log(airflow, local_domino, dag_
     commits = job["commitDetails"]
     assert result["output_commit"] == commits.get("outputCommitId", commits["inputCommitId"])
     assert airflow.api.xcom(*where, key="run_id") == result["run_id"]
+    assert airflow.api.xcom(*where, key="output_commit") == result["output_commit"]
     assert airflow.api.links(*where) == {"Domino run": result["url"]}
     assert "hello" in log.splitlines()
     assert f"Domino run {job['number']}: Succeeded" in log
@@ -73,7 +74,10 @@ def test_a_sensor_finds_the_run_of_this_dag_run_by_its_title(airflow, dag_runs, 
     assert state == "success", log
     run_id = dag_runs["e2e_domino_success"]
     titled = airflow.api.xcom("e2e_domino_success", run_id, "titled", key="run_id")
-    assert airflow.api.xcom("e2e_domino_success", run_id, task_id)["run_id"] == titled
+    seen = airflow.api.xcom("e2e_domino_success", run_id, task_id)
+    assert seen["run_id"] == titled
+    told_alone = airflow.api.xcom("e2e_domino_success", run_id, task_id, key="output_commit")
+    assert told_alone == seen["output_commit"]
 
 
 def test_a_sensor_can_skip_where_the_run_failed(dag_runs, ended):
