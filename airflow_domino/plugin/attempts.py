@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.taskinstancehistory import TaskInstanceHistory
-from sqlalchemy import Select, select, union_all
+from sqlalchemy import Select, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from airflow_domino.plugin.history import Scope, find_history
@@ -57,7 +57,11 @@ def find_attempts(session: Session, task: TaskName, looks: Iterable[Look] = ()) 
     :param task: of a DAG that the caller may read.
     :param looks: what Domino said last.
     """
-    rows = session.execute(_statement(task)).all()
+    # A task that was cleared has the number of its last attempt until it is scheduled again.
+    by_number: dict[int, Any] = {}
+    for row in session.execute(_statement(task)):
+        by_number.setdefault(row.try_number, row)
+    rows = list(by_number.values())
     if not rows:
         return []
     scope = Scope({task.dag_id}, None, task.airflow_run_id, task.task_id, task.map_index)
@@ -70,13 +74,14 @@ def find_attempts(session: Session, task: TaskName, looks: Iterable[Look] = ()) 
 
 
 def _statement(task: TaskName) -> Select[Any]:
-    present, past = (_columns(table, task) for table in (TaskInstance, TaskInstanceHistory))
+    present, past = _columns(TaskInstance, task, is_past=False), _columns(TaskInstanceHistory, task, is_past=True)
     both = union_all(present, past).subquery("attempts")
-    return select(both).order_by(both.c.try_number.desc()).limit(MOST_LISTED)
+    return select(both).order_by(both.c.try_number.desc(), both.c.is_past.desc()).limit(MOST_LISTED)
 
 
-def _columns(table: Any, task: TaskName) -> Select[Any]:
-    return select(table.try_number, table.state, table.start_date, table.end_date).where(
+def _columns(table: Any, task: TaskName, *, is_past: bool) -> Select[Any]:
+    columns = (table.try_number, table.state, table.start_date, table.end_date, literal(int(is_past)).label("is_past"))
+    return select(*columns).where(
         table.dag_id == task.dag_id,
         table.run_id == task.airflow_run_id,
         table.task_id == task.task_id,

@@ -74,6 +74,16 @@ def test_the_run_of_an_attempt_that_noted_no_number_is_found_by_its_time(read, s
     assert "#7" in second
 
 
+def test_a_task_that_was_cleared_and_has_not_begun_again_has_no_attempt_twice(read, store):
+    store.add(state=None, try_number=1, past_runs=[past_run(7, 1)], run_id=f"{7:024d}", domino_run_link=LINK.format(7))
+    store.add_past_attempt(1)
+
+    page = read()
+
+    assert page.count("try_number=1") == 1
+    assert '<span class="state failed">' in page
+
+
 def test_an_attempt_before_the_first_launch_has_no_run(read, store):
     store.add(try_number=2, past_runs=[past_run(7, 2)], run_id=f"{7:024d}", domino_run_link=LINK.format(7))
     store.add_past_attempt(1)
