@@ -153,7 +153,8 @@ def _api_key(rewriting: Rewriting, argument: Argument) -> Sequence[Argument]:
 
 
 def _token_file(rewriting: Rewriting, argument: Argument) -> Sequence[Argument]:
-    rewriting.token_files.append(argument.value)
+    if constant(argument.value) is not None:
+        rewriting.token_files.append(argument.value)
     return []
 
 

@@ -45,7 +45,6 @@ class Rewriter(cst.CSTTransformer):
         self.needed: set[tuple[str, str]] = set()
         self.hosts: dict[str, int] = {}
         self.secrets: set[str] = set()
-        self.token_files: set[str] = set()
         self._done: set[int] = set()
 
     @property
@@ -177,7 +176,11 @@ class Rewriter(cst.CSTTransformer):
         for host in rewriting.hosts:
             self.hosts.setdefault(self._text(host) or code(host), self._facts.line(original))
         self.secrets |= {text for one in rewriting.secrets if (text := self._text(one))}
-        self.token_files |= {self._text(one) or code(one) for one in rewriting.token_files}
+        for file in rewriting.token_files:
+            where = self._text(file) or code(file)
+            self._note(
+                original, f"the connection has the token file now: its credential is token_file, its path {where}"
+            )
 
     def _text(self, node: cst.BaseExpression) -> str:
         """The text that an expression is in this file; an empty one where it is decided elsewhere."""

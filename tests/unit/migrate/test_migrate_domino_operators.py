@@ -371,3 +371,10 @@ def test_an_annotation_is_renamed() -> None:
 def test_a_star_import_is_named() -> None:
     migration = migrate('from domino.airflow import *\nDominoOperator(task_id="t", command=["a"])\n')
     assert left(migration) == [(1, "domino.airflow.* hides which of its names are used: import them one by one")]
+
+
+def test_a_token_file_is_named_for_the_connection() -> None:
+    migration = converted('DominoOperator(task_id="t", command=["a"], domino_token_file="/run/token")\n')
+    assert [finding.text for finding in migration.findings] == [
+        "the connection has the token file now: its credential is token_file, its path /run/token"
+    ]
