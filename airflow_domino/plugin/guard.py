@@ -39,14 +39,6 @@ def require_edit(request: Request, user: GetUserDep, dag_id: str) -> None:
     requires_access_dag("PUT", DagAccessEntity.TASK_INSTANCE, dag_id)(request, user)
 
 
-def editable_dags(user: GetUserDep) -> set[str]:
-    """Ids of the DAGs that Airflow's auth manager lets the caller change."""
-    return get_auth_manager().get_authorized_dag_ids(user=user, method="PUT")
-
-
-EditableDags = Annotated[set[str], Depends(editable_dags)]
-
-
 def editable(request: Request, user: GetUserDep, dag_ids: Iterable[str]) -> set[str]:
     """Return those of the DAGs whose task instances the caller may change, so that others get no buttons.
 
