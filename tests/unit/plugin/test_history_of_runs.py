@@ -258,3 +258,12 @@ def test_the_mark_of_a_luigi_run_is_the_one_that_the_engine_makes(monkeypatch, t
     worker = LuigiWorker(Launcher("ensemble", "manual__1", "pipeline"), 2)
 
     assert mark.owner_key in set(worker.owner_keys())
+
+
+def test_without_a_task_state_store_present_attempts_and_dominos_word_are_what_there_is(store, history, monkeypatch):
+    monkeypatch.setattr("airflow_domino.plugin.history.TaskStateStoreModel", None)
+    store.add(state="deferred", past_runs=[facts(B)], domino_run=facts(tier="GPU"), run_id=A, domino_run_link=LINK)
+
+    (run,) = history(looks=[look_at(on_domino(A, "Running", start=60))])
+
+    assert (run.run_id, run.tier, run.outcome) == (A, "GPU", "running")
