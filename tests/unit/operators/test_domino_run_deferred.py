@@ -127,6 +127,18 @@ def test_a_failed_run_fails_the_task_with_its_last_log_lines(make, defer, fake_d
         resume(make, deferral, task_context, {"run_id": run_id, "outcome": "ended"})
 
 
+def test_the_last_log_lines_of_a_failed_run_are_kept_for_the_page(make, defer, fake_domino, task_context):
+    deferral, context = defer(), task_context()
+    run_id = fake_domino.last["id"]
+    fake_domino.end(run_id, "Failed")
+    with pytest.raises(RunFailedError):
+        make().execute_complete(context, event={"run_id": run_id, "outcome": "ended"}, **deferral.kwargs)
+
+    kept = context["ti"].xcoms["domino_run"]
+    assert (kept["run_id"], kept["status"]) == (run_id, "Failed")
+    assert any("line 2 of run 1" in line for line in kept["log_tail"])
+
+
 def test_the_last_log_lines_may_come_from_domino_s_older_route(make, defer, fake_domino, task_context):
     deferral = defer()
     run_id = fake_domino.last["id"]
