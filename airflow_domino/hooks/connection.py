@@ -65,7 +65,7 @@ class ConnectionSettings:
         conn_id = connection.conn_id
         if connection.conn_type not in (None, "", "domino"):
             raise ConfigurationError(
-                f"The connection {conn_id!r} is of type {connection.conn_type!r}; choose the type Domino (domino)"
+                f"The connection {conn_id!r} is of type {connection.conn_type!r}; choose the type 'domino' (Domino)"
             )
         extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
         settings = cls(
