@@ -97,6 +97,7 @@ class Looker:
         self._look = Look(conn_id, project)
         self._begun: float | None = None
         self._due = 0.0
+        self._is_hurried = False
         self._troubles = 0
         self.asked_at = time.monotonic()
 
@@ -122,11 +123,15 @@ class Looker:
         return look
 
     def hurry(self) -> None:
-        """Have the next look taken when somebody asks, however fresh the last one is: something was changed."""
-        self._due = 0.0
+        """Have the next look taken when somebody asks, however fresh the last one is: something was changed.
+
+        A look that is under way may have been too early to see it.
+        """
+        with self._lock:
+            self._due, self._is_hurried = 0.0, True
 
     def _take(self) -> None:
-        look, pause = self._look, self._interval
+        look, pause, self._is_hurried = self._look, self._interval, False
         try:
             seen = self._eye()
             look, self._troubles = _look_of(look, seen), 0
@@ -140,7 +145,8 @@ class Looker:
             look, pause = replace(look, trouble=trouble), LONGEST_PAUSE
         finally:
             with self._lock:
-                self._look, self._due, self._begun = look, time.monotonic() + pause, None
+                self._look, self._begun = look, None
+                self._due = 0.0 if self._is_hurried else time.monotonic() + pause
             self._at_once.release()
 
     def _pause(self, error: Exception) -> float:

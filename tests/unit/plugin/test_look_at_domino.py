@@ -98,6 +98,20 @@ def test_a_fresh_look_is_not_taken_again_until_something_was_changed(looker, eye
     assert eye.looks == 2
 
 
+def test_a_change_during_a_look_is_looked_for_right_after_it(looker, eye):
+    looker.latest()
+    deadline = time.monotonic() + PATIENCE
+    while not eye.looks:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    looker.hurry()
+    eye.may_see.set()
+    wait_until_looked(looker)
+    looker.latest()
+    wait_until_looked(looker)
+    assert eye.looks == 2
+
+
 def test_nothing_is_asked_before_somebody_asks(looker, eye):
     assert (looker.is_looking, eye.looks) == (False, 0)
 
