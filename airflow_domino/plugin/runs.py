@@ -51,6 +51,7 @@ class TaskRun:
     :param log_tail: last lines of the log of a run that ended badly, oldest first.
     :param waits_because: Domino's words on why the run is still queued.
     :param is_inner: whether a Luigi task has launched it within the Airflow task, which may have several such runs.
+    :param is_of_earlier_attempt: whether the attempt that goes on has not told of a run yet.
     """
 
     dag_id: str
@@ -76,6 +77,7 @@ class TaskRun:
     log_tail: tuple[str, ...] = ()
     waits_because: str | None = None
     is_inner: bool = False
+    is_of_earlier_attempt: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -179,6 +181,7 @@ def _statement(dag_ids: Collection[str], choice: Choice) -> Select[Any]:
             TaskInstance.start_date.label("started_at"),
             TaskInstance.end_date.label("ended_at"),
             link.value.label(LINK_KEY),
+            link.timestamp.label("linked_at"),
         )
         .select_from(newest)
         .join(link, _of(newest, link, LINK_KEY))
@@ -236,6 +239,7 @@ def _task_run(row: RowMapping) -> TaskRun:
     at_launch = mapping(mapping(row["launch_record"]).get("run"))
     if run_id and at_launch.get("run_id", run_id) != run_id:  # of a launch before this one
         at_launch = {}
+    began = row["started_at"]
     facts = {**at_launch, **mapping(row[f"xcom_{FACTS_KEY}"]), **mapping(row[f"xcom_{XCOM_RETURN_KEY}"])}
     return TaskRun(
         dag_id=row["dag_id"],
@@ -244,7 +248,7 @@ def _task_run(row: RowMapping) -> TaskRun:
         map_index=row["map_index"],
         state=row["state"],
         try_number=row["try_number"],
-        started_at=row["started_at"],
+        started_at=began,
         ended_at=row["ended_at"],
         run_id=text(facts.get("run_id")) or run_id,
         url=web_address(plain(row[LINK_KEY])) or web_address(facts.get("url")),
@@ -259,6 +263,7 @@ def _task_run(row: RowMapping) -> TaskRun:
         conn_id=text(facts.get("conn_id")),
         reason=text(facts.get("reason")),
         log_tail=_lines(facts.get("log_tail")),
+        is_of_earlier_attempt=row["state"] in LIVE_STATES and (began is None or row["linked_at"] < began),
     )
 
 

@@ -79,7 +79,7 @@ const DEEDS = {
   },
   stop: {
     question: (button, task) =>
-      `Stop run ${button.dataset.name}?\n\nAirflow marks ${titleOf(task)} as failed, which stops its run on Domino. ` +
+      `Stop ${button.dataset.name}?\n\nAirflow marks ${titleOf(task)} as failed, which stops its run on Domino. ` +
       "No further attempt is made.",
     async act(button, task) {
       const names = [task.dag_id, task.run_id, task.task_id].map(encodeURIComponent);

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from airflow_domino.domino.models import Run, RunStatus
 from airflow_domino.plugin.look import Look
@@ -201,3 +202,23 @@ def test_the_choice_of_a_state_holds_for_runs_of_luigi_tasks(ann, permissions, s
 
     assert len(ann.get("/api/runs", params={"state": "failed"}).json()["runs"]) == 1
     assert ann.get("/api/runs", params={"state": "success"}).json()["runs"] == []
+
+
+def test_a_run_of_the_attempt_before_is_not_taken_for_one_of_the_attempt_that_goes_on(ann, going_on, sessions):
+    going_on(state="queued")
+    with sessions.begin() as session:  # the attempt began after what is stored
+        session.execute(text("UPDATE task_instance SET start_date = '2037-01-01 00:00:00.000000'"))
+
+    page = ann.get("/runs").text
+
+    assert "started, of the attempt before" in page
+    assert 'data-name="train"' in page
+
+
+def test_a_run_of_the_attempt_that_goes_on_is_stopped_by_its_name(ann, going_on):
+    going_on()
+
+    page = ann.get("/runs").text
+
+    assert "of the attempt before" not in page
+    assert 'data-name="run …abcdef"' in page
