@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 #: The states of a Luigi task in a DAG run, the most urgent first, and how a person says them.
@@ -124,8 +125,12 @@ class LuigiTask:
     @property
     def values(self) -> str:
         """Its parameters in short: ``date=2026-01-01, shard=3``; empty ones are left out, and those of its run."""
+        return self.values_of(self.params)
+
+    def values_of(self, names: Collection[str]) -> str:
+        """The same, of some parameters."""
         shown = self.params.items() if not _command(self.params) else ()
-        return ", ".join(f"{name}={value}" for name, value in shown if value)
+        return ", ".join(f"{name}={value}" for name, value in shown if value and name in names)
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,20 @@ class LuigiGraph:
         """How many tasks are in each state, in the order of :data:`STATES`."""
         found = Counter(task.state for task in self.tasks.values())
         return {state: found[state] for state in STATES if found[state]}
+
+    @cached_property
+    def telling(self) -> Mapping[str, frozenset[str]]:
+        """Names of the parameters by which tasks of a family differ, by family; all of a task that is alone in its."""
+        found: dict[str, dict[str, set[str]]] = {}
+        sizes = Counter(task.family for task in self.tasks.values())
+        for task in self.tasks.values():
+            values = found.setdefault(task.family, {})
+            for name, value in task.params.items():
+                values.setdefault(name, set()).add(value)
+        return {
+            family: frozenset(name for name in values if sizes[family] == 1 or len(values[name]) > 1)
+            for family, values in found.items()
+        }
 
     @property
     def is_live(self) -> bool:

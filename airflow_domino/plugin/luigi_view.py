@@ -166,6 +166,7 @@ class View:
         is_lost = bool(lost(self.targets, task))
         kind = "external" if task.is_external else "wrapper" if task.is_wrapper else task.tier or ""
         what = ", ".join(part for part in (task.values, kind) if part)
+        told_apart_by = ", ".join(part for part in (task.values_of(self.graph.telling[task.family]), kind) if part)
         said = f"{task.name}: {STATES[task.state]}{', but its target is missing now' if is_lost else ''}"
         line = "target missing now" if is_lost else STATES[task.state]
         if task.state == "running" and task.progress is not None:
@@ -175,7 +176,7 @@ class View:
             x,
             y,
             title=cut(task.name, _LONGEST_TITLE),
-            line=cut(f"{line} · {what}" if what else line, _LONGEST_LINE),
+            line=cut(f"{line} · {told_apart_by}" if told_apart_by else line, _LONGEST_LINE),
             says=f"{said}; {what}" if what else said,
             href=self.chosen.address(task=task.key),
             is_chosen=task.key == self.chosen.task,

@@ -18,6 +18,7 @@ LIBRARY = "plotly.min.js"
 MOST_COLOURS = 8
 """Groups beyond these are drawn together."""
 
+NARROWEST_MARGIN_MS = 60_000
 UNKNOWN_TIER = "tier not known"
 OUTCOME_WORDS = {
     "succeeded": "succeeded",
@@ -41,10 +42,14 @@ def told(looks: Sequence[Look]) -> dict[str, Any]:
     }
 
 
-def of_tiers(tiers: Iterable[TierTimeline], window: Window) -> dict[str, Any]:
-    """Describe timelines."""
+def of_tiers(timelines: Iterable[TierTimeline], window: Window) -> dict[str, Any]:
+    """Describe timelines; the picture begins with the first run, so that a few of them are not drawn as hairs."""
+    tiers = [_of_tier(each, window.end) for each in timelines]
+    starts = [part[0] for tier in tiers for bar in tier["bars"] for part in (bar["queued"], bar["ran"]) if part]
     begin, end = _ms(window.begin), _ms(window.end)
-    return {"begin": begin, "end": end, "tiers": [_of_tier(each, window.end) for each in tiers]}
+    first = min(starts, default=begin)
+    margin = max((end - first) // 20, NARROWEST_MARGIN_MS)
+    return {"begin": max(begin, first - margin), "end": end, "tiers": tiers}
 
 
 def _of_tier(tier: TierTimeline, now: datetime) -> dict[str, Any]:

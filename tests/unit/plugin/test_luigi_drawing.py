@@ -31,6 +31,18 @@ def graph_of(*families: tuple[str, int], failed: int = 0) -> LuigiGraph:
     return put_together([Told(TASK, record)])
 
 
+def test_tasks_of_a_family_are_told_apart_by_the_values_in_which_they_differ():
+    shards = [{"shard": str(number), "seed": "7", "tier": ""} for number in range(2)]
+    rows = [{"id": f"Sum_{n}", "family": "Sum", "state": "done", "params": params} for n, params in enumerate(shards)]
+    rows.append({"id": "Table", "family": "Table", "state": "done", "params": {"seed": "7"}})
+    graph = put_together([Told(TASK, {"version": 1, "asked": "run", "graph": {"root": "x", "tasks": rows}})])
+
+    said = [task.values_of(graph.telling[task.family]) for task in graph.tasks.values()]
+
+    assert said == ["shard=0", "shard=1", "seed=7"]
+    assert [task.values for task in graph.tasks.values()] == ["shard=0, seed=7", "shard=1, seed=7", "seed=7"]
+
+
 # ---- boxes -----------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_domino.domino.models import HardwareTier
-from airflow_domino.plugin import static
+from airflow_domino.plugin import pictures, static
 from airflow_domino.plugin.look import Look
 from airflow_domino.plugin.past_run import Launcher, PastRun
 from airflow_domino.plugin.timeline import Window, timelines
@@ -78,6 +78,16 @@ def test_a_run_whose_times_nobody_knows_is_counted_and_not_drawn():
     (tier,) = timelines([run(None, status="Failed")], WINDOW)
 
     assert (len(tier.runs), tier.bars, tier.lanes) == (1, [], 0)
+
+
+def test_the_picture_begins_shortly_before_the_first_run_and_not_with_the_empty_time_before_it():
+    def minutes(*runs):
+        drawn = pictures.of_tiers(timelines(runs, WINDOW), WINDOW)
+        return [(drawn[name] / 1000 - BEGIN.timestamp()) / 60 for name in ("begin", "end")]
+
+    assert minutes(run(40, 41, 42)) == [39, 60]
+    assert minutes(run(10, 11, 12, number=2), run(58, number=3)) == [7.5, 60]
+    assert minutes(run(-20, -10)) == [0, 60]
 
 
 def test_the_capacity_and_the_price_of_a_tier_are_those_that_domino_names_in_its_project():
