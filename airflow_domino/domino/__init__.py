@@ -29,7 +29,6 @@ from airflow_domino.domino.launch import Launch, MarkedRuns, RunMark, find_run, 
 from airflow_domino.domino.models import (
     Commit,
     Environment,
-    HardwareTier,
     LogLine,
     LogPage,
     Project,
@@ -42,6 +41,7 @@ from airflow_domino.domino.models import (
 )
 from airflow_domino.domino.paths import safe_join
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.domino.transport import RetryPolicy
 from airflow_domino.domino.watch import RunWatcher, Watched, wait_for_run, watcher_for
 

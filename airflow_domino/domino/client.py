@@ -18,7 +18,6 @@ from airflow_domino.domino.lenient import has_id, many, one
 from airflow_domino.domino.models import (
     Commit,
     Environment,
-    HardwareTier,
     LogPage,
     PersonalToken,
     Project,
@@ -29,6 +28,7 @@ from airflow_domino.domino.models import (
     Version,
 )
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.domino.transport import RetryPolicy, Transport, normalise_host
 
 __all__ = ["DominoClient", "GitRef", "RunRequest", "command_line"]

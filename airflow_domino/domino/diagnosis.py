@@ -26,7 +26,8 @@ from airflow_domino.domino.hosts import is_loopback
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
-    from airflow_domino.domino.models import HardwareTier, Project, User, Version
+    from airflow_domino.domino.models import Project, User, Version
+    from airflow_domino.domino.tiers import HardwareTier
 
 # The roles of Domino that may start runs and change files.
 WORKING_ROLES = frozenset({"Admin", "Owner", "Contributor"})

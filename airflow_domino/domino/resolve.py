@@ -7,7 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 from airflow_domino.domino.errors import AmbiguousTierError, NotFoundError, RequestError, UnknownTierError
 from airflow_domino.domino.lenient import many, mapping, text
-from airflow_domino.domino.models import Environment, HardwareTier, Project
+from airflow_domino.domino.models import Environment, Project
+from airflow_domino.domino.tiers import HardwareTier
 
 
 class _Named(Protocol):

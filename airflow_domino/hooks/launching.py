@@ -27,7 +27,8 @@ from airflow_domino.hooks.runs import Logger, RunHandle, stop_quietly
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
-    from airflow_domino.domino.models import HardwareTier, Project, Run
+    from airflow_domino.domino.models import Project, Run
+    from airflow_domino.domino.tiers import HardwareTier
 
 STALE_SECONDS = 3.0
 """How long a look for earlier runs holds: a process that was frozen since may have been replaced by another one."""

@@ -24,7 +24,8 @@ from airflow_domino.domino.launch import RunMark
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
-    from airflow_domino.domino.models import HardwareTier, Run
+    from airflow_domino.domino.models import Run
+    from airflow_domino.domino.tiers import HardwareTier
 
 QUICKEST, SLOWEST = 1.0, 10.0
 

@@ -15,7 +15,8 @@ from airflow_domino.hooks.run_log import RunLog as RunLog
 
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
-    from airflow_domino.domino.models import HardwareTier, Project, Run
+    from airflow_domino.domino.models import Project, Run
+    from airflow_domino.domino.tiers import HardwareTier
 
 RUN_KEY = "domino_run"
 """XCom that tells which run a triggerer has launched, and what became of one that ended badly."""

@@ -22,7 +22,8 @@ from airflow_domino.luigi.domino_project import TIER_VARIABLE, current_project, 
 from airflow_domino.luigi.run_owner import RunOwner
 
 if TYPE_CHECKING:
-    from airflow_domino.domino.models import HardwareTier, Project, Run
+    from airflow_domino.domino.models import Project, Run
+    from airflow_domino.domino.tiers import HardwareTier
     from airflow_domino.luigi.run_task import DominoRunTask
 
 STOP_PATIENCE_SECONDS = 20.0

@@ -24,7 +24,8 @@ from airflow_domino.plugin.looking import DominoEye, Seen
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from airflow_domino.domino.models import HardwareTier, Run
+    from airflow_domino.domino.models import Run
+    from airflow_domino.domino.tiers import HardwareTier
 
 INTERVAL = 15.0
 """Seconds that a look holds."""

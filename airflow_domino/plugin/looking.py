@@ -19,7 +19,8 @@ from airflow_domino.orphans import Orphan, OrphanFinder
 if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
     from airflow_domino.domino.expiry import Expiry
-    from airflow_domino.domino.models import HardwareTier, Project, Run
+    from airflow_domino.domino.models import Project, Run
+    from airflow_domino.domino.tiers import HardwareTier
     from airflow_domino.hooks.connection import ConnectionSettings
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0

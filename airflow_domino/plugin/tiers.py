@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from airflow_domino.domino.models import HardwareTier
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.orphans import Orphan
 from airflow_domino.plugin.look import Look

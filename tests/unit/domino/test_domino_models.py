@@ -12,7 +12,6 @@ from airflow_domino.domino.lenient import parse_time
 from airflow_domino.domino.models import (
     Commit,
     Environment,
-    HardwareTier,
     Project,
     ProjectFile,
     Run,
@@ -21,6 +20,7 @@ from airflow_domino.domino.models import (
     User,
     Version,
 )
+from airflow_domino.domino.tiers import HardwareTier
 
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 

@@ -9,7 +9,8 @@ import pytest
 
 from airflow_domino.domino.errors import ConfigurationError, DominoUnavailableError
 from airflow_domino.domino.launch import RunMark
-from airflow_domino.domino.models import HardwareTier, Run, RunStatus
+from airflow_domino.domino.models import Run, RunStatus
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.hooks import places as module
 from airflow_domino.hooks.places import Claim, Limits, Places, check_limits, wait_for_place
 

@@ -10,7 +10,8 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import insert, update
 
 from airflow_domino.domino.launch import RunMark
-from airflow_domino.domino.models import HardwareTier, Run, RunStatus
+from airflow_domino.domino.models import Run, RunStatus
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.plugin.history import Scope, find_history
 from airflow_domino.plugin.look import Look
 from airflow_domino.plugin.past_run import Launcher

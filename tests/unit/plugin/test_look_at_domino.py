@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_domino.domino.errors import DominoUnavailableError, NotFoundError
-from airflow_domino.domino.models import HardwareTier
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.plugin import look
 from airflow_domino.plugin.look import Looker, places
 from airflow_domino.plugin.looking import Seen

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 
-from airflow_domino.domino.models import HardwareTier, Run, RunStatus
+from airflow_domino.domino.models import Run, RunStatus
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.hooks.runs import RunHandle
 from airflow_domino.orphans import Orphan
 from airflow_domino.plugin import routes_tiers, stops

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_domino.domino.models import HardwareTier
+from airflow_domino.domino.tiers import HardwareTier
 from airflow_domino.plugin import pictures, static
 from airflow_domino.plugin.look import Look
 from airflow_domino.plugin.past_run import Launcher, PastRun
