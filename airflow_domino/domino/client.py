@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
-from airflow_domino.domino import auth, files, logs, resolve
+from airflow_domino.domino import auth, files, logs, resolve, run_list
 from airflow_domino.domino.auth import Credentials
 from airflow_domino.domino.errors import ConfigurationError, NotFoundError, PermissionDeniedError, RequestError
 from airflow_domino.domino.files import Moved
@@ -262,29 +262,8 @@ class DominoClient:
         :param known: runs by their ids; one whose status has not changed since is given again as it is here.
         :raises NotFoundError: when there is no such project.
         """
-        read = partial(_read_runs, known=known or {})
-        seen: set[str] = set()
-        number = 1
-        while limit is None or len(seen) < limit:
-            query: dict[str, str | int] = {
-                "projectId": project_id,
-                "status": status,
-                "order_by": "number",
-                "sort_by": "desc",
-                "page_no": number,
-                "page_size": page_size,
-                "show_archived": "true" if include_archived else "false",
-            }
-            page, total = self._transport.get("/v4/jobs", read, params=query, subject=f"project {project_id}")
-            fresh = [run for run in page if run.id not in seen]
-            for run in fresh:
-                if limit is not None and len(seen) >= limit:
-                    return
-                seen.add(run.id)
-                yield run
-            if not fresh or (total is not None and len(seen) >= total):
-                return
-            number += 1
+        found = run_list.runs(self._transport, project_id, status, page_size, include_archived, known or {})
+        return islice(found, limit)
 
     def log_page(self, run_id: str, cursor: str = "0", limit: int = 10_000) -> LogPage:
         """The next piece of a run's log: GET `/v4/jobs/{id}/logsWithProblemSuggestions`.
@@ -421,10 +400,3 @@ def _v1(project: Project) -> str:
 
 def _read_run_if_any(data: Any) -> Run | None:
     return Run.from_api(data) if isinstance(data, Mapping) and has_id(data) else None
-
-
-def _read_runs(data: Any, known: Mapping[str, Run]) -> tuple[list[Run], int | None]:
-    if not isinstance(data, Mapping):
-        raise ValueError("a list of runs was due")
-    total, read = data.get("totalCount"), partial(Run.from_api_again, known=known)
-    return many(read)(data.get("jobs") or []), total if isinstance(total, int) else None

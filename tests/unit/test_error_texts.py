@@ -42,7 +42,7 @@ NOT_FOR_PEOPLE = {
 REASONS = {
     "commands/following.py: {text}": "the text of a RunError, with the run's link",
     "domino/checkup.py": "the line of `airflow-domino check` about the OpenAPI document",
-    "domino/client.py: a list of runs was due": "The answer to GET … cannot be read: …",
+    "domino/run_list.py: a list of runs was due": "The answer to GET … cannot be read: …",
     "domino/described.py": "the line of `airflow-domino check` about the OpenAPI document",
     "domino/diagnosis.py: The name of": "a Step, which brings its advice along",
     "domino/launch.py: {lost}": "begins with the text of the start that was lost, which tells what to do",
