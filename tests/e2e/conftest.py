@@ -9,7 +9,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +70,13 @@ class LifeCycle:
 
     :param domino: the local Domino (`LocalDomino` of tests/conftest.py).
     :param data: the folder that DAGs know as AIRFLOW_DOMINO_DATA.
+    :param left_behind: what parts that were killed had started; ended at last.
     """
 
     airflow: AirflowStack
     domino: Any
     data: Path
+    left_behind: list[psutil.Process] = field(default_factory=list)
 
     @property
     def api(self) -> AirflowApi:
@@ -151,8 +154,9 @@ class LifeCycle:
         return result
 
     def kill(self, label: str) -> None:
-        """End a component and all its children as a crash of the machine would."""
+        """End a component and what is in its process group at once, as a crash would."""
         process = self.airflow.processes.pop(label)
+        self.left_behind += psutil.Process(process.pid).children(recursive=True)  # workers are in groups of their own
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
 
@@ -204,7 +208,10 @@ def whole_life(tmp_path_factory: pytest.TempPathFactory, serve_domino: Callable[
     try:
         with AirflowStack(folder / "home", dags, environment=environment | QUICK, parallelism=8) as airflow:
             airflow.api.wait_for_dags(["life_workers", "life_short"])
-            yield LifeCycle(airflow, domino, folder / "data")
+            yield (life := LifeCycle(airflow, domino, folder / "data"))
+            for process in life.left_behind:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
     finally:
         domino.stop()
 
