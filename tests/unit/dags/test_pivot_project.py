@@ -109,7 +109,7 @@ def test_a_job_is_tried_again_as_often_as_it_may(
 
 def test_domino_runs_are_refused_for_files_that_they_cannot_see(project: dict[str, ModuleType], tmp_path: Path) -> None:
     make = project["pivot_pipeline"].PivotTable
-    with pytest.raises(ValueError, match="give s3://bucket/prefix"):
+    with pytest.raises(ValueError, match="address such as s3://bucket/folder"):
         make(run_on="domino", storage=str(tmp_path))
     assert make(run_on="domino", storage="s3://sales/here").run_on == "domino"
 
