@@ -25,6 +25,8 @@ LONGEST_TITLE = 200
 LONGEST_SEARCH = 10_000
 CLOCK_MARGIN = timedelta(minutes=10)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+STALE_SECONDS = 3.0
+"""How long a look for earlier runs holds: a process that was frozen since may have been replaced by another one."""
 
 _MARK = re.compile(r"\[airflow ([0-9a-f]{12})-([0-9a-f]{16})(?:-([0-9a-f]{8}))?(-pin)?\]")
 _WORK = re.compile(r"\[makes ([0-9a-f]{16})\]")
@@ -209,8 +211,9 @@ def launch_once(
 ) -> Launch:
     """Start a run unless one with this mark exists.
 
-    A start that was turned away or never sent is tried again, after a look. A start whose answer was lost is never
-    sent again: its run is looked for until it shows or the pauses are over.
+    A start that was turned away or never sent is tried again, after a look. A look that is long past when the start is
+    due is made again. A start whose answer was lost is never sent again: its run is looked for until it shows or the
+    pauses are over.
 
     :param request: what to start; the mark is added to its title.
     :param since: when a run with this mark can have been launched at the earliest.
@@ -222,11 +225,14 @@ def launch_once(
     :raises RequestError: when Domino refused the request.
     """
     marked = replace(request, title=mark_title(request.title, mark))
-    begin = datetime.now(UTC)
+    begin, looked_at = datetime.now(UTC), time.monotonic()
     if look_first and (found := find_run(client, request.project_id, mark, since=since)):
         return Launch(found, was_found=True)
     for pause in (*pauses, None):
         before_start()
+        is_stale = time.monotonic() - looked_at > STALE_SECONDS
+        if is_stale and (found := find_run(client, request.project_id, mark, since=begin)):
+            return Launch(found, was_found=True)
         try:
             return Launch(client.start_run(marked), was_found=False)
         except LaunchOutcomeUnknownError as error:
@@ -237,6 +243,7 @@ def launch_once(
                 raise
             _log.warning("Domino started nothing; trying again: %s", error)
             time.sleep(max(pause, min(error.retry_after or 0.0, 60.0)))
+        looked_at = time.monotonic()
         if found := find_run(client, request.project_id, mark, since=begin):
             return Launch(found, was_found=True)
     raise AssertionError("unreachable")

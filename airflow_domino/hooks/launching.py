@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.climbing import parse_tiers, tier_index
 from airflow_domino.domino.errors import DominoError
-from airflow_domino.domino.launch import MarkedRuns, RunMark, launch_once, scan_marked, work_title
+from airflow_domino.domino.launch import STALE_SECONDS, MarkedRuns, RunMark, launch_once, scan_marked, work_title
 from airflow_domino.domino.run_request import GitRef, RunRequest, command_line
 from airflow_domino.hooks.arguments import cluster_properties, given, volume_ids
 from airflow_domino.hooks.commits import DAG_RUN, git_reference, input_commit
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from airflow_domino.domino.client import DominoClient
     from airflow_domino.domino.models import Project, Run
     from airflow_domino.domino.tiers import HardwareTier
-
-STALE_SECONDS = 3.0
-"""How long a look for earlier runs holds: a process that was frozen since may have been replaced by another one."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _wrong_versions(installed: Mapping[str, str]) -> Iterator[str]:
     for name, version in sorted(installed.items()):
         known = re.sub(r"[-_.]+", "-", name).lower()
         if known not in NOT_PINNED and (known, version) not in pins:
-            wanted = [pinned for other, pinned in pins if other == known]
+            wanted = sorted(pinned for other, pinned in pins if other == known)
             yield f"{name} {version} is not what is pinned ({' or '.join(wanted) or 'nothing'})"
 
 

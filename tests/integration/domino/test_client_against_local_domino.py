@@ -106,21 +106,27 @@ def test_a_failed_run_is_over_with_the_last_lines_of_its_log(client: DominoClien
     assert "about to fail" in client.log_tail(over.id)
 
 
-def test_log_lines_come_while_the_run_goes_on_each_once(client: DominoClient, project: Project) -> None:
-    script = b"import time\nfor n in range(30):\n    print('line', n, flush=True)\n    time.sleep(0.03)\n"
-    client.upload_file(project, "talk.py", script)
-    run = client.start_run(RunRequest(project.id, "talk.py"))
+TALK = b"""import pathlib, sys, time
+for n in range(30):
+    print("line", n, flush=True)
+    while n == 20 and not pathlib.Path(sys.argv[1]).exists():
+        time.sleep(0.02)
+"""
+
+
+def test_log_lines_come_while_the_run_goes_on_each_once(client: DominoClient, project: Project, tmp_path: Path) -> None:
+    client.upload_file(project, "talk.py", TALK)
+    run = client.start_run(RunRequest(project.id, f"talk.py {tmp_path / 'heard'}"))
     lines: list[LogLine] = []
-    statuses: list[bool] = []
 
     def note(line: LogLine) -> None:
         lines.append(line)
-        statuses.append(client.run(run.id).status.is_completed)
+        if line.text == "line 20":
+            (tmp_path / "heard").touch()
 
     watched = wait_for_run(client, run.id, interval=0.1, on_log=note)
 
     assert [line.text for line in lines if line.stream == "stdout"] == [f"line {number}" for number in range(30)]
-    assert statuses[0] is False
     assert client.log_page(run.id, watched.log_cursor).lines == ()
 
 

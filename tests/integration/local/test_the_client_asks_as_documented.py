@@ -42,6 +42,7 @@ def asked(serve_domino, tmp_path_factory) -> Iterator[tuple[list[Exchange], set[
 def use_everything(client: DominoClient, full_name: str, folder) -> None:
     client.version()
     client.current_user()
+    client.personal_tokens()
     project = client.project(full_name)
     with pytest.raises(NotFoundError):
         client.project("nobody/nothing")

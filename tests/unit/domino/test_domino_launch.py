@@ -331,6 +331,20 @@ def test_a_gateway_that_turned_the_start_away_after_passing_it_on_makes_no_secon
     assert (runs.starts, len(runs.jobs)) == (1, 1)
 
 
+def test_who_was_held_up_after_the_look_looks_again_before_the_start(
+    client: DominoClient, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_domino.domino.launch.STALE_SECONDS", 0.0)
+
+    def freeze_while_another_launches() -> None:
+        runs.add(f"theirs {MARK.text}")
+
+    launch = launch_once(client, REQUEST, MARK, look_first=False, before_start=freeze_while_another_launches)
+
+    assert launch.was_found
+    assert (runs.starts, len(runs.jobs)) == (0, 1)
+
+
 def test_a_start_that_is_always_turned_away_is_given_up(client: DominoClient, runs: Runs) -> None:
     runs.losses += [{"status": 503, "before": True}] * 9
 
