@@ -17,22 +17,25 @@ export AIRFLOW_DOMINO_DEEP_TESTS := $(DEEP)
 demo: $(INSTALLED)
 	@$(BIN)/airflow-domino demo $(ARGS)
 
-# Three processes side by side, since most tests of whole systems wait: those with servers of their own, those of parts
-# (which give way to the others), and the rest.
-APART := $(wildcard tests/e2e/test_life_cycle*.py) tests/integration/test_life_cycle_state_machine.py \
-	tests/integration/test_benchmarks_run.py \
-	$(wildcard tests/integration/local/test_*dominos_own_client*.py) \
-	tests/integration/test_documentation.py tests/integration/test_memory_deaths.py \
-	tests/integration/test_cli_against_local_domino.py tests/integration/test_bad_input_over_the_local_domino.py
-PARTS := tests/unit tests/integration/domino tests/integration/luigi
+# Four processes side by side, since most tests of whole systems wait: the life of runs, parts, parts over HTTP (these two
+# give way to the others), and the rest.
+LIFE := $(wildcard tests/e2e/test_life_cycle*.py) tests/integration/test_life_cycle_state_machine.py \
+	tests/integration/test_benchmarks_run.py
+PARTS := tests/unit tests/integration/luigi
+SERVERS := tests/integration
+without = $(addprefix --ignore=,$(1))
 
 test: $(INSTALLED)
 ifeq ($(ARGS),)
-	@mkdir -p out; $(BIN)/pytest --durations=15 $(APART) >out/tests-apart.log 2>&1 & apart=$$!; \
+	@mkdir -p out; \
+	$(BIN)/pytest --durations=15 $(LIFE) >out/tests-life.log 2>&1 & life=$$!; \
 	nice -n 10 $(BIN)/pytest --durations=15 $(PARTS) >out/tests-parts.log 2>&1 & parts=$$!; \
-	$(BIN)/pytest --durations=15 $(addprefix --ignore=,$(APART) $(PARTS)); others=$$?; \
-	wait $$apart; apart=$$?; wait $$parts; parts=$$?; cat out/tests-apart.log out/tests-parts.log; \
-	test $$others = 0 -a $$apart = 0 -a $$parts = 0
+	nice -n 5 $(BIN)/pytest --durations=15 $(SERVERS) $(call without,$(LIFE) $(PARTS)) >out/tests-servers.log 2>&1 & \
+	servers=$$!; \
+	$(BIN)/pytest --durations=15 $(call without,$(LIFE) $(PARTS) $(SERVERS)); others=$$?; \
+	wait $$life; life=$$?; wait $$servers; servers=$$?; wait $$parts; parts=$$?; \
+	cat out/tests-life.log out/tests-servers.log out/tests-parts.log; \
+	test $$others = 0 -a $$life = 0 -a $$servers = 0 -a $$parts = 0
 else
 	$(BIN)/pytest $(ARGS)
 endif
