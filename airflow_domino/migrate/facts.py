@@ -100,16 +100,16 @@ class _Calls(cst.CSTVisitor):
         super().__init__()
         self._facts = facts
 
-    def visit_Import(self, node: cst.Import) -> bool:  # noqa: N802
+    def visit_Import(self, node: cst.Import) -> bool:
         return False
 
-    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:  # noqa: N802
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
         module = get_full_name_for_node(node.module) if node.module else None
         if isinstance(node.names, cst.ImportStar) and (module or "").startswith("domino"):
             self._facts.strays.append((node, f"{module}.*"))
         return False
 
-    def visit_Call(self, node: cst.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: cst.Call) -> None:
         names = self._facts.names(node.func)
         if BASH_OPERATORS & names:
             self._facts.bash.add(id(node))
@@ -122,10 +122,10 @@ class _Calls(cst.CSTVisitor):
                 if argument.name == "default_args" and (shared := as_dict(argument.value, self._facts.constants)):
                     self._facts.defaults.append(shared)
 
-    def visit_Attribute(self, node: cst.Attribute) -> bool:  # noqa: N802
+    def visit_Attribute(self, node: cst.Attribute) -> bool:
         return not self._stray(node)
 
-    def visit_Name(self, node: cst.Name) -> None:  # noqa: N802
+    def visit_Name(self, node: cst.Name) -> None:
         self._stray(node)
 
     def _stray(self, node: cst.Name | cst.Attribute) -> bool:
@@ -194,13 +194,13 @@ class _CollectCalls(cst.CSTVisitor):
         self.found: list[cst.Call] = []
         self.uses: dict[str, int] = {}
 
-    def visit_Call(self, node: cst.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: cst.Call) -> None:
         if id(node) in self._facts.operators:
             self.found.append(node)
 
-    def visit_Assign(self, node: cst.Assign) -> bool:  # noqa: N802
+    def visit_Assign(self, node: cst.Assign) -> bool:
         node.value.visit(self)
         return False
 
-    def visit_Name(self, node: cst.Name) -> None:  # noqa: N802
+    def visit_Name(self, node: cst.Name) -> None:
         self.uses[node.value] = self.uses.get(node.value, 0) + 1

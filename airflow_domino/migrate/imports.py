@@ -79,7 +79,7 @@ class _Imports(cst.CSTTransformer):
         self._where: set[tuple[Any, tuple[str, str]]] = set()
         self.gone: set[str] = set()
 
-    def leave_SimpleStatementLine(  # noqa: N802
+    def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
     ) -> Any:
         """Rewrite the imports of a line."""

@@ -44,25 +44,25 @@ class _LuigiElsewhere(cst.CSTVisitor):
         self._facts = facts
         self.findings: list[Finding] = []
 
-    def visit_Expr(self, node: cst.Expr) -> bool:  # noqa: N802
+    def visit_Expr(self, node: cst.Expr) -> bool:
         return not isinstance(node.value, cst.SimpleString | cst.ConcatenatedString)  # a docstring
 
-    def visit_Assign(self, node: cst.Assign) -> bool:  # noqa: N802
+    def visit_Assign(self, node: cst.Assign) -> bool:
         return not any(value is node.value for value in self._facts.constants.values())  # told where it is used
 
-    def visit_Call(self, node: cst.Call) -> bool:  # noqa: N802
+    def visit_Call(self, node: cst.Call) -> bool:
         if _BUILDS & self._facts.names(node.func):
             self._tell(node, "Luigi runs in this process: a LuigiTaskOperator runs it in a fresh one, with this task")
         return id(node) not in self._facts.bash
 
-    def visit_List(self, node: cst.List) -> bool:  # noqa: N802
+    def visit_List(self, node: cst.List) -> bool:
         words = [Text().read(element.value) or "…" for element in node.elements]
         return not self._look(node, " ".join(words))
 
-    def visit_SimpleString(self, node: cst.SimpleString) -> None:  # noqa: N802
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
         self._look(node, node.evaluated_value)
 
-    def visit_FormattedString(self, node: cst.FormattedString) -> None:  # noqa: N802
+    def visit_FormattedString(self, node: cst.FormattedString) -> None:
         try:
             self._look(node, Text().read(node))
         except UnreadableLineError:

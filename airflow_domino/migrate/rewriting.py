@@ -54,7 +54,7 @@ class Rewriter(cst.CSTTransformer):
 
     # ---- calls -------------------------------------------------------------------------------------------------------
 
-    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:  # noqa: N802
+    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
         """Convert a call, if it is one of those."""
         if kind := self._facts.operators.get(id(original_node)):
             return self._domino(original_node, updated_node, kind)
@@ -64,7 +64,7 @@ class Rewriter(cst.CSTTransformer):
             return cast(cst.Call, self._shared(original_node, updated_node))
         return self._expanded(original_node, updated_node)
 
-    def leave_Dict(self, original_node: cst.Dict, updated_node: cst.Dict) -> cst.BaseExpression:  # noqa: N802
+    def leave_Dict(self, original_node: cst.Dict, updated_node: cst.Dict) -> cst.BaseExpression:
         """Convert a dict whose values become arguments of Domino's operators."""
         if id(original_node) in self._facts.shared:
             return cast(cst.Dict, self._shared(original_node, updated_node))
@@ -201,9 +201,7 @@ class Rewriter(cst.CSTTransformer):
 
     # ---- names and texts ---------------------------------------------------------------------------------------------
 
-    def leave_Attribute(  # noqa: N802
-        self, original_node: cst.Attribute, updated_node: cst.Attribute
-    ) -> cst.BaseExpression:
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> cst.BaseExpression:
         """Rename the type of something."""
         return self._annotation() if id(original_node) in self._facts.annotations else updated_node
 
@@ -211,7 +209,7 @@ class Rewriter(cst.CSTTransformer):
         self.needed.add(DOMINO_RUN)
         return cst.Name(DOMINO_RUN[1])
 
-    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:  # noqa: N802
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:
         """Rename the type of something, and DummyOperator; their imports follow."""
         if id(original_node) in self._facts.annotations:
             return self._annotation()
@@ -219,9 +217,7 @@ class Rewriter(cst.CSTTransformer):
             return updated_node.with_changes(value="EmptyOperator")
         return updated_node
 
-    def leave_SimpleString(  # noqa: N802
-        self, original_node: cst.SimpleString, updated_node: cst.SimpleString
-    ) -> cst.SimpleString:
+    def leave_SimpleString(self, original_node: cst.SimpleString, updated_node: cst.SimpleString) -> cst.SimpleString:
         """Rename what templates name."""
         source = airflow_two.renamed_in_templates(updated_node.value)
         if self._facts.operators:
