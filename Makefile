@@ -29,7 +29,7 @@ test: $(INSTALLED)
 ifeq ($(ARGS),)
 	@mkdir -p out; \
 	$(BIN)/pytest --durations=15 $(LIFE) >out/tests-life.log 2>&1 & life=$$!; \
-	nice -n 10 $(BIN)/pytest --durations=15 $(PARTS) >out/tests-parts.log 2>&1 & parts=$$!; \
+	nice -n 5 $(BIN)/pytest --durations=15 $(PARTS) >out/tests-parts.log 2>&1 & parts=$$!; \
 	nice -n 5 $(BIN)/pytest --durations=15 $(SERVERS) $(call without,$(LIFE) $(PARTS)) >out/tests-servers.log 2>&1 & \
 	servers=$$!; \
 	$(BIN)/pytest --durations=15 $(call without,$(LIFE) $(PARTS) $(SERVERS)); others=$$?; \
