@@ -11,6 +11,7 @@ import signal
 import time
 from collections import Counter
 
+import psutil
 import pytest
 
 from airflow_domino.demo.airflow_api import AirflowApiError
@@ -151,7 +152,7 @@ def triggerer_of(airflow, run_id, task_id):
 
 
 @pytest.fixture(scope="module", params=["triggerer killed", "triggerer frozen", "scheduler killed"])
-def restarted(request, airflow, domino):
+def restarted(request, life, airflow, domino):
     """A DAG run during which a part of Airflow has gone, and come back or been replaced."""
     before = len(jobs(domino, "life_restarts.started"))
     run_id = airflow.api.trigger("life_restarts")
@@ -181,6 +182,7 @@ def restarted(request, airflow, domino):
         end_group(process)
         airflow.start_component("triggerer")
     else:
+        life.left_behind += psutil.Process(process.pid).children(recursive=True)
         process.kill()
         airflow.start_component("scheduler")
     yield request.param, run_id, before

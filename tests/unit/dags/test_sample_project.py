@@ -86,6 +86,8 @@ def test_a_model_is_one_zip_with_what_training_noted_about_it(trained: Path) -> 
 def test_an_interrupted_write_leaves_no_target(project: Path) -> None:
     (project / "breaking.py").write_text(
         "import example_ensemble as pipeline\n"
+        "from sklearn.naive_bayes import GaussianNB\n"
+        "pipeline.TrainRForest.classifier = lambda task: GaussianNB()\n"
         "pipeline.zip_folder = lambda folder, archive: 1 / 0\n"
         "pipeline.CleanDigits().run()\n"
         "pipeline.ExtractFeatures().run()\n"
