@@ -228,13 +228,13 @@ def _as_compute_cluster(rewriting: Rewriting, old: Arguments) -> cst.BaseExpress
             rewriting.left.append(f"compute_cluster lacks {name}: Domino took the last one used, name it now")
     if "executorCount" not in known and (last := next(reversed(old.named()), None)):
         changes[id(last.node)] = [*changes[id(last.node)], Argument("workerCount", cst.Integer("1"))]
-    return old.replaced(changes)  # type: ignore[no-any-return]
+    rewritten: cst.BaseExpression = old.replaced(changes)
+    return rewritten
 
 
 def _cluster_item(rewriting: Rewriting, argument: Argument, quote: str) -> list[Argument]:
     if argument.name == "executorStorageMB":
-        size = cst.parse_expression('{"value": 0, "unit": "MB"}'.replace('"', quote))
-        assert isinstance(size, cst.Dict)  # noqa: S101
+        size = cst.ensure_type(cst.parse_expression('{"value": 0, "unit": "MB"}'.replace('"', quote)), cst.Dict)
         first = size.elements[0].with_changes(value=argument.value)
         return [Argument("workerStorage", size.with_changes(elements=[first, *size.elements[1:]]))]
     if name := _CLUSTER_NAMES.get(argument.name):

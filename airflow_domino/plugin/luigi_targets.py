@@ -110,7 +110,7 @@ def _is_seen(place: Place) -> bool:
 
 @cache
 def _own_host() -> str:
-    return str(get_hostname())  # type: ignore[no-untyped-call]
+    return str(get_hostname())  # type: ignore[no-untyped-call]  # Airflow's has no types
 
 
 def _look_into_storage(address: str) -> Answer:

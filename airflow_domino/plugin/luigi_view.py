@@ -45,7 +45,7 @@ class Chosen:
 
     def address(self, **other: object) -> str:
         """The page with another choice, relative to the application."""
-        return f"luigi?{self._query(replace(self, **other))}"  # type: ignore[arg-type]
+        return f"luigi?{self._query(replace(self, **other))}"  # type: ignore[arg-type]  # each is named by its field
 
     @staticmethod
     def _query(chosen: Chosen) -> str:
