@@ -129,9 +129,8 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
         files = list(project_files(answer.facts["outputs"], self.working_folder()))
         if arguments and files and len(files) == len(answer.facts["outputs"]):
             return luigi_command_again(arguments, workers, files)
-        task = f"{answer.facts['module']}:{answer.facts['family']}"
         downstream = parse_force(self.force_downstream) is True
-        return forced_command(task, answer.facts["params"], force, workers, downstream=downstream)
+        return forced_command(answer.facts["reference"], answer.facts["params"], force, workers, downstream=downstream)
 
     def _take_from_project(self, context: Context, answer: EngineAnswer, known: KnownFiles) -> dict[str, Any]:
         """Bring the targets of a task that is complete in the project; no run is needed."""

@@ -16,7 +16,7 @@ from typing import Any
 import luigi
 from luigi.task import flatten, getpaths
 
-from .completion import dependencies, is_complete, missing_outputs, outputs, runs_each_time
+from .completion import dependencies, is_complete, missing_outputs, outputs, runs_each_time, truth
 from .graph import COMPLETE, DONE, FAILED
 from .journal import PROGRESS, RESOURCES, STATUS, TRACKING_URL, Journal
 from .settings import Settings
@@ -188,7 +188,7 @@ class Attempt:
     def _check_requirements(self) -> None:
         missing = list(self._unfit)
         if not self._settings.strict and self._settings.checks_requirements:
-            missing = [task for task in dependencies(self.task) if not task.complete()]
+            missing = [task for task in dependencies(self.task) if not is_complete(task)]
         if missing:
             raise UnfulfilledError(missing)
 
@@ -283,9 +283,9 @@ def _yielded(task: luigi.Task, yielded: Any) -> tuple[list[luigi.Task], bool, An
                 f"run() of {task} yielded {one!r}, which is not a Luigi task; yield instances, such as Orders()"
             )
     if wrapped:
-        is_met = bool(yielded.complete(lambda one: one.complete()))
+        is_met = truth(yielded.complete(is_complete), f"custom_complete of what run() of {task} yielded")
         return required, is_met, yielded.paths if is_met else None
-    is_met = all(one.complete() for one in required)
+    is_met = all(map(is_complete, required))
     return required, is_met, getpaths(yielded) if is_met else None
 
 

@@ -40,13 +40,13 @@ def _ask(cls: Any, tasks: list[luigi.Task]) -> dict[str, bool]:
     asked = {task.task_id: _positional(task, names) for task in tasks}
     try:
         complete = list(cls.bulk_complete([values[0] if single else values for values in asked.values()]))
+        known = {(one,) if single else tuple(one) for one in complete if single or isinstance(one, tuple | list)}
     except BulkCompleteNotImplementedError:
         return {}
     except Exception:
         traceback.print_exc()
         print(f"bulk_complete() of {cls.get_task_family()} raised: its tasks are asked singly", flush=True)  # noqa: T201
         return {}
-    known = {(one,) if single else tuple(one) for one in complete if single or isinstance(one, tuple | list)}
     answers = {key: values in known for key, values in asked.items()}
     # Written for Range, which knows one parameter, it may not understand several: then only what it calls complete is.
     return answers if single else {key: True for key, is_there in answers.items() if is_there}

@@ -16,9 +16,10 @@ _STAY = "Run it with run_on='worker'"
 _PRIVATE = "is private, and a command line can be read by others"
 
 
-def command_facts(task: luigi.Task, request: dict[str, Any]) -> dict[str, Any]:
+def command_facts(task: luigi.Task, reference: str, request: dict[str, Any]) -> dict[str, Any]:
     """The task as it is written for another machine: the facts ``command`` and ``params``, as far as they are asked.
 
+    :param reference: ``module:Family`` by which it is found there
     :param request: asks by ``command``; with ``force``, which Luigi's command line does not know, for parameters in
         text, and for the command too where it is the task itself that is forced, and its outputs alone tell
         whether it is complete
@@ -27,20 +28,21 @@ def command_facts(task: luigi.Task, request: dict[str, Any]) -> dict[str, Any]:
     if not request.get("command"):
         return {}
     if not request.get("force"):
-        return {"command": command_arguments(task)}
+        return {"command": command_arguments(task, reference)}
     facts: dict[str, Any] = {"params": written_params(task)}
     if request["force"] is True and type(task).complete is luigi.Task.complete:
         with contextlib.suppress(Problem):
-            facts["command"] = command_arguments(task)
+            facts["command"] = command_arguments(task, reference)
     return facts
 
 
-def command_arguments(task: luigi.Task) -> list[str]:
+def command_arguments(task: luigi.Task, reference: str) -> list[str]:
     """Arguments after ``luigi`` that make the same task elsewhere: same id, same value of every parameter.
 
+    :param reference: ``module:Family`` by which it is found there
     :raises Problem: Luigi's command line cannot express a value; the message names the parameter
     """
-    arguments = ["--module", task.__class__.__module__, task.task_family]
+    arguments = ["--module", reference.rpartition(":")[0], task.task_family]
     for name, parameter in task.get_params():
         arguments += _argument(task, name, parameter)
     _verify(task, arguments)
@@ -82,6 +84,8 @@ def _argument(task: luigi.Task, name: str, parameter: Any) -> list[str]:
         if is_default:
             return []
         raise _refusal(task, name, _PRIVATE)
+    if is_default and not _comes_back(parameter, value):
+        return []  # such as None, for which no text stands
     flag = f"--{task.task_family}-{name}".replace("_", "-")
     if getattr(parameter, "parsing", None) == luigi.BoolParameter.IMPLICIT_PARSING and isinstance(value, bool):
         return [flag] if value and not is_default else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from typing import Any
 
@@ -15,7 +16,7 @@ _CORRECT = "Correct it, or what it asks; the whole traceback is in the log"
 
 
 def is_complete(task: luigi.Task) -> bool:
-    """The task's own ``complete()``, held to Luigi's rule that the answer is True or False.
+    """The task's own ``complete()``, held to Luigi's rule for its answer (:func:`truth`).
 
     :raises Problem: it raised, or answered something else
     """
@@ -24,9 +25,30 @@ def is_complete(task: luigi.Task) -> bool:
     except Exception as error:
         traceback.print_exc()
         raise Problem(COMPLETE_FAILED, f"complete() of {task} raised {describe_error(error)}. {_CORRECT}") from error
-    if not isinstance(answer, bool):
-        raise Problem(COMPLETE_NOT_BOOL, f"complete() of {task} returned {answer!r}: it must return True or False")
-    return answer
+    return truth(answer, f"complete() of {task}")
+
+
+def truth(answer: Any, asked: str) -> bool:
+    """An answer as True or False: Luigi takes whatever equals one of them (``luigi.worker.Worker``), such as NumPy's.
+
+    :param asked: what gave the answer, for the message
+    :raises Problem: it equals neither, or cannot be compared
+    """
+    with contextlib.suppress(Exception):  # arrays and tables have no single truth value
+        if answer in (True, False):
+            return bool(answer)
+    raise Problem(
+        COMPLETE_NOT_BOOL,
+        f"{asked} returned {_written(answer)}: Luigi takes only what equals True or False, such as 1, 0 or a"
+        " numpy.bool_; return one of these",
+    )
+
+
+def _written(answer: Any) -> str:
+    try:
+        return repr(answer)
+    except Exception:
+        return f"an {type(answer).__name__}"
 
 
 def dependencies(task: luigi.Task) -> list[luigi.Task]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import difflib
 import importlib
 import json
 import sys
 import traceback
+from collections.abc import Iterable
 from typing import Any
 
 import luigi
@@ -25,11 +28,17 @@ from .outcome import (
 DATES = (luigi.DateParameter, luigi.MonthParameter, luigi.YearParameter)
 TIMES = (luigi.DateHourParameter, luigi.DateMinuteParameter, luigi.DateSecondParameter)
 
+# Where Python puts a class that type() makes, as ABCMeta is Luigi's metaclass.
+_OF_NO_MODULE = "abc"
+_MOST_NAMED = 20
+_MOST_NEAR = 5
+
 
 def load_task(reference: str, params: dict[str, Any]) -> luigi.Task:
     """The task that a reference and its parameters name.
 
-    :param reference: ``module:Family``, or ``Family`` alone when its module is imported already
+    :param reference: ``module:Family`` with any family that is registered once the module is imported, or ``Family``
+        alone when its module is imported already
     :param params: parameter values; strings are parsed by the parameter's own type, as on Luigi's command line
     :raises Problem: with the outcome word for what is wrong
     """
@@ -80,43 +89,89 @@ def describe_error(error: BaseException) -> str:
 
 
 def _class_in_module(module: Any, family: str) -> type:
-    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, luigi.Task)]
-    by_family = {cls for cls in classes if cls.get_task_family() == family}
-    found = by_family or {cls for cls in classes if cls.__name__ == family}
-    twins = [
-        cls
-        for cls in getattr(Register, "_reg", [])
-        if cls.get_task_family() == family and cls.__module__ == module.__name__ and cls not in found
-    ]
-    if len(found) > 1 or (found and _rivals(twins, next(iter(found)))):
-        names = sorted({f"{cls.__module__}.{cls.__qualname__}" for cls in [*found, *twins]})
-        raise Problem(
-            FAMILY_AMBIGUOUS,
-            f"{module.__name__!r} has more than one task of the family {family!r} ({', '.join(names)}):"
-            " give one of them another name or a task_namespace",
-        )
-    if found:
-        return found.pop()
-    own = sorted({cls.get_task_family() for cls in classes if cls.__module__ == module.__name__})
+    """The class that a family names once its module is imported.
+
+    What the module holds or makes itself comes before what it imports; a bare name does for a family with a namespace.
+    """
+    known = _registered()
+    held = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, luigi.Task)]
+    own = list(dict.fromkeys([*held, *(cls for cls in known if cls.__module__ in (module.__name__, _OF_NO_MODULE))]))
+    for found in (_of_family(own, family), [cls for cls in own if cls.__name__ == family], _of_family(known, family)):
+        if found:
+            return _most_derived(found, family)
+    of_project = [cls for cls in known if cls.__module__.partition(".")[0] != "luigi"]
+    names = _nearest_first(family, [cls.get_task_family() for cls in [*own, *of_project]], known)
     raise Problem(
         FAMILY_UNKNOWN,
-        f"{module.__name__!r} has no Luigi task {family!r}. Its tasks: {', '.join(own) or 'none'}",
+        f"Once {module.__name__!r} is imported, there is no Luigi task {family!r}. Its tasks: {names}",
     )
 
 
-def _rivals(twins: list[type], chosen: type) -> bool:
-    # A class that replaced its own base (a decorator such as luigi.util.requires does that) is no rival to it.
-    return any(not issubclass(chosen, twin) and not issubclass(twin, chosen) for twin in twins)
+def _registered() -> list[Any]:
+    """The classes that Luigi itself finds by their family."""
+    return [cls for cls in Register._reg if cls._visible_in_registry]
+
+
+def known_classes() -> frozenset[type]:
+    """All task classes that are registered now."""
+    return frozenset(Register._reg)
+
+
+def reference_to(task: luigi.Task, reference: str, imported: frozenset[type]) -> str:
+    """The reference by which another process finds the class of a task.
+
+    By the module of the reference that led to the task: its import may register more than the class needs, such as the
+    families that a parameter names. By the class's own module where that import does not make it known.
+
+    :param reference: the one of the root
+    :param imported: :func:`known_classes` after the import of the reference's module
+    """
+    cls, family = type(task), task.task_family
+    again = f"{reference.rpartition(':')[0]}:{family}"
+    with contextlib.suppress(Problem):
+        if cls in imported and find_class(again) is cls:
+            return again
+    return f"{cls.__module__}:{family}"
+
+
+def _of_family(classes: Iterable[Any], family: str) -> list[Any]:
+    return [cls for cls in classes if cls.get_task_family() == family]
+
+
+def _most_derived(classes: list[Any], family: str) -> type:
+    """The class that stands for all of one family, as in Luigi: one that replaced its own base, as decorators do.
+
+    :raises Problem: there is none
+    """
+    for one in classes:
+        if all(issubclass(one, other) for other in classes):
+            return one  # type: ignore[no-any-return]
+    names = sorted(f"{cls.__module__}.{cls.__qualname__}" for cls in classes)
+    modules = sorted({cls.__module__ for cls in classes})
+    way_out = "give one of them another name or a task_namespace"
+    if len(modules) > 1:
+        way_out += f", or name the module of the one that is meant, such as {f'{modules[0]}:{family}'!r}"
+    raise Problem(FAMILY_AMBIGUOUS, f"The family {family!r} is that of several tasks ({', '.join(names)}): {way_out}")
+
+
+def _nearest_first(family: str, names: Iterable[str], known: list[Any]) -> str:
+    """Names of families in a line, those that resemble what was asked for first; also of Luigi's own tools."""
+    every = [cls.get_task_family() for cls in known if not issubclass(cls, luigi.Config)]
+    near = difflib.get_close_matches(family, dict.fromkeys(every), n=_MOST_NEAR)
+    ordered = list(dict.fromkeys([*near, *sorted(names)]))
+    more = len(ordered) - _MOST_NAMED
+    return (", ".join(ordered[:_MOST_NAMED]) or "none") + (f" and {more} more" if more > 0 else "")
 
 
 def _registered_class(family: str) -> type:
-    try:
-        cls: type = Register.get_task_cls(family)
-    except luigi.task_register.TaskClassAmbigiousException as error:
-        raise Problem(FAMILY_AMBIGUOUS, f"{error}: write it as 'module:{family}'") from error
-    except luigi.task_register.TaskClassNotFoundException as error:
-        raise Problem(FAMILY_UNKNOWN, f"No Luigi task {family!r} is known: write it as 'module:{family}'") from error
-    return cls
+    known = _registered()
+    if found := _of_family(known, family):
+        return _most_derived(found, family)
+    names = _nearest_first(family, (), known)
+    raise Problem(
+        FAMILY_UNKNOWN,
+        f"No Luigi task {family!r} is known: write it as 'module:{family}'. Of similar names: {names}",
+    )
 
 
 def build_task(cls: Any, params: dict[str, Any]) -> luigi.Task:

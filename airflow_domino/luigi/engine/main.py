@@ -100,15 +100,18 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
                 picture=drawn,
             )
         return {"task_id": root.task_id, "task": str(root), "graph": drawn.facts(root), **survey}
-    task = planning.find_node(loading.load_task(request["task"], params), request.get("node") or [])
+    root = loading.load_task(request["task"], params)
+    imported = loading.known_classes()
+    task = planning.find_node(root, request.get("node") or [])
     facts: dict[str, Any] = {
         "task_id": task.task_id,
         "task": str(task),
         "module": type(task).__module__,
         "family": task.task_family,
+        "reference": loading.reference_to(task, request["task"], imported),
     }
     try:
-        facts |= command.command_facts(task, request)
+        facts |= command.command_facts(task, facts["reference"], request)
         if request["action"] == "check":
             answer = {**_check(task, completion), "lineage": lineage.describe(task)}
             answer["private"] = loading.private_among(request)
