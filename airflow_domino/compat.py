@@ -38,6 +38,11 @@ except ImportError:  # Airflow 3.1 keeps them elsewhere
     )
 
 try:
+    from airflow.sdk.log import mask_secret, redact  # type: ignore[attr-defined]
+except ImportError:  # Airflow 3.1
+    from airflow.sdk.execution_time.secrets_masker import mask_secret, redact  # type: ignore[no-redef]
+
+try:
     from airflow.sdk.bases.decorator import determine_kwargs
 except ImportError:  # Airflow 3.1
     from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
@@ -72,6 +77,8 @@ __all__ = [
     "keep_with_dag_run",
     "kill_is_only_for_users",
     "log_url",
+    "mask_secret",
+    "redact",
     "task_state_of",
     "task_state_seen_by_trigger",
     "task_state_store",

@@ -11,10 +11,17 @@ from typing import Any, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_domino.compat import AirflowException, AirflowFailException, default_luigi_shared_folder
+from airflow_domino.compat import (
+    AirflowException,
+    AirflowFailException,
+    default_luigi_shared_folder,
+    mask_secret,
+    redact,
+)
 from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.runs import LOG_LIMIT_BYTES, Logger
+from airflow_domino.luigi.engine.masking import secrets_in
 from airflow_domino.luigi.execute import EngineAnswer, EngineProcess, EngineRequest, engine_environment
 from airflow_domino.operators._domino_run import given
 from airflow_domino.operators._luigi_arguments import as_text, as_values, freeze, parse_workers
@@ -107,22 +114,24 @@ class AsksLuigi(BaseOperator):
         :raises AirflowFailException: the request is wrong, so that no retry can help
         :raises LuigiTaskError: the answer is a failure
         """
-        request = EngineRequest(
-            action=action,
-            task=self.task,
-            params=as_values(self.luigi_params or {}),
-            workers=parse_workers(self.workers),
-            project_path=given(self.project_path),
-            node=self.node,
-            **{**of_dag_run(self.luigi_scheduler_url), **more},
-        )
+        asked: dict[str, Any] = {
+            "action": action,
+            "task": self.task,
+            "params": as_values(self.luigi_params or {}),
+            "workers": parse_workers(self.workers),
+            "project_path": given(self.project_path),
+            "node": self.node,
+            **of_dag_run(self.luigi_scheduler_url),
+            **more,
+        }
         secrets = Path(tempfile.mkdtemp(prefix="airflow-domino-"))
         try:
+            env = self._environment(secrets)
             self._engine = EngineProcess(
-                request,
+                EngineRequest(**asked, secret_variables=_mask_secrets(env)),
                 python=given(self.python),
                 working_dir=self.working_folder(),
-                env=self._environment(secrets),
+                env=env,
                 private_folders=[secrets],
             )
             with EngineLog(self.log) as log:
@@ -132,12 +141,13 @@ class AsksLuigi(BaseOperator):
         self.last_answer = answer
         self.luigi_tracking_url = show_tasks(answer.facts)
         show_graph(self.graph_to_show(answer.facts), action)
+        message = str(redact(answer.message))
         if answer.is_good:
-            self.log.info("%s", answer.message)
+            self.log.info("%s", message)
             return answer
         if answer.is_request_wrong:
-            raise AirflowFailException(answer.message)
-        raise LuigiTaskError(answer.message)
+            raise AirflowFailException(message)
+        raise LuigiTaskError(message)
 
     def graph_to_show(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The graph of what the engine was asked about, as the page in Airflow's UI draws it."""
@@ -177,6 +187,15 @@ class AsksLuigi(BaseOperator):
             raise ConfigurationError(f"The environment variables (env) are a {type(more).__name__}: give a mapping")
         told = {**_shared_folders(), **owner_variables()}
         return engine_environment({**told, **domino, **more}, config=given(self.config))
+
+
+def _mask_secrets(env: Mapping[str, str]) -> list[str]:
+    """Have the secrets of an engine's environment masked in the task's log, and name the variables that hold some.
+
+    :returns: those whose values Airflow masks, since they come from a connection perhaps
+    """
+    mask_secret(secrets_in(env))  # type: ignore[arg-type]
+    return [name for name, value in env.items() if redact(value) != value]
 
 
 def _shared_folders() -> dict[str, str]:

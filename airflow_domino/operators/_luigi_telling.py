@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import get_current_context
 
-from airflow_domino.compat import default_luigi_scheduler_url, log_url, task_state_store
+from airflow_domino.compat import default_luigi_scheduler_url, log_url, redact, task_state_store
 from airflow_domino.hooks.runs import Logger
 from airflow_domino.luigi.engine.luigid import Luigid, LuigidError
 from airflow_domino.luigi.graph_record import pack
@@ -20,6 +20,7 @@ TASKS_KEY = "luigi_tasks"
 GRAPH_KEY = "luigi_graph"
 # Airflow warns of more than 65,535 bytes of task state.
 _MOST_STORED = 50_000
+_TEXTS = ("message", "url")
 _GRAPH_SECONDS = 5.0
 _GRAPH_BYTES_PER_SECOND = 5_000
 
@@ -39,6 +40,15 @@ def of_dag_run(scheduler_url: str | None) -> dict[str, Any]:
     }
 
 
+def without_secrets(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What is told of Luigi tasks, as it may be stored: Airflow masks secrets in its logs, and in no XCom or store.
+
+    :param tasks: each with what its own code may have written, ``message`` and ``url``, and names, which stay as they
+        are
+    """
+    return [{**task, **{name: redact(task[name]) for name in _TEXTS if task.get(name)}} for task in tasks]
+
+
 def show_tasks(facts: Mapping[str, Any]) -> str:
     """Push what became of each Luigi task as the XCom :data:`TASKS_KEY`.
 
@@ -47,10 +57,10 @@ def show_tasks(facts: Mapping[str, Any]) -> str:
     :param facts: the engine's answer
     :returns: where to follow the Luigi task that was asked for, or else one that it requires; empty if none said it
     """
-    tasks: Sequence[Mapping[str, Any]] = facts.get("tasks") or ()
+    tasks = without_secrets(facts.get("tasks") or ())
     context = _context()
     if tasks and context:
-        context["ti"].xcom_push(key=TASKS_KEY, value=list(tasks))
+        context["ti"].xcom_push(key=TASKS_KEY, value=tasks)
         if (store := task_state_store(context)) is not None:
             store.set(TASKS_KEY, {"counts": dict(facts.get("counts") or {}), "tasks": _as_many_as_fit(tasks)})
     return _tracking_url(tasks, facts.get("task_id"))
@@ -66,7 +76,7 @@ def show_graph(graph: Mapping[str, Any] | None, asked: str) -> int:
     context = _context()
     if not context or not graph or not graph["tasks"]:
         return 0
-    record = pack(graph, asked)
+    record = pack({**graph, "tasks": without_secrets(graph["tasks"])}, asked)
     context["ti"].xcom_push(key=GRAPH_KEY, value=record)
     return len(record.get("packed", ""))
 

@@ -19,6 +19,7 @@ from luigi.task import flatten, getpaths
 from .completion import dependencies, is_complete, missing_outputs, outputs, runs_each_time, truth
 from .graph import COMPLETE, DONE, FAILED
 from .journal import PROGRESS, RESOURCES, STATUS, TRACKING_URL, Journal
+from .masking import kept_text
 from .settings import Settings
 from .survey import is_plain_wrapper
 
@@ -39,7 +40,7 @@ logger = logging.getLogger("luigi-interface")
 
 @dataclass
 class Result:
-    """How an attempt ended.
+    """How an attempt ended; its texts are masked and cut before anybody keeps them.
 
     :param ending: ``complete``, ``done``, ``failed``, or one of the words above
     :param seconds: how long ``run()`` took
@@ -53,6 +54,12 @@ class Result:
     message: str = ""
     explanation: Any = None
     needs: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Mask and cut what users' code wrote."""
+        self.message = kept_text(self.message)
+        if self.explanation:
+            self.explanation = kept_text(self.explanation)
 
 
 class TargetMissingError(Exception):

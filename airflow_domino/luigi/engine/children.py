@@ -104,7 +104,6 @@ def _run(attempt: Attempt, connection: Connection, parents: Connection, locks: L
     except KeyboardInterrupt:
         raise SystemExit(_TERMINATED) from None
     result.needs = [_portable(task) for task in result.needs]
-    result.explanation = None if result.explanation is None else str(result.explanation)
     connection.send(result)
     connection.close()
 

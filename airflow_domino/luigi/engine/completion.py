@@ -10,6 +10,7 @@ import luigi
 from luigi.task import flatten
 
 from .loading import describe_error
+from .masking import kept_text
 from .outcome import COMPLETE_FAILED, COMPLETE_NOT_BOOL, REQUIRES_FAILED, Problem
 
 _CORRECT = "Correct it, or what it asks; the whole traceback is in the log"
@@ -46,7 +47,7 @@ def truth(answer: Any, asked: str) -> bool:
 
 def _written(answer: Any) -> str:
     try:
-        return repr(answer)
+        return kept_text(repr(answer))
     except Exception:
         return f"an {type(answer).__name__}"
 

@@ -35,6 +35,7 @@ from .graph import (
 )
 from .journal import Entry, Journal
 from .locks import Locks
+from .masking import masked
 from .outcome import Problem
 from .progress import Progress
 from .remote import Remote
@@ -336,4 +337,5 @@ class Dispatch:
             return
         command, text = subprocess.list2cmdline(sys.argv), str(result.explanation or node.message)
         message = notifications.format_task_error("A task failed when running.", node.task, command, text)
-        notifications.send_error_email(f"Luigi: {node.task} FAILED", message, node.task.owner_email)
+        # Luigi lists all parameters in it, private ones too.
+        notifications.send_error_email(f"Luigi: {node.task} FAILED", masked(message), node.task.owner_email)

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from .masking import kept_text
+
 PENDING = "pending"
 RUNNING = "running"
 TRACKING_URL = "tracking_url"
@@ -17,6 +19,8 @@ PROGRESS = "progress"
 RESOURCES = "resources"
 
 _READ_AT_ONCE = 65_536
+# What users' code wrote of an entry. The rest are names and numbers.
+_TEXTS = ("message", "explanation", "url")
 
 Entry = dict[str, Any]
 
@@ -33,6 +37,8 @@ class Journal:
     - a state in which it ended (``complete``, ``done``, ``failed``, ``external_missing``, ``scheduling_failed``,
       ``disabled``, ``upstream_failed``, ``not_run``): ``seconds``, ``message``; and for what never was ``pending`` also
       ``task`` and ``requires``
+
+    Texts are masked and cut (:mod:`.masking`) before anybody is told.
 
     :param path: the file through which forked processes tell, one JSON object per line
     """
@@ -54,6 +60,7 @@ class Journal:
 
     def note(self, entry: Entry) -> None:
         """Tell one thing, from the engine's process or one forked from it."""
+        entry = {**entry, **{name: kept_text(entry[name]) for name in _TEXTS if entry.get(name)}}
         if os.getpid() == self._owner:
             with self._lock:
                 self._tell(entry)

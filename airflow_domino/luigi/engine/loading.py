@@ -15,6 +15,7 @@ from typing import Any
 import luigi
 from luigi.task_register import Register
 
+from .masking import kept_text
 from .outcome import (
     CONSTRUCTION_FAILED,
     FAMILY_AMBIGUOUS,
@@ -81,8 +82,8 @@ def _where_looked(name: str, error: BaseException) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """One line: the exception, and the place in the user's code that it came from."""
-    text = traceback.format_exception_only(type(error), error)[-1].strip()
+    """One line that may be stored: the exception, and the place in the user's code that it came from."""
+    text = kept_text(traceback.format_exception_only(type(error), error)[-1].strip())
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
     return f"{text} ({own[-1].filename}, line {own[-1].lineno})" if own else text

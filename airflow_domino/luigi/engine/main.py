@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from .masking import MaskedStream, keep_secret, kept_text, secrets_in
 from .outcome import COMPLETE, ENGINE_FAILED, INCOMPLETE, PLANNED, REQUEST_WRONG, TERMINATED, Problem, Terminated
 from .quick_import import import_luigi
 
@@ -27,7 +28,7 @@ def main(request_path: str, answer_path: str) -> int:
     """Answer one request.
 
     :param request_path: JSON file with ``action`` (check or run), ``task``, ``params``, ``workers``, ``force``,
-        ``force_downstream``, ``only_self``, ``run_wrapper``, ``project_path``, ``command``
+        ``force_downstream``, ``only_self``, ``run_wrapper``, ``project_path``, ``command``, ``secret_variables``
     :param answer_path: JSON file to write: ``outcome``, ``message`` and what is known beside it
     """
     signal.signal(signal.SIGTERM, _terminate)
@@ -42,7 +43,8 @@ def main(request_path: str, answer_path: str) -> int:
         code, answer = 128 + signal.SIGTERM, {"outcome": TERMINATED, "message": "The task was told to end"}
     except Exception as error:
         traceback.print_exc()
-        answer = {"outcome": ENGINE_FAILED, "message": f"{type(error).__name__}: {error} (traceback in the log)"}
+        message = f"{type(error).__name__}: {kept_text(error)} (traceback in the log)"
+        answer = {"outcome": ENGINE_FAILED, "message": message}
     _write(answer_path, answer)
     starter.clean_up_if_gone()
     return code
@@ -50,8 +52,10 @@ def main(request_path: str, answer_path: str) -> int:
 
 def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.argv[:] = ["luigi"]
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a line shows when it is printed, and stays one line
+    keep_secret(secrets_in(os.environ, request.get("secret_variables") or ()))
+    for name in ("stdout", "stderr"):
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            setattr(sys, name, MaskedStream(stream))  # a line shows when it is printed, and stays one line
     sys.path.insert(0, request.get("project_path") or str(Path.cwd()))
     # Luigi is imported only now: it reads its configuration then, and a project may bring a Luigi of its own.
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .masking import masked
+
 COMPLETE = "complete"
 INCOMPLETE = "incomplete"
 DONE = "done"
@@ -58,14 +60,14 @@ class Problem(Exception):  # noqa: N818  (an answer, not an accident)
     """What stands in the way, as one outcome word and a message for people.
 
     :param outcome: one of the words above
-    :param message: what is wrong, where, and what to do
+    :param message: what is wrong, where, and what to do; secrets in it are masked
     :param details: further fields of the answer
     """
 
     def __init__(self, outcome: str, message: str, **details: Any) -> None:
         super().__init__(message)
         self.outcome = outcome
-        self.message = message
+        self.message = masked(message)
         self.details = details
 
     def answer(self) -> dict[str, Any]:

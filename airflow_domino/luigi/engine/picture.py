@@ -159,9 +159,9 @@ class Picture:
 def _change(shown: dict[str, Any], entry: Mapping[str, Any]) -> None:
     event = entry["event"]
     if event == TRACKING_URL:
-        shown["url"] = _cut(entry["url"])
+        shown["url"] = entry["url"]
     elif event == STATUS:
-        shown["message"] = _cut(entry["message"])
+        shown["message"] = entry["message"]
     elif event == PROGRESS:
         shown["progress"] = round(float(entry["percentage"]))
     else:
@@ -172,7 +172,7 @@ def _change(shown: dict[str, Any], entry: Mapping[str, Any]) -> None:
         if entry.get("seconds"):
             shown["seconds"] = round(float(entry["seconds"]), 3)
         if entry.get("message"):
-            shown["message"] = _cut(entry["message"])
+            shown["message"] = entry["message"]
 
 
 def _targets(task: luigi.Task) -> list[dict[str, str]] | None:
@@ -209,7 +209,3 @@ def _folders(tasks: Iterable[Mapping[str, Any]]) -> dict[str, list[int]]:
             continue
         found[folder] = [status.st_ino, int(status.st_mtime)]
     return found
-
-
-def _cut(text: Any) -> str:
-    return "" if text is None else str(text)[:_LONGEST_TEXT]

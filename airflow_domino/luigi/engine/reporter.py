@@ -167,16 +167,16 @@ class Reporter:
         """What luigid should show after an event."""
         event = entry["event"]
         if event == TRACKING_URL:
-            return replace(now, tracking_url=_cut(entry["url"]))
+            return replace(now, tracking_url=entry["url"])
         if event == STATUS:
-            return replace(now, message=_cut(entry["message"]))
+            return replace(now, message=entry["message"])
         if event == PROGRESS:
             return replace(now, progress=round(float(entry["percentage"])))
         status = _STATUSES.get(event, now.status)
         if status == _RUNNING:
             return _Shown(status, self._tracking_url, requires=now.requires)  # nothing is left of a former attempt
         why = entry.get("explanation") or entry.get("message") or event
-        explanation = _cut(why) if status in (_FAILED, _UNKNOWN) else ""
+        explanation = str(why) if status in (_FAILED, _UNKNOWN) else ""
         requires = tuple(entry.get("requires") or now.requires)
         return replace(now, status=status, explanation=explanation, requires=requires)
 

@@ -14,7 +14,6 @@ from .journal import PENDING, PROGRESS, STATUS, TRACKING_URL
 
 # A task may count its rows aloud.
 _SECONDS_BETWEEN_LINES = 1.0
-_LONGEST_LINE = 2_000
 
 
 class Said:
@@ -44,5 +43,5 @@ def _text(entry: Mapping[str, Any]) -> str | None:
     if entry["event"] == PROGRESS:
         return f"{entry['percentage']} %"
     if entry["event"] == STATUS:
-        return None if entry["message"] is None else str(entry["message"])[:_LONGEST_LINE]
+        return None if entry["message"] is None else str(entry["message"])
     return f"follow it at {entry['url']}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_domino.luigi.plan import make_plan
+from airflow_domino.migrate.luigi_line import read_line
+
 
 def test_a_family_of_luigis_own_tools_is_found_in_a_module_that_defines_what_it_is_of(ask, write_module, work):
     write_module(
@@ -59,7 +62,9 @@ def test_a_family_of_two_imported_modules_is_ambiguous_and_they_are_named(ask, p
 
 
 def test_a_subclass_of_the_same_family_stands_for_both_as_in_luigi(ask, write_module, package):
-    write_module("derives", "from tasks.one import Same as Base\ndef make():\n    class Same(Base):\n        pass\nmake()\n")
+    write_module(
+        "derives", "from tasks.one import Same as Base\ndef make():\n    class Same(Base):\n        pass\nmake()\n"
+    )
     answer = ask("check", "derives:Same")
     assert (answer.outcome, answer.facts.get("module")) == ("complete", "derives"), answer.message
 
@@ -123,3 +128,18 @@ def test_on_domino_the_module_is_imported_that_makes_all_families_known(ask, wri
     answer = ask("check", task, params, node=node, command=True)
     assert answer.facts.get("command", [])[:3] == arguments, answer.message
     assert answer.facts["reference"] == f"{arguments[1]}:{arguments[2]}"
+
+
+def test_what_migrate_writes_for_a_range_of_days_runs(ask, write_module, work):
+    write_module(
+        "days", OF_DAYS.replace("complete(self):\n        return False", "run(self):\n        print(self.date)")
+    )
+    line = read_line(
+        "luigi --module days RangeDaily --of Day --start 2026-01-01 --stop 2026-01-02 --now 1767600000", str(work)
+    )
+    answer = ask("run", line.task, line.params)
+    assert "2026-01-01" in ask.lines, answer.message
+
+
+def test_a_pipeline_is_drawn_from_a_family_that_a_module_only_imports(project, package):
+    assert make_plan("tasks:Report", project_path=project).root.module == "tasks.reports"
