@@ -95,7 +95,7 @@ def _split(kwargs: Mapping[str, Any]) -> tuple[Drawing, dict[str, Any]]:
     ours: Sequence[str] = tuple(Drawing.__dataclass_fields__)
     if "task" not in kwargs:
         raise TypeError("missing keyword argument 'task': the root of the Luigi pipeline; give it as 'module:Family'")
-    said = {name: kwargs[name] for name in ours if kwargs.get(name) is not None}
+    said = {name: kwargs[name] for name in ours if name in kwargs and (kwargs[name] is not None or name == "run_on")}
     for_tasks = said.pop("operator_args", {})
     # What a drawing says itself reaches the planning too, so it is taken out of what only reaches the tasks.
     shared = arguments_of(LuigiTaskOperator) & set(ours)

@@ -23,6 +23,7 @@ from airflow_domino.luigi.selection import wanted
 from airflow_domino.luigi.visibility import refuse_invisible
 from airflow_domino.operators._luigi_arguments import freeze
 from airflow_domino.operators._luigi_assets import alias_of
+from airflow_domino.operators._luigi_places import DOMINO, WORKER, arguments_of_runs, check_place, refuse_useless
 from airflow_domino.operators.luigi import LuigiTaskOperator
 from airflow_domino.operators.luigi_plan import LuigiPlanOperator
 from airflow_domino.progress import LineCount
@@ -105,6 +106,12 @@ class Drawing:
     most_depth: int = 200
     operator_args: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse places that there are not, before anything is drawn."""
+        check_place(self.run_on)
+        for family, own in self.overrides.items():
+            check_place(own.get("run_on", WORKER), f"run_on of {family}")
+
     def plan(self) -> Plan:
         """The graph, read from a plan file or drawn by a process of its own; complete() is not asked.
 
@@ -162,10 +169,10 @@ class Drawing:
     def draw(self, plan: Plan) -> Drawn:
         """Make the tasks and their edges in the DAG or group at hand.
 
-        :raises ValueError: ``tiers`` or ``overrides`` name a family that the plan lacks
+        :raises ValueError: ``tiers`` or ``overrides`` name what the plan lacks, or what does not run on Domino
         """
         self._check_names(plan)
-        refuse_invisible(plan, {node.key for node in plan.nodes if self._place(node) == "domino"})
+        refuse_invisible(plan, {node.key for node in plan.nodes if self._place(node) == DOMINO})
         names, priorities = plan.names(), plan.priorities()
         is_ranked = any(priorities.values())
         shared = self._shared()
@@ -203,6 +210,9 @@ class Drawing:
                 "choose among these"
             )
         _refuse_unknown("operator_args", self.operator_args, arguments_of(LuigiTaskOperator, LuigiTargetSensor))
+        runs = [node for node in plan.nodes if node.is_domino_run or self._place(node) == DOMINO]
+        on_domino = {name for node in runs for name in (node.family, node.label)}
+        refuse_useless({**self.operator_args, "tier": self.tier}, self._places(), self.tiers, on_domino)
 
     def _form_templates(self) -> dict[str, str]:
         return {name: f"{{{{ params.get('{param}', '') }}}}" for name, param in FORM.items()}
@@ -231,7 +241,7 @@ class Drawing:
     def _task(self, node: PlanNode, name: str, more: Mapping[str, Any]) -> BaseOperator:
         is_awaited = node.is_external and self.missing_external == "wait"
         operator = LuigiTargetSensor if is_awaited else LuigiTaskOperator
-        known, own = arguments_of(operator), _for(node, self.overrides, {})
+        known, own, place = arguments_of(operator), _for(node, self.overrides, {}), self._place(node)
         _refuse_unknown(f"overrides of {node.label}", own, known)
         arguments: dict[str, Any] = {
             "task_id": name,
@@ -247,38 +257,43 @@ class Drawing:
             # A sensor waits in the triggerer only where somebody says that it sees the targets from there.
             arguments["deferrable"] = bool(self.operator_args.get("deferrable", False))
             return LuigiTargetSensor(**{**arguments, **own})
-        arguments |= {
-            "run_on": self._place(node),
-            "tier": _for(node, self.tiers, self.tier),
-            "asset_alias": alias_of(f"{node.module}:{node.family}"),
-        }
+        arguments |= {"run_on": place, "asset_alias": alias_of(f"{node.module}:{node.family}")}
+        if place == WORKER:
+            arguments = {name: value for name, value in arguments.items() if name not in arguments_of_runs()}
+        else:
+            arguments["tier"] = _for(node, self.tiers, node.tier or self.tier)
         if node.is_run_wrapper:
             arguments["run_wrapper"] = True  # what its plan found complete is skipped; else its turn has come
-        if node.is_domino_run:
-            tier = _for(node, self.tiers, node.tier)
-            arguments |= {"domino_conn_id": self.domino_conn_id or "domino_default", "tier": tier}
-            if tier != node.tier:
-                arguments["env"] = {**(self.env or {}), TIER_VARIABLE: tier}
-        return LuigiTaskOperator(**{**arguments, **own})
+        if not node.is_domino_run or place == DOMINO:
+            return LuigiTaskOperator(**{**arguments, **own})
+        tier = own.get("tier", _for(node, self.tiers, node.tier))
+        arguments["domino_conn_id"] = self.domino_conn_id or "domino_default"
+        if tier != node.tier:
+            arguments["env"] = {**(self.env or {}), TIER_VARIABLE: tier}
+        task = LuigiTaskOperator(**{**arguments, **own, "tier": None})
+        task.tier = tier  # of the run that the Luigi task starts, for people to see
+        return task
 
     def _title(self, node: PlanNode, name: str) -> str:
         """The task's name on Airflow's pages, with what it is: external data, a wrapper, or a Domino run on a tier."""
         if node.is_external or node.is_wrapper:
             return f"{name} ({'external' if node.is_external else 'wrapper'})"
-        on_domino = node.is_domino_run or self._place(node) == "domino"
+        on_domino = node.is_domino_run or self._place(node) == DOMINO
         tier = _for(node, self.overrides, {}).get("tier", _for(node, self.tiers, node.tier or self.tier))
         return f"{name} ({tier if isinstance(tier, str) else ' → '.join(tier)})" if on_domino and tier else name
 
     def _files_of_domino(self) -> str | None:
         """The folder whose files are those of the Domino project; None where no task runs there, or a template says."""
         folder = str(self.working_dir or self.project_path or Path.cwd())
-        places = {self.run_on, *(own.get("run_on") for own in self.overrides.values())}
-        return folder if "domino" in places and not _is_templated(folder) else None
+        return folder if DOMINO in self._places() and not _is_templated(folder) else None
+
+    def _places(self) -> set[str | None]:
+        return {self.run_on, *(own.get("run_on") for own in self.overrides.values())}
 
     def _place(self, node: PlanNode) -> str:
         # A wrapper has nothing to run, external data nobody runs, and a DominoRunTask starts its run from anywhere.
         is_here = node.is_wrapper or node.is_external or node.is_domino_run
-        return str(_for(node, self.overrides, {}).get("run_on", "worker" if is_here else self.run_on))
+        return str(_for(node, self.overrides, {}).get("run_on", WORKER if is_here else self.run_on))
 
     def _limits_of(self, node: PlanNode) -> dict[str, Any]:
         """What the task's author says of retries, time and resources, in Airflow's words."""
@@ -313,9 +328,8 @@ def form_of(plan: Plan) -> dict[str, Param]:
     names = list(dict.fromkeys([*sorted({node.label for node in plan.nodes}), *sorted(plan.names().values())]))
 
     def names_of_tasks(title: str, description: str) -> Param:
-        items = {"type": "string"}
-        shown = names[:_MOST_NAMES_IN_FORM]
-        return Param(None, title=title, description=description, type=["null", "array"], items=items, examples=shown)
+        kind = {"type": ["null", "array"], "items": {"type": "string"}, "examples": names[:_MOST_NAMES_IN_FORM]}
+        return Param(None, title=title, description=description, **kind)
 
     return {
         FORM["select"]: names_of_tasks("Luigi: make only", "Tasks to make with what they require; none means all."),

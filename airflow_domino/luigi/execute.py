@@ -78,7 +78,7 @@ class EngineRequest:
         files of the Domino project
     :param dag_run: names the DAG run that this is for, such as ``dag_id/run_id``: its processes share what
         ``RunAnywayTarget`` remembers
-    :param secret_variables: names of environment variables whose values are masked in all texts, beside those whose
+    :param masked_variables: names of environment variables whose values are masked in all texts, beside those whose
         names say so
     :param scheduler: for ``run`` and ``survey``: the central Luigi scheduler to tell, as ``url`` and ``worker`` (how
         this DAG run is called there), and perhaps ``tracking_url`` (where to follow tasks that do not say so)
@@ -108,7 +108,7 @@ class EngineRequest:
     project_files: Sequence[str] = ()
     visible_below: str | None = None
     dag_run: str | None = None
-    secret_variables: Sequence[str] = ()
+    masked_variables: Sequence[str] = ()
     scheduler: Mapping[str, str] | None = field(default=None, repr=False)  # its URL may hold a password
 
 

@@ -128,7 +128,7 @@ class AsksLuigi(BaseOperator):
         try:
             env = self._environment(secrets)
             self._engine = EngineProcess(
-                EngineRequest(**asked, secret_variables=_mask_secrets(env)),
+                EngineRequest(**asked, masked_variables=_mask_secrets(env)),
                 python=given(self.python),
                 working_dir=self.working_folder(),
                 env=env,

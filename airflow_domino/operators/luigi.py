@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_domino.compat import AirflowException
-from airflow_domino.domino.errors import ConfigurationError
 from airflow_domino.hooks.arguments import one_of
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.links.luigi import LuigiTrackingLink
@@ -18,6 +17,7 @@ from airflow_domino.operators._luigi_assets import TellsWhatWasMade
 from airflow_domino.operators._luigi_engine import ENGINE_FIELDS, ENGINE_RENDERERS, LuigiTaskError
 from airflow_domino.operators._luigi_on_domino import RunsLuigiOnDomino
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
+from airflow_domino.operators._luigi_places import check_place, refuse_on_worker
 
 if TYPE_CHECKING:
     import luigi
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from airflow_domino.luigi.execute import EngineAnswer
 
 __all__ = ["LuigiTaskError", "LuigiTaskOperator"]
-
-RUN_ON = ("worker", "domino")
 
 
 class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiParamsMeta):
@@ -81,7 +79,9 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         default ``[domino] luigi_scheduler_url``, and none if it is empty; Airflow shows it among the rendered
         templates (templated)
     :param kwargs: see :class:`~airflow_domino.operators._domino_run.BaseDominoRunOperator` for ``project``, ``tier``,
-        ``commit_id`` and the other choices of a Domino run
+        ``commit_id`` and the other choices of a Domino run; where the task runs on a worker, those that only a Domino
+        run has are refused
+    :raises ValueError: an argument has no such value, or no effect where the task runs
     """
 
     template_fields: Sequence[str] = (
@@ -125,6 +125,8 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         luigi_scheduler_url: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if check_place(run_on) == "worker":
+            refuse_on_worker(kwargs.get("task_id"), kwargs)  # what default_args say for a whole DAG is not among them
         super().__init__(domino_conn_id=domino_conn_id or DominoHook.default_conn_name, **kwargs)
         self.name_task(task, luigi_params, project_path, working_dir, python, env, config, node)
         self.workers = workers
@@ -150,8 +152,6 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         :raises RunError: the Domino run ended badly
         """
         with refusing_wrong_requests():
-            if self.run_on not in RUN_ON:
-                raise ConfigurationError(f"run_on={self.run_on!r}: choose one of {', '.join(RUN_ON)}")
             if self.run_on == "worker":
                 self.bring_needed_files(context)
                 return self._run_here(context).result

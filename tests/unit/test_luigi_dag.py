@@ -253,11 +253,11 @@ def test_operator_args_win_over_nothing_said_and_lose_against_all_that_is(make):
         run_on="worker",
         tier="Small",
         tiers={"Part": "GPU"},
-        overrides={"Report": {"tier": "Medium"}},
+        overrides={"Report": {"run_on": "domino", "tier": "Medium"}, "Part": {"run_on": "domino"}},
         operator_args=arguments,
     )
-    assert {said.get_task(name).run_on for name in ("Report", "Part__1")} == {"worker"}
-    assert [said.get_task(name).tier for name in ("Parts", "Part__1", "Report")] == ["Small", "GPU", "Medium"]
+    assert said.get_task("Parts").run_on == "worker"
+    assert [said.get_task(name).tier for name in ("Parts", "Part__1", "Report")] == [None, "GPU", "Medium"]
 
 
 def test_what_operator_args_say_of_the_process_reaches_the_drawing_too(project, work):

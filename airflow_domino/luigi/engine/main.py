@@ -28,7 +28,7 @@ def main(request_path: str, answer_path: str) -> int:
     """Answer one request.
 
     :param request_path: JSON file with ``action`` (check or run), ``task``, ``params``, ``workers``, ``force``,
-        ``force_downstream``, ``only_self``, ``run_wrapper``, ``project_path``, ``command``, ``secret_variables``
+        ``force_downstream``, ``only_self``, ``run_wrapper``, ``project_path``, ``command``, ``masked_variables``
     :param answer_path: JSON file to write: ``outcome``, ``message`` and what is known beside it
     """
     signal.signal(signal.SIGTERM, _terminate)
@@ -52,7 +52,7 @@ def main(request_path: str, answer_path: str) -> int:
 
 def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
     sys.argv[:] = ["luigi"]
-    keep_secret(secrets_in(os.environ, request.get("secret_variables") or ()))
+    keep_secret(secrets_in(os.environ, request.get("masked_variables") or ()))
     for name in ("stdout", "stderr"):
         if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
             setattr(sys, name, MaskedStream(stream))  # a line shows when it is printed, and stays one line

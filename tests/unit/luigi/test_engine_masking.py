@@ -29,7 +29,7 @@ ENVIRONMENT = {"API_TOKEN": "tok-en-123", "SHOUTS": "ordinary"}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_the_command_shows_holds_neither_secret_variables_nor_private_parameters(ask, write_module, workers):
+def test_what_the_command_shows_holds_neither_masked_variables_nor_private_parameters(ask, write_module, workers):
     write_module("leaks", LEAKS)
     answer = ask("run", "leaks:Leaks", {"pin": "0815-4711"}, env=engine_environment(ENVIRONMENT), workers=workers)
     shown = "\n".join([*ask.lines, answer.message, json.dumps(dict(answer.facts))])
@@ -46,7 +46,7 @@ def test_variables_that_are_named_as_secret_are_masked_whatever_their_names_say(
     )
     environment = engine_environment(ENVIRONMENT)
     assert "OSError: ordinary" in ask("check", "shouts:T", env=environment).message
-    assert "OSError: ***" in ask("check", "shouts:T", env=environment, secret_variables=["SHOUTS"]).message
+    assert "OSError: ***" in ask("check", "shouts:T", env=environment, masked_variables=["SHOUTS"]).message
 
 
 class Mail(socketserver.StreamRequestHandler):

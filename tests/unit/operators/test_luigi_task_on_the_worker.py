@@ -137,11 +137,6 @@ def test_a_number_of_workers_that_is_none_fails_for_good(make, task_context, wor
         make(workers=workers).execute(task_context())
 
 
-def test_an_unknown_place_to_run_fails_for_good(make, task_context):
-    with pytest.raises(AirflowFailException, match="run_on='moon'"):
-        make(run_on="moon").execute(task_context())
-
-
 def test_killing_the_task_ends_its_process(make, work, task_context):
     operator = make("Sleeps")
     errors = []

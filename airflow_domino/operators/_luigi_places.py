@@ -1,0 +1,83 @@
+"""Where a Luigi task runs, and which arguments mean something there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+from inspect import Parameter, signature
+from typing import Any
+
+from airflow_domino.hooks.arguments import one_of
+from airflow_domino.operators._domino_run import BaseDominoRunOperator
+
+WORKER, DOMINO = "worker", "domino"
+RUN_ON = (WORKER, DOMINO)
+# By these a pipeline on a worker reaches Domino, and a DAG tells all its tasks how to wait.
+_ALSO_ON_A_WORKER = frozenset({"domino_conn_id", "project", "deferrable", "start_from_trigger", "poll_interval"})
+
+
+def check_place(place: Any, name: str = "run_on") -> Any:
+    """Return where a Luigi task is to run.
+
+    :param name: of the argument, for the message
+    :raises ValueError: it is another word than those of :data:`RUN_ON`
+    """
+    return one_of(name, place, RUN_ON)
+
+
+@cache
+def arguments_of_runs() -> Mapping[str, Any]:
+    """The arguments that are about a Domino run alone, with their defaults."""
+    found = signature(BaseDominoRunOperator.__init__).parameters.values()
+    return {
+        one.name: one.default
+        for one in found
+        if one.kind is Parameter.KEYWORD_ONLY and one.name not in _ALSO_ON_A_WORKER
+    }
+
+
+def about_runs(given: Mapping[str, Any]) -> list[str]:
+    """The names among some arguments that are about a Domino run alone, and say something."""
+    return [name for name, default in arguments_of_runs().items() if name in given and given[name] != default]
+
+
+def refuse_on_worker(task_id: Any, given: Mapping[str, Any]) -> None:
+    """Refuse what cannot have an effect on a worker.
+
+    :param task_id: for the message
+    :param given: the arguments that the author wrote for this task
+    :raises ValueError: some are about a Domino run
+    """
+    if names := about_runs(given):
+        verb = "are about a Domino run" if len(names) > 1 else "is about a Domino run"
+        raise ValueError(
+            f"Task {task_id!r}: {', '.join(names)} {verb}, and this Luigi task runs on a worker: add run_on='domino',"
+            f" or leave {'them' if len(names) > 1 else 'it'} out"
+        )
+
+
+def refuse_useless(
+    given: Mapping[str, Any], places: Collection[Any], tiers: Collection[str], on_domino: Collection[str]
+) -> None:
+    """Refuse what a drawn pipeline says of Domino runs and of no task that is one.
+
+    :param given: arguments for all its tasks on Domino
+    :param places: all that it says of places
+    :param tiers: names for which it says a tier
+    :param on_domino: names of what runs on Domino
+    :raises ValueError: with the way out
+    """
+    if DOMINO not in places and (names := about_runs(given)):
+        raise ValueError(
+            f"{', '.join(names)}: said of Domino runs, and run_on places no task there; add run_on='domino', for"
+            " single families in overrides, or leave it out. A DominoRunTask has a tier of its own, which tiers={…}"
+            " changes"
+        )
+    if useless := sorted(set(tiers) - set(on_domino)):
+        way_out = (
+            f"choose among {', '.join(sorted(on_domino))}"
+            if on_domino
+            else "no task of this pipeline does: add run_on='domino', for single families in overrides"
+        )
+        verb = "do" if len(useless) > 1 else "does"
+        raise ValueError(f"tiers name {', '.join(useless)}, which {verb} not run on Domino; {way_out}")
