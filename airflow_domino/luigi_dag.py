@@ -8,7 +8,8 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, TaskGroup
 
 from airflow_domino.luigi.plan import Plan
-from airflow_domino.luigi_drawing import Drawing, Drawn, arguments_of, form_of
+from airflow_domino.luigi_drawing import Drawing, Drawn, form_of
+from airflow_domino.operators._luigi_places import arguments_of
 from airflow_domino.operators.luigi import LuigiTaskOperator
 
 __all__ = ["LuigiDag", "LuigiTaskGroup"]

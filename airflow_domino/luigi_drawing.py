@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
-from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,14 +21,19 @@ from airflow_domino.luigi.selection import wanted
 from airflow_domino.luigi.visibility import refuse_invisible
 from airflow_domino.operators._luigi_arguments import freeze
 from airflow_domino.operators._luigi_assets import alias_of
-from airflow_domino.operators._luigi_places import DOMINO, WORKER, arguments_of_runs, check_place, refuse_useless
+from airflow_domino.operators._luigi_places import (
+    DOMINO,
+    WORKER,
+    arguments_of,
+    arguments_of_runs,
+    check_place,
+    refuse_useless,
+)
 from airflow_domino.operators.luigi import LuigiTaskOperator
 from airflow_domino.operators.luigi_plan import LuigiPlanOperator
 from airflow_domino.progress import LineCount
 from airflow_domino.sensors.luigi import LuigiTargetSensor
 
-# What the drawing itself says of each task.
-_DRAWN = frozenset({"task_id", "task", "params", "luigi_params", "node", "plan", "task_ids", "gateway"})
 _MOST_NAMES_IN_FORM = 200
 
 logger = logging.getLogger(__name__)
@@ -261,12 +264,12 @@ class Drawing:
         if place == WORKER:
             arguments = {name: value for name, value in arguments.items() if name not in arguments_of_runs()}
         else:
-            arguments["tier"] = _for(node, self.tiers, node.tier or self.tier)
+            arguments["tier"] = self._tier(node)
         if node.is_run_wrapper:
             arguments["run_wrapper"] = True  # what its plan found complete is skipped; else its turn has come
         if not node.is_domino_run or place == DOMINO:
             return LuigiTaskOperator(**{**arguments, **own})
-        tier = own.get("tier", _for(node, self.tiers, node.tier))
+        tier = self._tier(node)
         arguments["domino_conn_id"] = self.domino_conn_id or "domino_default"
         if tier != node.tier:
             arguments["env"] = {**(self.env or {}), TIER_VARIABLE: tier}
@@ -279,15 +282,18 @@ class Drawing:
         if node.is_external or node.is_wrapper:
             return f"{name} ({'external' if node.is_external else 'wrapper'})"
         on_domino = node.is_domino_run or self._place(node) == DOMINO
-        tier = _for(node, self.overrides, {}).get("tier", _for(node, self.tiers, node.tier or self.tier))
-        return f"{name} ({tier if isinstance(tier, str) else ' → '.join(tier)})" if on_domino and tier else name
+        tier = on_domino and self._tier(node)
+        return f"{name} ({tier if isinstance(tier, str) else ' → '.join(tier)})" if tier else name
+
+    def _tier(self, node: PlanNode) -> Any:
+        return _for(node, self.overrides, {}).get("tier", _for(node, self.tiers, node.tier or self.tier))
 
     def _files_of_domino(self) -> str | None:
         """The folder whose files are those of the Domino project; None where no task runs there, or a template says."""
         folder = str(self.working_dir or self.project_path or Path.cwd())
         return folder if DOMINO in self._places() and not _is_templated(folder) else None
 
-    def _places(self) -> set[str | None]:
+    def _places(self) -> set[Any]:
         return {self.run_on, *(own.get("run_on") for own in self.overrides.values())}
 
     def _place(self, node: PlanNode) -> str:
@@ -328,8 +334,9 @@ def form_of(plan: Plan) -> dict[str, Param]:
     names = list(dict.fromkeys([*sorted({node.label for node in plan.nodes}), *sorted(plan.names().values())]))
 
     def names_of_tasks(title: str, description: str) -> Param:
-        kind = {"type": ["null", "array"], "items": {"type": "string"}, "examples": names[:_MOST_NAMES_IN_FORM]}
-        return Param(None, title=title, description=description, **kind)
+        items = {"type": "string"}
+        shown = names[:_MOST_NAMES_IN_FORM]
+        return Param(None, title=title, description=description, type=["null", "array"], items=items, examples=shown)
 
     return {
         FORM["select"]: names_of_tasks("Luigi: make only", "Tasks to make with what they require; none means all."),
@@ -365,21 +372,6 @@ def _free(name: str, taken: Any) -> str:
 def _known_to(operator: type[BaseOperator], arguments: Mapping[str, Any]) -> dict[str, Any]:
     known = arguments_of(operator) | {"task", "luigi_params"}
     return {name: value for name, value in arguments.items() if name in known}
-
-
-@cache
-def arguments_of(*operators: type[BaseOperator]) -> frozenset[str]:
-    """Names of the arguments that operators take, as the signatures of their classes and those above tell them."""
-    constructors = {
-        vars(cls)["__init__"] for operator in operators for cls in operator.__mro__[:-1] if "__init__" in vars(cls)
-    }
-    found = {
-        one.name
-        for constructor in constructors
-        for one in signature(constructor).parameters.values()
-        if one.kind is Parameter.KEYWORD_ONLY or one.kind is Parameter.POSITIONAL_OR_KEYWORD
-    }
-    return frozenset(found - {"self"} - _DRAWN)
 
 
 def _refuse_unknown(what: str, given: Mapping[str, Any], known: frozenset[str]) -> None:

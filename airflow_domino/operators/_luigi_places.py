@@ -7,6 +7,8 @@ from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
+from airflow.sdk import BaseOperator
+
 from airflow_domino.hooks.arguments import one_of
 from airflow_domino.operators._domino_run import BaseDominoRunOperator
 
@@ -14,6 +16,8 @@ WORKER, DOMINO = "worker", "domino"
 RUN_ON = (WORKER, DOMINO)
 # By these a pipeline on a worker reaches Domino, and a DAG tells all its tasks how to wait.
 _ALSO_ON_A_WORKER = frozenset({"domino_conn_id", "project", "deferrable", "start_from_trigger", "poll_interval"})
+# What the drawing itself says of each task.
+_DRAWN = frozenset({"task_id", "task", "params", "luigi_params", "node", "plan", "task_ids", "gateway"})
 
 
 def check_place(place: Any, name: str = "run_on") -> Any:
@@ -34,6 +38,21 @@ def arguments_of_runs() -> Mapping[str, Any]:
         for one in found
         if one.kind is Parameter.KEYWORD_ONLY and one.name not in _ALSO_ON_A_WORKER
     }
+
+
+@cache
+def arguments_of(*operators: type[BaseOperator]) -> frozenset[str]:
+    """Names of the arguments that operators take, as the signatures of their classes and those above tell them."""
+    constructors = {
+        vars(cls)["__init__"] for operator in operators for cls in operator.__mro__[:-1] if "__init__" in vars(cls)
+    }
+    found = {
+        one.name
+        for constructor in constructors
+        for one in signature(constructor).parameters.values()
+        if one.kind is Parameter.KEYWORD_ONLY or one.kind is Parameter.POSITIONAL_OR_KEYWORD
+    }
+    return frozenset(found - {"self"} - _DRAWN)
 
 
 def about_runs(given: Mapping[str, Any]) -> list[str]:

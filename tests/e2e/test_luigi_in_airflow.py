@@ -106,6 +106,20 @@ def test_what_goes_wrong_fails_the_task_and_is_named(dag_runs, ended, task_id, s
     assert said in log
 
 
+def test_secrets_in_the_environment_of_a_failing_program_are_in_no_log_and_no_xcom(
+    airflow, local_domino, dag_runs, ended
+):
+    where = ("e2e_luigi_failure", dag_runs["e2e_luigi_failure"], "leaks")
+    state, log = ended(*where)
+    (told,) = airflow.api.xcom(*where, key="luigi_tasks")
+    graph = unpack(airflow.api.xcom(*where, key="luigi_graph"))
+    assert state == "failed", log
+    assert "the program says *** and ***" in log
+    assert "Program failed with return code=3" in told["message"]
+    for secret in (local_domino.token, "e2e-secret-4711"):
+        assert secret not in log + str(told) + str(graph)
+
+
 def test_the_log_of_a_failing_task_has_luigis_summary(dag_runs, ended):
     _, log = ended("e2e_luigi_failure", dag_runs["e2e_luigi_failure"], "fails")
     assert "===== Luigi Execution Summary =====" in log

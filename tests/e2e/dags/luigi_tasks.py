@@ -46,6 +46,8 @@ def e2e_luigi_twice() -> None:
 def e2e_luigi_failure() -> None:
     LuigiTaskOperator(task_id="fails", params={"name": "x"}, **named("Fails"))
     LuigiTaskOperator(task_id="forgets", params={"name": "x"}, **named("Forgets"))
+    secrets = {"DB_PASSWORD": "{{ conn.domino_default.password }}", "API_TOKEN": "e2e-secret-4711"}
+    LuigiTaskOperator(task_id="leaks", env=secrets, **named("Leaks"))
     LuigiTargetSensor(task_id="never", params={"name": "never"}, poke_interval=SECONDS, timeout=8, **named("Delivered"))
 
 

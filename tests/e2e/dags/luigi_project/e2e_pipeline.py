@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import luigi
+from luigi.contrib.external_program import ExternalProgramTask
 
 
 class Delivered(luigi.ExternalTask):
@@ -72,6 +73,15 @@ class Fails(Writes):
 
     def run(self):
         raise RuntimeError("no luck today")
+
+
+class Leaks(ExternalProgramTask):
+    """A task whose program prints secrets and fails; Luigi's error lists the environment."""
+
+    capture_output = False
+
+    def program_args(self):
+        return ["sh", "-c", "echo the program says $DB_PASSWORD and $API_TOKEN; exit 3"]
 
 
 class Forgets(Writes):
