@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_domino.compat import AirflowFailException
+from airflow_domino.compat import AirflowFailException, redact
 from airflow_domino.domino import errors
 from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
 from airflow_domino.hooks.runs import RunHandle
@@ -90,9 +90,10 @@ def log_tail(client: DominoClient, handle: RunHandle) -> list[str]:
 
 
 def why_it_failed(run: Run, tail: Sequence[str]) -> dict[str, Any]:
-    """Return what the page shows of a run that ended badly, bounded, since it is stored in Airflow.
+    """Return what the page shows of a run that ended badly, masked and bounded, since it is stored in Airflow.
 
     :param tail: last lines of its log, oldest first.
     """
     reason = ": ".join(part for part in (run.failure_reason, run.failure_message) if part)
-    return {"reason": reason[:LONGEST_LINE] or None, "log_tail": [line[:LONGEST_LINE] for line in tail]}
+    kept = [str(redact(text))[:LONGEST_LINE] for text in (reason, *tail)]
+    return {"reason": kept[0] or None, "log_tail": kept[1:]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from airflow.sdk.log import mask_secret
+
 from airflow_domino.operators._rules import LONGEST_LINE, why_it_failed
 
 
@@ -21,6 +23,13 @@ def test_a_line_without_end_is_cut():
     kept = why_it_failed(run(message="x" * 10_000), ["y" * 10_000])
 
     assert len(kept["reason"]) == len(kept["log_tail"][0]) == LONGEST_LINE
+
+
+def test_what_airflow_masks_is_not_kept():
+    mask_secret("kept-secret-8")
+    kept = why_it_failed(run(message="with kept-secret-8"), ["printed kept-secret-8"])
+
+    assert kept == {"reason": "with ***", "log_tail": ["printed ***"]}
 
 
 def test_where_domino_gives_no_reason_there_is_none():
