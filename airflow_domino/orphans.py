@@ -15,7 +15,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import func, select
 
 from airflow_domino.domino.launch import RunMark
-from airflow_domino.hooks.identity import LAUNCH_STEP, REMEMBERED_LAUNCHES, STORE_KEY
+from airflow_domino.hooks.identity import LAUNCH_STEP, REMEMBERED_LAUNCHES, STORE_KEY, creation_key, was_cleared
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle
 
 try:
@@ -64,6 +64,7 @@ class _Task:
     """A task instance that may have launched a run.
 
     :param retries: None where its DAG is not known any more.
+    :param creation_key: of its DAG run (:func:`~airflow_domino.hooks.identity.creation_key`), for `was_cleared` too.
     """
 
     dag_id: str
@@ -74,6 +75,8 @@ class _Task:
     max_tries: int
     retries: int | None
     dag_run_state: str
+    creation_key: str
+    was_cleared: bool
 
     def mark_keys(self) -> Iterator[tuple[str, int]]:
         """Give the keys of the marks that this task instance can have used, each with its generation."""
@@ -83,7 +86,11 @@ class _Task:
                 mark = RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, number)
                 yield mark.task_key, generation
 
-    def waits_for(self, generation: int) -> bool:
+    def has_launched(self, mark: RunMark) -> bool:
+        """Say whether a mark with one of its keys is its own, and not of a deleted DAG run of the same name."""
+        return self.was_cleared or mark.may_be_of(self.creation_key)
+
+    def waits_for(self, mark: RunMark, generation: int) -> bool:
         """Say whether its present attempt, or one that is due, takes care of a run of a generation.
 
         Where its retries are not known, a run of any generation may be the one that is awaited.
@@ -91,7 +98,8 @@ class _Task:
         is_due = self.state is None and self.dag_run_state not in OVER
         if is_due:
             return True
-        return self.state in WAITING and (self.retries is None or generation == self.max_tries - self.retries)
+        is_present = self.retries is None or generation == self.max_tries - self.retries
+        return self.state in WAITING and is_present and mark.may_be_of(self.creation_key)
 
 
 class OrphanFinder:
@@ -123,9 +131,9 @@ class OrphanFinder:
         for run, mark in marked:
             known = mark.owner_key in self._dag_runs
             task, generation = tasks.get((mark.owner_key, mark.task_key), (None, 0))
-            if task is None:
+            if task is None or not task.has_launched(mark):
                 orphans.append(self._orphan(client, project, run, now, is_known=known))
-            elif not task.waits_for(generation):
+            elif not task.waits_for(mark, generation):
                 orphans.append(self._orphan(client, project, run, now, task=task))
         self._handles = {orphan.run.id: orphan.handle for orphan in orphans}
         return orphans
@@ -181,7 +189,8 @@ class OrphanFinder:
                 dag_run_state = str(getattr(dag_run.state, "value", dag_run.state))
                 known = retries.get(task_id)
                 tries = max(max_tries or 0, 0)
-                yield _Task(dag_id, run_id, task_id, map_index, state, tries, known, dag_run_state)
+                names = (dag_id, run_id, task_id, map_index)
+                yield _Task(*names, state, tries, known, dag_run_state, creation_key(dag_run), was_cleared(dag_run))
 
     def _orphan(
         self,

@@ -6,6 +6,7 @@ carries a mark at the end of the run's title; whoever is not sure whether the ru
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 import json
 import logging
@@ -28,7 +29,10 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 STALE_SECONDS = 3.0
 """How long a look for earlier runs holds: a process that was frozen since may have been replaced by another one."""
 
-_MARK = re.compile(r"\[airflow ([0-9a-f]{12})-([0-9a-f]{16})(?:-([0-9a-f]{8}))?(-pin)?\]")
+# The last part comes after the first in brackets of its own, so that versions that do not know it find the first.
+_MARK = re.compile(
+    r"\[airflow ([0-9a-f]{12})-([0-9a-f]{16})(?:-([0-9a-f]{8}))?(-pin)?\](?:\s+\[created ([0-9a-f]{8})\])?"
+)
 _WORK = re.compile(r"\[makes ([0-9a-f]{16})\]")
 _log = logging.getLogger(__name__)
 
@@ -37,30 +41,51 @@ _log = logging.getLogger(__name__)
 class RunMark:
     """Which task, and which generation of it, a run belongs to.
 
-    :param owner_key: 12 hexadecimal digits for the DAG run.
+    :param owner_key: 12 hexadecimal digits for the name of the DAG run.
     :param task_key: 16 hexadecimal digits for the task instance and its generation.
     :param pinned: whether the run's input commit was pinned for the whole DAG run.
     :param group_key: 8 hexadecimal digits for the task in all its DAG runs; empty in marks that do not tell it.
+    :param creation_key: 8 hexadecimal digits for the DAG run as it was created, since a DAG run that was deleted and
+        created again has the same name; empty where that is not known.
     """
 
     owner_key: str
     task_key: str
     pinned: bool = False
     group_key: str = ""
+    creation_key: str = ""
 
     @classmethod
     def for_task(
-        cls, dag_id: str, run_id: str, task_id: str, map_index: int = -1, generation: int = 0, pinned: bool = False
+        cls,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        map_index: int = -1,
+        generation: int = 0,
+        pinned: bool = False,
+        creation_key: str = "",
     ) -> Self:
-        """Derive the mark of a task instance: equal on every machine and for every retry of one generation."""
+        """Derive the mark of a task instance: equal on every machine and for every retry of one generation.
+
+        :param creation_key: of :meth:`creation_of`.
+        """
         owner = (dag_id, run_id)
         task_key = _digest(16, *owner, task_id, map_index, generation)
-        return cls(_digest(12, *owner), task_key, pinned, cls.group_of(dag_id, task_id))
+        return cls(_digest(12, *owner), task_key, pinned, cls.group_of(dag_id, task_id), creation_key)
 
     @staticmethod
     def group_of(dag_id: str, task_id: str) -> str:
         """Derive the key that all runs of a task share, whichever DAG run and map index they belong to."""
         return _digest(8, dag_id, task_id)
+
+    @staticmethod
+    def creation_of(*times: datetime | None) -> str:
+        """Derive the key that tells a DAG run from others of its name.
+
+        :param times: with a time zone; equal for all tries of a task instance, and not for another DAG run of the name.
+        """
+        return _digest(8, *(_microseconds(time) if time else None for time in times))
 
     @classmethod
     def parse(cls, title: str | None) -> Self | None:
@@ -68,22 +93,38 @@ class RunMark:
         found = _MARK.findall(title or "")
         if not found:
             return None
-        owner_key, task_key, group_key, pin = found[-1]
-        return cls(owner_key, task_key, bool(pin), group_key)
+        owner_key, task_key, group_key, pin, creation_key = found[-1]
+        return cls(owner_key, task_key, bool(pin), group_key, creation_key)
 
     @property
     def text(self) -> str:
         """The mark as it stands in a title."""
         group = f"-{self.group_key}" if self.group_key else ""
-        return f"[airflow {self.owner_key}-{self.task_key}{group}{'-pin' if self.pinned else ''}]"
+        created = f" [created {self.creation_key}]" if self.creation_key else ""
+        return f"[airflow {self.owner_key}-{self.task_key}{group}{'-pin' if self.pinned else ''}]{created}"
+
+    def may_be_of(self, creation_key: str) -> bool:
+        """Whether it can be of a DAG run as created: nothing is known against it.
+
+        :param creation_key: of :meth:`creation_of`; empty where it is not known.
+        """
+        return not (self.creation_key and creation_key) or self.creation_key == creation_key
+
+    def is_same_launch(self, other: RunMark) -> bool:
+        """Whether both are of one launch; a mark of a version that did not tell the creation counts."""
+        return self.task_key == other.task_key and self.may_be_of(other.creation_key)
 
     def marks(self, run: Run) -> bool:
         """Whether a run carries this mark, pinned or not."""
         other = RunMark.parse(run.title)
-        return other is not None and (other.owner_key, other.task_key) == (self.owner_key, self.task_key)
+        return other is not None and self.is_same_launch(other)
 
 
-def _digest(length: int, *parts: str | int) -> str:
+def _microseconds(time: datetime) -> int:
+    return calendar.timegm(time.utctimetuple()) * 10**6 + time.microsecond
+
+
+def _digest(length: int, *parts: str | int | None) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:length]
 
 
@@ -144,9 +185,9 @@ class MarkedRuns:
     def __len__(self) -> int:
         return len(self._marked)
 
-    def with_task_key(self, task_key: str) -> list[Run]:
+    def of_launch(self, mark: RunMark) -> list[Run]:
         """Return the runs of one launch of a task instance; more than one where a launch went wrong."""
-        return [run for run, mark in self._marked if mark.task_key == task_key]
+        return [run for run, other in self._marked if mark.is_same_launch(other)]
 
     def with_owner_key(self, owner_key: str) -> MarkedRuns:
         """Return the runs of one DAG run."""
@@ -185,7 +226,7 @@ def find_run(
 
     :param since: see :func:`scan_marked`, and there for `limit`.
     """
-    return next(iter(scan_marked(client, project_id, since, limit=limit).with_task_key(mark.task_key)), None)
+    return next(iter(scan_marked(client, project_id, since, limit=limit).of_launch(mark)), None)
 
 
 @dataclass(frozen=True)

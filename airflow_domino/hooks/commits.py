@@ -89,7 +89,7 @@ def _commit_of_dag_run(client: DominoClient, project: Project, identity: TaskIde
     """
     for run, mark in marked.with_owner_key(identity.mark(0).owner_key):
         is_of_before = identity.since and run.submitted_at and run.submitted_at < identity.since
-        if mark.pinned and run.input_commit and not is_of_before:
+        if mark.pinned and run.input_commit and identity.is_of_dag_run(mark) and not is_of_before:
             return run.input_commit
     if identity.dag_run_start is None:
         return client.head_commit(project)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,13 @@ CLOCK_SKEW = timedelta(minutes=5)
 class TaskIdentity:
     """A task instance in one generation: the same over its retries, another one after it was cleared.
 
+    A DAG run that was deleted and created again is another one, though all names are the same.
+
     :param generation: tries that were over when it began: 0, or as many as there were when the task was cleared.
     :param since: no run of this task instance is older.
     :param dag_run_start: when its DAG run began.
+    :param creation_key: key of its DAG run as created (:func:`creation_key`); empty where that is not known.
+    :param was_cleared: whether tasks of its DAG run were cleared: earlier generations can have another `creation_key`.
     """
 
     dag_id: str
@@ -41,6 +46,8 @@ class TaskIdentity:
     try_number: int
     since: datetime | None = None
     dag_run_start: datetime | None = None
+    creation_key: str = ""
+    was_cleared: bool = True
 
     @classmethod
     def of(cls, context: Mapping[str, Any]) -> TaskIdentity:
@@ -67,6 +74,8 @@ class TaskIdentity:
             try_number=task_instance.try_number,
             since=_earliest(dag_run),
             dag_run_start=getattr(dag_run, "start_date", None),
+            creation_key=creation_key(dag_run),
+            was_cleared=was_cleared(dag_run),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,32 +97,76 @@ class TaskIdentity:
         Each launch has a mark of its own, so that the run of an attempt that ended badly is never taken for the next.
         """
         number = (self.generation if generation is None else generation) + launch * LAUNCH_STEP
-        return RunMark.for_task(self.dag_id, self.run_id, self.task_id, self.map_index, number, pinned=pinned)
+        names = (self.dag_id, self.run_id, self.task_id, self.map_index)
+        return RunMark.for_task(*names, number, pinned=pinned, creation_key=self.creation_key)
 
     @property
     def group_key(self) -> str:
         """What the marks of all runs of this task have in common, over all its DAG runs."""
         return RunMark.group_of(self.dag_id, self.task_id)
 
-    def other_keys(self) -> set[str]:
-        """Return the task keys of the marks that other generations can have used.
+    def has_launched(self, mark: RunMark) -> bool:
+        """Say whether a mark is of this generation, whichever launch of it."""
+        return mark.task_key in self._own_keys and mark.may_be_of(self.creation_key)
+
+    def is_of_dag_run(self, mark: RunMark) -> bool:
+        """Say whether a mark can be of this DAG run as created, and not of one of its name that was deleted.
+
+        A clear gives a DAG run that was over another start, so nothing is known of the generations before it.
+        """
+        return mark.owner_key == self.mark(0).owner_key and (self.was_cleared or mark.may_be_of(self.creation_key))
+
+    def had_launched(self, mark: RunMark) -> bool:
+        """Say whether a mark can be of another generation."""
+        return mark.task_key in self._other_keys and self.is_of_dag_run(mark)
+
+    @cached_property
+    def _own_keys(self) -> frozenset[str]:
+        """The task keys of the marks of this generation."""
+        return frozenset(self.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES))
+
+    @cached_property
+    def _other_keys(self) -> frozenset[str]:
+        """The task keys of the marks that other generations can have used.
 
         Later numbers are among them: an author who edits `retries` before a clear shifts the numbers either way.
         """
         around = range(self.generation - REMEMBERED_GENERATIONS, self.generation + REMEMBERED_GENERATIONS + 1)
         others = (generation for generation in around if generation != self.generation)
         launches = range(REMEMBERED_LAUNCHES)
-        return {self.mark(launch, generation=other).task_key for other in others for launch in launches}
+        return frozenset(self.mark(launch, generation=other).task_key for other in others for launch in launches)
+
+
+def creation_key(dag_run: Any) -> str:
+    """Return the key that tells a DAG run from others of its name; empty where it is not known.
+
+    Airflow hands a task nothing that is made for this. The start is as good: it is later than the deletion of a DAG run
+    of the name, equal for all tries of a task instance, and only a clear of a DAG run that is over changes it. With
+    `dag.test()` it may be the logical date; there `run_after` is the time of the call.
+
+    :param dag_run: a worker's, a triggerer's or that of Airflow's database.
+    """
+    start = getattr(dag_run, "start_date", None)
+    state = getattr(dag_run, "state", None)
+    # Of a DAG run that has not begun Airflow tells a triggerer the present time as its start.
+    if not isinstance(start, datetime) or getattr(state, "value", state) == "queued":
+        return ""
+    return RunMark.creation_of(start, getattr(dag_run, "run_after", None))
+
+
+def was_cleared(dag_run: Any) -> bool:
+    """Say whether tasks of a DAG run were cleared; yes where that is not known."""
+    return getattr(dag_run, "clear_number", None) != 0
 
 
 def _earliest(dag_run: Any) -> datetime | None:
-    """Return when a run of this DAG run can have been launched at the earliest.
+    """Return when a run of this DAG run can have been launched at the earliest, give or take clocks that differ.
 
-    A clear moves `start_date` to later, so there `run_after` counts too; a DAG run that was never cleared may have been
-    deleted and made again with the same `run_after`, and must not find the runs of its predecessor.
+    A clear moves `start_date` to later, so there `run_after` counts too. This only bounds the search: runs of a deleted
+    DAG run of the same name are told apart by their `creation_key`.
     """
-    was_cleared = getattr(dag_run, "clear_number", None) != 0
-    times = [getattr(dag_run, name, None) for name in (("run_after", "start_date") if was_cleared else ("start_date",))]
+    names = ("run_after", "start_date") if was_cleared(dag_run) else ("start_date",)
+    times = [getattr(dag_run, name, None) for name in names]
     known = [time for time in times if isinstance(time, datetime)]
     return min(known) - CLOCK_SKEW if known else None
 
@@ -175,7 +228,7 @@ def find_earlier(
     known = record if record is not None and record.generation == identity.generation else None
     ended_badly: list[Run] = []
     for launch in count():
-        runs = marked.with_task_key(identity.mark(launch).task_key)
+        runs = marked.of_launch(identity.mark(launch))
         if not runs and known is not None and known.launch == launch:
             runs = remembered(client, known)
         useful = sorted((run for run in runs if is_useful(run)), key=_success_then_oldest)
@@ -190,8 +243,7 @@ def find_earlier(
 
 def runs_of(marked: MarkedRuns, identity: TaskIdentity) -> list[Run]:
     """Find the runs that this task instance has launched, in whichever generation, oldest first."""
-    own = identity.other_keys() | {identity.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES)}
-    return [run for run, mark in marked if mark.task_key in own][::-1]
+    return [run for run, mark in marked if identity.has_launched(mark) or identity.had_launched(mark)][::-1]
 
 
 def is_useful(run: Run) -> bool:
@@ -205,8 +257,7 @@ def _success_then_oldest(run: Run) -> tuple[bool, int]:
 
 def active_of_this_generation(marked: MarkedRuns, identity: TaskIdentity) -> list[Run]:
     """Find runs that this task instance has launched since it was cleared last, and that still go on, newest first."""
-    own = {identity.mark(launch).task_key for launch in range(REMEMBERED_LAUNCHES)}
-    return [run for run, mark in marked.active() if mark.task_key in own]
+    return [run for run, mark in marked.active() if identity.has_launched(mark)]
 
 
 def find_twin(marked: MarkedRuns, identity: TaskIdentity, work: str) -> Run | None:
@@ -237,8 +288,7 @@ def active_of_other_generations(
     :param record: what the store remembers.
     :param client: asks for the remembered run, should it carry its mark no more.
     """
-    others = identity.other_keys()
-    found = [run for run, mark in marked.active() if mark.task_key in others]
+    found = [run for run, mark in marked.active() if identity.had_launched(mark)]
     if record is not None and record.generation != identity.generation:
         ids = {run.id for run in found}
         known = (run for run in remembered(client, record) if run.id not in ids)

@@ -315,7 +315,7 @@ class RunLaunch:
 
         A process that was frozen in the middle of a launch may have been replaced by one that launched too.
         """
-        runs = [each for each in self.scan().with_task_key(self.mark.task_key) if not each.status.is_completed]
+        runs = [each for each in self.scan().of_launch(self.mark) if not each.status.is_completed]
         oldest = min([run, *runs], key=lambda each: each.number)
         for double in {each.id: each for each in [run, *runs]}.values():
             if double.id != oldest.id:

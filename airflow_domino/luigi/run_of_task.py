@@ -62,7 +62,8 @@ class RunOfTask:
     @property
     def mark(self) -> RunMark:
         """The mark by which the run is found again."""
-        return RunMark.for_task("luigi", self._owner.name, self.task.task_id, generation=self.attempt)
+        owner, task_id = self._owner, self.task.task_id
+        return RunMark.for_task("luigi", owner.name, task_id, generation=self.attempt, creation_key=owner.creation_key)
 
     @property
     def project(self) -> Project:
@@ -91,7 +92,7 @@ class RunOfTask:
     def _left_by_an_earlier_process(self, client: DominoClient) -> Run | None:
         """The run of this attempt that goes on or went well; what ended badly has used its attempt up."""
         earlier = self._owner.earlier_runs(client, self.project.id)
-        while runs := earlier.with_task_key(self.mark.task_key):
+        while runs := earlier.of_launch(self.mark):
             if useful := [run for run in runs if not run.status.is_completed or run.status.succeeded]:
                 return useful[0]
             self.attempt += 1

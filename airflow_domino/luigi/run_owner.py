@@ -20,11 +20,13 @@ class RunOwner:
 
     :param name: equal in all attempts that may take up each other's runs
     :param since: no run of this owner is older; None for one that nobody was before, whose runs need not be looked for
+    :param creation_key: tells this owner from earlier ones of its name; empty where there were none, or none is known
     """
 
-    def __init__(self, name: str, since: datetime | None = None) -> None:
+    def __init__(self, name: str, since: datetime | None = None, creation_key: str = "") -> None:
         self.name = name
         self.since = since
+        self.creation_key = creation_key
         self._earlier: dict[str, MarkedRuns] = {}
         self._looking = threading.Lock()
 
@@ -39,7 +41,8 @@ class RunOwner:
             return cls(uuid.uuid4().hex)
         try:
             fields = json.loads(told)
-            return cls(str(fields["name"]), datetime.fromisoformat(fields["since"]))
+            since = datetime.fromisoformat(fields["since"])
+            return cls(str(fields["name"]), since, str(fields.get("creation_key", "")))
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigurationError(f"The variable {OWNER_VARIABLE} cannot be read: {error!r}; unset it") from None
 
@@ -47,7 +50,8 @@ class RunOwner:
         """The environment of a process that works for this owner; empty where nothing is to be found again."""
         if self.since is None:
             return {}
-        return {OWNER_VARIABLE: json.dumps({"name": self.name, "since": self.since.isoformat()})}
+        told = {"name": self.name, "since": self.since.isoformat(), "creation_key": self.creation_key}
+        return {OWNER_VARIABLE: json.dumps(told)}
 
     def earlier_runs(self, client: DominoClient, project_id: str) -> MarkedRuns:
         """The marked runs of a project as they were when this process first asked.

@@ -21,7 +21,7 @@ def owner_variables() -> dict[str, str]:
     if identity is None:
         return {}
     instance = (identity.dag_id, identity.run_id, identity.task_id, identity.map_index, identity.generation)
-    return RunOwner(json.dumps(instance), identity.since).variables()
+    return RunOwner(json.dumps(instance), identity.since, identity.creation_key).variables()
 
 
 def _context() -> Mapping[str, Any]:

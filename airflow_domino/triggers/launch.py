@@ -271,7 +271,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         settings = await self.settings()
         project = await self._look_up(settings, given(self.project))
         marked = await self._watcher(settings, project.id).marked_runs(identity.since)
-        runs = [run for run in marked.with_task_key(identity.mark(0).task_key) if not run.status.is_completed]
+        runs = [run for run in marked.of_launch(identity.mark(0)) if not run.status.is_completed]
         if runs:
             url = await self._watcher(settings, project.id).call(lambda client: client.run_url(project, runs[0].id))
             self.run_handle = RunHandle(runs[0].id, url, project.full_name, project.id, number=runs[0].number)

@@ -129,6 +129,35 @@ def test_marks_of_mapped_tasks_groups_and_simultaneous_dag_runs_never_collide(ai
     assert sum(title.startswith("The forest of ") for title in titles) == 2
 
 
+@pytest.fixture(scope="module")
+def again(airflow, domino):
+    """A DAG run that succeeds, is deleted, and is triggered again under the same id: its tasks' runs by their turn."""
+    run_id, turns = "the_same_id", []
+    tasks = [(way, -1) for way in WAYS] + [("mapped", 0)]
+    for turn in (1, 2):
+        if turn > 1:
+            airflow.api.call("DELETE", f"/dags/life_again/dagRuns/{run_id}")
+        assert airflow.api.trigger("life_again", run_id=run_id) == run_id
+        assert airflow.api.wait_for_dag_run("life_again", run_id) == "success"
+        keys = ("return_value", "run_id", "domino_run_link")
+        xcoms = {
+            task_id: {key: airflow.api.xcom("life_again", run_id, task_id, key=key, map_index=index) for key in keys}
+            for task_id, index in tasks
+        }
+        turns.append(xcoms)
+    return turns
+
+
+@pytest.mark.parametrize("task_id", [*WAYS, "mapped"])
+def test_a_dag_run_that_was_deleted_and_is_triggered_again_under_its_id_launches_again(domino, again, task_id):
+    newest, oldest = sorted(jobs(domino, f"life_again.{task_id}"), key=lambda job: -job["number"])
+    accepted = [entry["runId"] for entry in domino.ledger() if entry["event"] == "start"]
+    for job, xcoms in ((oldest, again[0][task_id]), (newest, again[1][task_id])):
+        assert accepted.count(job["id"]) == 1
+        assert xcoms["run_id"] == xcoms["return_value"]["run_id"] == job["id"]
+        assert job["id"] in xcoms["domino_run_link"]
+
+
 # ---- restarts are no kills
 
 

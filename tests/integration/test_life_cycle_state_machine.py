@@ -1,7 +1,8 @@
 """Launches, faults, crashes, retries, kills and clears of one task instance in any order, against the local Domino.
 
 Whatever happens: at most one run of the task instance goes on after an attempt has begun, a generation launches again
-only after a run that ended badly, and a result that is delivered belongs to the generation that asked for it.
+only after a run that ended badly, and a result that is delivered belongs to the generation that asked for it. The DAG
+run may be deleted and created again under its id: then all of this holds anew.
 """
 
 from __future__ import annotations
@@ -68,7 +69,13 @@ class TaskLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.airflow_run = f"manual__{uuid.uuid4()}"
+        self.run_after = datetime.now(UTC)
+        self.of_life_before: set[str] = set()
+        self.is_created()
+
+    def is_created(self) -> None:
         self.begun = datetime.now(UTC)
+        self.clears = 0
         self.store = Store()
         self.try_number, self.generation = 1, 0
         self.state = "scheduled"
@@ -88,7 +95,9 @@ class TaskLife(RuleBasedStateMachine):
             xcom_push=lambda key, value: self.dies("after_record"),
             xcom_pull=lambda **choice: None,
         )
-        dag_run = SimpleNamespace(run_after=self.begun, start_date=self.begun, clear_number=int(self.generation > 0))
+        dag_run = SimpleNamespace(
+            run_after=self.run_after, start_date=self.begun, clear_number=self.clears, state="running"
+        )
         return {"ti": task_instance, "dag_run": dag_run, "task_state_store": self.store}
 
     def operator(self) -> DominoRunOperator:
@@ -100,7 +109,8 @@ class TaskLife(RuleBasedStateMachine):
         owner = RunMark.for_task("life", self.airflow_run, "task").owner_key
         jobs = self.domino.get("/v4/jobs", projectId=self.domino.project_id, page_size=1000, status="all")["jobs"]
         marks = ((job, RunMark.parse(job.get("title"))) for job in jobs)
-        return [(job, mark) for job, mark in marks if mark is not None and mark.owner_key == owner]
+        own = [(job, mark) for job, mark in marks if mark is not None and mark.owner_key == owner]
+        return [(job, mark) for job, mark in own if job["id"] not in self.of_life_before]
 
     def active(self) -> list[dict[str, Any]]:
         over = ("stopping", "StopRequested", "StopAndDiscardRequested", "Stopping")
@@ -201,9 +211,18 @@ class TaskLife(RuleBasedStateMachine):
     @precondition(lambda self: self.state in ("failed", "success", "deferred"))
     @rule()
     def a_user_clears_it(self):
+        if self.state != "deferred":
+            self.begun = datetime.now(UTC)  # Airflow lets a DAG run that is over begin again
+        self.clears += 1
         self.generation = self.try_number
         self.try_number += 1
         self.state, self.waits_for = "scheduled", None
+
+    @precondition(lambda self: self.state in ("failed", "success") and not self.active())
+    @rule()
+    def a_user_deletes_the_dag_run_and_triggers_it_again_under_its_id(self):
+        self.of_life_before |= {job["id"] for job, _ in self.marked()}
+        self.is_created()
 
     @precondition(lambda self: self.state == "failed")
     @rule()
@@ -222,6 +241,7 @@ class TaskLife(RuleBasedStateMachine):
 
     def delivered(self, result: dict[str, Any]) -> None:
         self.state, self.waits_for = "success", None
+        assert result["run_id"] not in self.of_life_before, "a result of a deleted DAG run was delivered"
         (mark,) = [mark for job, mark in self.marked() if job["id"] == result["run_id"]]
         assert mark.task_key in self.keys_of(self.generation), "a result of another generation was delivered"
         assert result["status"] == "Succeeded"

@@ -294,14 +294,19 @@ class FakeStore(dict[str, Any]):
 
 @pytest.fixture
 def task_context() -> Callable[..., dict[str, Any]]:
-    """Make a task context; the same store over several attempts stands for Airflow 3.3, None for older versions."""
+    """Make a task context; the same store over several attempts stands for Airflow 3.3, None for older versions.
+
+    All are of one DAG run.
+    """
     from datetime import UTC, datetime, timedelta
 
     from airflow.sdk.execution_time.context import OutletEventAccessors
 
+    began = datetime.now(UTC)
+
     def make(store: FakeStore | None = None, **task_instance: Any) -> dict[str, Any]:
         now = datetime.now(UTC)
-        dag_run = SimpleNamespace(run_after=now, start_date=now - timedelta(seconds=5), run_id="manual__1")
+        dag_run = SimpleNamespace(run_after=began, start_date=began - timedelta(seconds=5), run_id="manual__1")
         context: dict[str, Any] = {
             "ti": FakeTaskInstance(start_date=now, **task_instance),
             "dag_run": dag_run,

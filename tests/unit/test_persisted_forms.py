@@ -79,6 +79,13 @@ def test_a_task_identity_of_a_trigger_is_the_workers():
     identity = TaskIdentity.from_dict(kept("trigger-launch.json")["kwargs"]["identity"])
     assert (identity.generation, identity.try_number, identity.since.isoformat()) == (3, 4, "2026-11-21T10:00:00+00:00")
     assert TaskIdentity.from_dict(identity.to_dict()) == identity
+    assert (identity.creation_key, identity.was_cleared) == ("", True)
+
+
+def test_a_task_identity_of_a_trigger_tells_its_dag_run_from_a_deleted_one_of_its_name():
+    identity = TaskIdentity.from_dict(kept("trigger-launch-created.json")["kwargs"]["identity"])
+    assert (identity.mark(0).creation_key, identity.was_cleared) == ("0f1e2d3c", False)
+    assert TaskIdentity.from_dict(identity.to_dict()) == identity
 
 
 @pytest.mark.parametrize("name", ["luigi-graph.json", "luigi-graph-packed.json"])

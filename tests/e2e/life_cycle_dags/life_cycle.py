@@ -193,6 +193,13 @@ def life_marks() -> None:
 
 
 @dag(**OPTIONS)
+def life_again() -> None:
+    for way, arguments in WAYS.items():
+        DominoRunOperator(task_id=way, command=["hello.py", way], tier="Wide", **arguments)
+    DominoRunOperator.partial(task_id="mapped", tier="Wide").expand(command=[["hello.py", "mapped", "0"]])
+
+
+@dag(**OPTIONS)
 def life_limits() -> None:
     for number in range(4):
         DominoRunOperator(task_id=f"t{number}", command="sleep.py 4", tier="Wide", domino_conn_id="narrow")
@@ -211,3 +218,4 @@ life_wide()
 life_short()
 life_marks()
 life_limits()
+life_again()

@@ -86,6 +86,15 @@ def test_runs_of_another_owner_are_not_taken_up(submitted, monkeypatch, many):
     assert many.started == 2
 
 
+def test_runs_for_a_deleted_dag_run_of_the_same_name_are_not_taken_up(monkeypatch, many):
+    task = many.task("write.py", "other.txt", "x", output="other.txt")
+    for creation_key in ("0f1e2d3c", "1f1e2d3c"):
+        for name, value in RunOwner("somebody", datetime.now(UTC), creation_key).variables().items():
+            monkeypatch.setenv(name, value)
+        task.run()
+    assert many.started == 2
+
+
 def test_an_owner_that_cannot_be_read_starts_nothing(submitted, monkeypatch, many):
     monkeypatch.setenv(OWNER_VARIABLE, "nobody")
     submitted.submit(*many.sleepers(1))

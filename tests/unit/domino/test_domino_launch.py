@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -101,6 +103,31 @@ def test_a_long_title_is_cut_but_never_its_mark() -> None:
 
 def test_an_older_mark_in_a_title_is_replaced() -> None:
     assert mark_title(f"Train {OTHER.text}", MARK) == f"Train {MARK.text}"
+
+
+def test_a_mark_tells_a_dag_run_from_one_of_its_name_that_was_created_before() -> None:
+    times = [datetime(2026, 3, 1, 12, 0, second, microsecond, UTC) for second, microsecond in ((0, 0), (0, 1), (1, 0))]
+    keys = [RunMark.creation_of(time) for time in times]
+    first, *others = [RunMark.for_task("train", "r1", "forest", creation_key=key) for key in keys]
+    assert RunMark.parse(f"t {first.text}") == first
+    assert RunMark.creation_of(times[0].astimezone(timezone(timedelta(hours=5)))) == keys[0]
+    assert first.is_same_launch(first)
+    assert not any(first.is_same_launch(other) for other in others)
+    assert mark_title(f"t {first.text}", others[0]) == f"t {others[0].text}"
+
+
+def test_a_title_that_is_cut_in_the_last_part_of_its_mark_is_that_of_a_run_whose_creation_is_not_known() -> None:
+    mark = RunMark.for_task("train", "r1", "forest", creation_key="0f1e2d3c")
+    for length in range(len(mark.text.partition("]")[0]) + 1, len(mark.text)):
+        cut = RunMark.parse(mark.text[:length])
+        assert cut == replace(mark, creation_key="")
+        assert mark.is_same_launch(cut)
+
+
+def test_the_version_before_reads_what_it_knows_of_a_mark() -> None:
+    known = re.compile(r"\[airflow ([0-9a-f]{12})-([0-9a-f]{16})(?:-([0-9a-f]{8}))?(-pin)?\]")
+    mark = RunMark.for_task("train", "r1", "forest", pinned=True, creation_key="0f1e2d3c")
+    assert known.findall(mark_title("The forest", mark)) == [(mark.owner_key, mark.task_key, mark.group_key, "-pin")]
 
 
 def test_a_pinned_mark_finds_its_run_by_the_unpinned_one() -> None:

@@ -130,7 +130,7 @@ def test_marked_runs_are_read_once_for_all_who_ask_before_the_reading_begins(
 
     found = asyncio.run(ask())
     assert lists == ["active", "all"]
-    assert {run.id for marked in found for run in marked.with_task_key(mark.task_key)} == {"r1"}
+    assert {run.id for marked in found for run in marked.of_launch(mark)} == {"r1"}
 
 
 @pytest.mark.parametrize("way", ["watcher", "blocking"])

@@ -79,6 +79,20 @@ def test_runs_from_before_the_dag_run_are_not_looked_at(context):
     assert commit_of(Client(commits(2), [old]), "dag_run", context) == f"{2:040x}"
 
 
+def test_the_commit_of_a_deleted_dag_run_of_the_same_name_does_not_count(context):
+    context["dag_run"].clear_number = 0
+    before = pinned_run(context, "c" * 40, submitted_at=NOW - timedelta(minutes=2))
+    context["dag_run"].start_date = NOW + timedelta(seconds=1)
+    assert commit_of(Client(commits(2), [before]), "dag_run", context) == f"{2:040x}"
+
+
+def test_the_commit_of_a_dag_run_counts_although_a_clear_lets_it_begin_again(context):
+    before = pinned_run(context, "c" * 40)
+    context["dag_run"].clear_number = 1
+    context["dag_run"].start_date = NOW + timedelta(minutes=2)
+    assert commit_of(Client(commits(2), [before]), "dag_run", context) == "c" * 40
+
+
 def test_a_project_that_tells_no_times_begins_with_its_latest_commit(context):
     client = Client([Commit("e" * 40), Commit("f" * 40)])
     assert commit_of(client, "dag_run", context) == "e" * 40

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +16,10 @@ from airflow_domino.operators._luigi_run_owner import owner_variables
 BEGAN = datetime(2026, 1, 2, tzinfo=UTC)
 
 
-def context(try_number: int = 1, max_tries: int = 2, **more: Any) -> dict[str, Any]:
+def context(try_number: int = 1, max_tries: int = 2, began: datetime = BEGAN, **more: Any) -> dict[str, Any]:
     ids = {"dag_id": "report", "run_id": "r1", "task_id": "all", "map_index": -1, **more}
     instance = SimpleNamespace(try_number=try_number, max_tries=max_tries, **ids)
-    dag_run = SimpleNamespace(start_date=BEGAN, run_after=BEGAN, queued_at=BEGAN, logical_date=BEGAN)
+    dag_run = SimpleNamespace(start_date=began, run_after=BEGAN, queued_at=BEGAN, logical_date=BEGAN, clear_number=0)
     return {"ti": instance, "task": SimpleNamespace(retries=2), "dag_run": dag_run}
 
 
@@ -35,6 +35,21 @@ def test_all_tries_of_a_task_instance_have_one_owner():
 @pytest.mark.parametrize("other", [{"max_tries": 3}, {"task_id": "one"}, {"run_id": "r2"}, {"map_index": 4}])
 def test_a_cleared_task_and_any_other_task_instance_have_another(other):
     assert told() != told(**other)
+
+
+def test_the_runs_of_a_deleted_dag_run_of_the_same_name_are_not_taken_up(monkeypatch):
+    owners = []
+    for began in (BEGAN, BEGAN + timedelta(seconds=1)):
+        monkeypatch.setenv(OWNER_VARIABLE, told(began=began))
+        owners.append(RunOwner.of_process())
+    first, second = owners
+    assert first.name == second.name, "the page finds runs by the owner's name"
+    assert first.creation_key != second.creation_key
+
+
+def test_an_engine_that_a_version_before_has_told_its_owner_can_read_it(monkeypatch):
+    monkeypatch.setenv(OWNER_VARIABLE, '{"name": "a", "since": "2026-01-02T00:00:00+00:00"}')
+    assert RunOwner.of_process().creation_key == ""
 
 
 def test_nothing_is_told_outside_of_airflows_tasks():
