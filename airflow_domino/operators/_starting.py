@@ -35,7 +35,6 @@ RENDERED_BY_TRIGGERER = frozenset(
         "var",
     }
 )
-_SYNTAX = jinja2.Environment()  # noqa: S701  parses templates, renders none
 
 
 class AskedWhenNeeded(Generic[T]):
@@ -84,7 +83,7 @@ def can_start_without_worker(task: BaseOperator, base: type, values: Mapping[str
         and not _is_limited(task)
         and not _changes_behaviour(type(task), base)
         and _renders_plainly(task.dag)
-        and all(_is_plain(value) for value in values.values())
+        and _is_plain(list(values.values()), task.get_template_env())
     )
 
 
@@ -124,21 +123,24 @@ def _renders_plainly(dag: DAG) -> bool:
     )
 
 
-def _is_plain(value: Any) -> bool:
-    """Say whether a value is JSON whose templates a triggerer can render."""
+def _is_plain(value: Any, environment: jinja2.Environment) -> bool:
+    """Say whether a value is JSON whose templates a triggerer can render.
+
+    :param environment: Airflow's own, which knows Airflow's filters.
+    """
     if isinstance(value, str):
-        return _is_simple_template(value)
+        return _is_simple_template(value, environment)
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(entry) for key, entry in value.items())
+        return all(isinstance(key, str) and _is_plain(entry, environment) for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return all(_is_plain(entry) for entry in value)
+        return all(_is_plain(entry, environment) for entry in value)
     return value is None or isinstance(value, int | float | bool)
 
 
-def _is_simple_template(text: str) -> bool:
+def _is_simple_template(text: str, environment: jinja2.Environment) -> bool:
     if "{" not in text:
         return True
     try:
-        return jinja2.meta.find_undeclared_variables(_SYNTAX.parse(text)) <= RENDERED_BY_TRIGGERER
+        return jinja2.meta.find_undeclared_variables(environment.parse(text)) <= RENDERED_BY_TRIGGERER
     except jinja2.TemplateSyntaxError:
         return False

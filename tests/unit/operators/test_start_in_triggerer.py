@@ -82,10 +82,18 @@ def test_each_templated_argument_is_one_of_the_triggers_so_that_it_is_rendered(d
     assert all(hasattr(trigger, name) for name in rendered)
 
 
+@pytest.mark.parametrize("name", ["ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"])
+def test_a_filter_of_airflows_needs_no_worker(dag, name):
+    command = f"train.py {{{{ (dag_run.logical_date or dag_run.run_after) | {name} }}}} {{{{ macros.ds_add(ds, -1) }}}}"
+    DominoRunOperator(task_id="t", command=command)
+    assert starts(dag) is True
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         {"start_from_trigger": False},
+        {"command": "train.py {{ dag_run.run_after | unknown_filter }}"},
         {"deferrable": False},
         {"inputs": {"a.csv": "/data/a.csv"}},
         {"outputs": ["a.csv"], "output_dir": "{{ var.value.folder }}"},
