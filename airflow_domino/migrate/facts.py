@@ -19,9 +19,11 @@ from libcst.metadata import (
     ScopeProvider,
 )
 
+from airflow_domino.migrate.airflow_two import DAG_NAMES
 from airflow_domino.migrate.arguments import Arguments
 from airflow_domino.migrate.domino import OPERATORS
 from airflow_domino.migrate.luigi import BASH_OPERATORS
+from airflow_domino.migrate.schedules import Days, begins_after_its_day, names_a_date
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Facts:
     :param by_call: those of a call, by the call's id
     :param annotations: ids of places that name an operator as the type of something
     :param strays: places that name something of Domino's package and are no such call
+    :param dags: the calls of DAG
     """
 
     wrapper: MetadataWrapper
@@ -48,6 +51,8 @@ class Facts:
     defaults: list[cst.Call | cst.Dict] = field(default_factory=list)
     annotations: set[int] = field(default_factory=set)
     strays: list[tuple[cst.CSTNode, str]] = field(default_factory=list)
+    dags: list[cst.Call] = field(default_factory=list)
+    days: Days = field(default_factory=Days)
 
     def line(self, node: cst.CSTNode) -> int:
         """Number of the line that a node begins in."""
@@ -59,12 +64,19 @@ class Facts:
         imported = QualifiedNameSource.IMPORT
         return {one.name for one in (found() if callable(found) else found) if one.source == imported}
 
+    def runs_after_its_day(self, call: cst.Call) -> bool:
+        """Say whether the DAG around a call runs on another day than the one that it is for."""
+        around = self.days.around.get(id(call))
+        dags = self.dags if around is None else [around]
+        return any(self.days.matter_to(dag) and begins_after_its_day(dag, self.constants) for dag in dags)
+
 
 def look_up(module: cst.Module) -> Facts:
     """Read a file."""
     facts = Facts(MetadataWrapper(module, unsafe_skip_copy=True))
     facts.constants = _constants(facts.wrapper)
     facts.wrapper.visit(_Calls(facts))
+    facts.wrapper.visit(_Dates(facts))
     _share(facts)
     return facts
 
@@ -151,6 +163,62 @@ class _Calls(cst.CSTVisitor):
         while not isinstance(parent, cst.Annotation | cst.BaseStatement | cst.BaseSmallStatement | cst.Call):
             parent = self.get_metadata(ParentNodeProvider, parent)
         return isinstance(parent, cst.Annotation)
+
+
+class _Dates(cst.CSTVisitor):
+    """Finds the blocks of DAGs, and in which of them a date of a DAG run is named."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__()
+        self._facts = facts
+        self._blocks: list[cst.Call | None] = [None]
+
+    def visit_Import(self, node: cst.Import) -> bool:
+        return False
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
+        module = get_full_name_for_node(node.module) if node.module else ""
+        self._facts.days.is_for_airflow_3 |= (module or "").startswith("airflow.sdk")
+        return False
+
+    def visit_With(self, node: cst.With) -> None:
+        self._enter([item.item for item in node.items])
+
+    def leave_With(self, original_node: cst.With) -> None:
+        self._blocks.pop()
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        self._enter([decorator.decorator for decorator in node.decorators])
+
+    def leave_FunctionDef(self, original_node: cst.FunctionDef) -> None:
+        self._blocks.pop()
+
+    def _enter(self, heads: Iterable[cst.BaseExpression]) -> None:
+        """Begin a block: a DAG's own, or a part of the one around it."""
+        dag = next((head for head in heads if isinstance(head, cst.Call) and self._is_dag(head)), self._blocks[-1])
+        self._blocks.append(dag)
+
+    def _is_dag(self, call: cst.Call) -> bool:
+        return bool(DAG_NAMES & self._facts.names(call.func))
+
+    def visit_Call(self, node: cst.Call) -> None:
+        if self._is_dag(node):
+            self._facts.dags.append(node)
+        self._facts.days.around[id(node)] = self._blocks[-1]
+
+    def visit_Name(self, node: cst.Name) -> None:
+        self._look_at(node)
+
+    def visit_SimpleString(self, node: cst.SimpleString) -> None:
+        self._look_at(node)
+
+    def visit_FormattedStringText(self, node: cst.FormattedStringText) -> None:
+        self._look_at(node)
+
+    def _look_at(self, node: cst.Name | cst.SimpleString | cst.FormattedStringText) -> None:
+        if names_a_date(node):
+            block = self._blocks[-1]
+            self._facts.days.dated.add(None if block is None else id(block))
 
 
 def as_dict(value: cst.BaseExpression, constants: Mapping[str, cst.BaseExpression]) -> cst.Call | cst.Dict | None:

@@ -19,16 +19,17 @@ _WITHOUT_A_SHELL = ("append_env", "output_encoding", "output_processor")
 _EXIT_CODES = ("skip_on_exit_code", "skip_exit_code")
 
 
-def as_luigi_task(call: cst.Call, constants: Mapping[str, cst.BaseExpression]) -> tuple[cst.Call, LuigiLine]:
+def as_luigi_task(call: cst.Call, constants: Mapping[str, cst.BaseExpression], day: str) -> tuple[cst.Call, LuigiLine]:
     """Return the arguments of a LuigiTaskOperator in place of those of a BashOperator, and what is to be told.
 
     :param constants: values of names that are assigned a text once in the file
+    :param day: what a template has for the day that the shell asks the clock for
     :raises NotLuigiError: the command is another one
     :raises CannotConvertError: it runs Luigi in a way that has to be rewritten by hand
     """
     arguments = Arguments(call)
     given = with_names(arguments.named())
-    text = Text(constants, arguments.quote)
+    text = Text(constants, arguments.quote, day)
     try:
         line = _line_of(given, text)
         if arguments.unnamed():

@@ -14,7 +14,8 @@ from airflow_domino.migrate.facts import Facts, starred
 from airflow_domino.migrate.findings import Finding, Kind
 from airflow_domino.migrate.luigi import as_luigi_task
 from airflow_domino.migrate.luigi_line import NotLuigiError
-from airflow_domino.migrate.text import literal
+from airflow_domino.migrate.schedules import TIMETABLES, Schedule
+from airflow_domino.migrate.text import DAY, DAY_AFTER_INTERVAL, literal
 
 DOMINO_RUN = ("airflow_domino.operators.domino", "DominoRunOperator")
 LUIGI_TASK = ("airflow_domino.operators.luigi", "LuigiTaskOperator")
@@ -131,7 +132,21 @@ class Rewriter(cst.CSTTransformer):
         if airflow_two.DAYS_AGO in names and (days := airflow_two.days_ago(call)) is not None:
             self.needed.add(("pendulum", ""))
             return days
-        return airflow_two.renamed_dag(call) if airflow_two.DAG_NAMES & names else call
+        return self._dag(original, call) if airflow_two.DAG_NAMES & names else call
+
+    def _dag(self, original: cst.Call, call: cst.Call) -> cst.Call:
+        """Rename the arguments of a DAG, and keep its days."""
+        renamed = airflow_two.renamed_dag(call)
+        if not self._facts.days.matter_to(original):
+            return renamed
+        schedule = Schedule(renamed, self._facts.constants)
+        kept = schedule.with_days()
+        for note in schedule.notes:
+            self._aside(original, note, Kind.NOTE)
+        for left in schedule.left:
+            self._aside(original, left)
+        self.needed |= {(TIMETABLES, name) for name in schedule.needed}
+        return self._in_width(original, kept)
 
     def _expand(self, original: cst.Call, call: cst.Call) -> cst.BaseExpression:
         rewriting = Rewriting()
@@ -150,7 +165,8 @@ class Rewriter(cst.CSTTransformer):
 
     def _luigi(self, original: cst.Call, call: cst.Call) -> cst.Call:
         try:
-            converted, line = as_luigi_task(call, self._facts.constants)
+            day = DAY_AFTER_INTERVAL if self._facts.runs_after_its_day(original) else DAY
+            converted, line = as_luigi_task(call, self._facts.constants, day)
         except NotLuigiError:
             return call
         except CannotConvertError as error:
@@ -231,6 +247,12 @@ class Rewriter(cst.CSTTransformer):
             )
         return updated_node.with_changes(value=source)
 
+    def leave_FormattedStringText(
+        self, original_node: cst.FormattedStringText, updated_node: cst.FormattedStringText
+    ) -> cst.FormattedStringText:
+        """Rename what templates name, in an f-string."""
+        return updated_node.with_changes(value=airflow_two.renamed_in_templates(updated_node.value))
+
     # ---- what is told ------------------------------------------------------------------------------------------------
 
     def _note(self, node: cst.CSTNode, text: str) -> None:
@@ -239,8 +261,8 @@ class Rewriter(cst.CSTTransformer):
     def _left(self, node: cst.CSTNode, text: str) -> None:
         self.findings.append(Finding(self._facts.line(node), Kind.LEFT, text))
 
-    def _aside(self, node: cst.CSTNode, text: str) -> None:
-        self.asides.append(Finding(self._facts.line(node), Kind.LEFT, text))
+    def _aside(self, node: cst.CSTNode, text: str, kind: Kind = Kind.LEFT) -> None:
+        self.asides.append(Finding(self._facts.line(node), kind, text))
 
 
 def _with_argument(call: cst.Call, argument: Argument) -> cst.Call:

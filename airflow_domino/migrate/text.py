@@ -8,8 +8,13 @@ from collections.abc import Mapping
 
 import libcst as cst
 
+from airflow_domino.migrate.airflow_two import renamed_in_templates
 from airflow_domino.migrate.luigi_line import UnreadableLineError
 
+#: The day for which a DAG run is: by its logical date; where it has none, by when it was to begin.
+DAY = "(dag_run.logical_date or dag_run.run_after) | ds"
+#: The day on which a DAG run is due whose logical date is the start of an interval.
+DAY_AFTER_INTERVAL = "(dag_run.data_interval_end or dag_run.run_after) | ds"
 _FIRST_HOLE = 0xE000
 _JINJA = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 # `date +%F` and its like: of today, of yesterday or of some days ago.
@@ -28,10 +33,14 @@ class Text:
 
     :param constants: values of names that are assigned a text once in the file
     :param quote: what texts are written in
+    :param day: what a template has for the day that the shell asks the clock for
     """
 
-    def __init__(self, constants: Mapping[str, cst.BaseExpression] | None = None, quote: str = '"') -> None:
+    def __init__(
+        self, constants: Mapping[str, cst.BaseExpression] | None = None, quote: str = '"', day: str = DAY
+    ) -> None:
         self.quote = quote
+        self._day = day
         self.has_dates = False
         self._constants = constants or {}
         self._holes: list[str | cst.BaseExpression] = []
@@ -43,11 +52,12 @@ class Text:
             return None
         if "{%" in text:
             raise UnreadableLineError("a template with {% … %} decides what it runs")
+        text = renamed_in_templates(text)  # a constant is read as it was
         return DATE.sub(self._date, _JINJA.sub(lambda found: self.hole(found[0]), text))
 
     def _date(self, found: re.Match[str]) -> str:
-        """A day that the shell asks the clock for, as the day for which the DAG run is."""
-        day = "dag_run.run_after | ds"
+        """A day that the shell asks the clock for, as the day of the DAG run."""
+        day = self._day
         if found["days"] or found["yesterday"]:
             day = f"macros.ds_add({day}, -{found['days'] or 1})"
         form = found["form"].replace("%Y-%m-%d", "%F")

@@ -1,6 +1,7 @@
 """A DAG as people had it on Airflow 2; the tests convert it before Airflow sees it."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 from airflow import DAG
@@ -45,3 +46,18 @@ with DAG(
         " --local-scheduler --workers 2 >> luigi.log 2>&1",
     )
     begin >> [words, line] >> spark >> luigi
+
+with DAG(
+    "e2e_moved_nightly",
+    schedule_interval="0 3 * * *",
+    start_date=datetime(2026, 3, 1),
+    end_date=datetime(2026, 3, 1, 12),
+    catchup=True,
+    default_args={"retries": 0},
+):
+    DominoOperator(task_id="ds", command=["write.py", "moved_day.txt={{ ds }}"], tier="Small", **COMMON)
+    BashOperator(
+        task_id="clock",
+        bash_command=f"cd {DATA}/moved && PYTHONPATH={PIPELINE} luigi --module e2e_pipeline Writes"
+        " --name of-the-clock-$(date +%F) --local-scheduler",
+    )

@@ -42,7 +42,7 @@ with DAG("Daily", schedule="0 3 * * *"):
     LuigiTaskOperator(
         task_id="Daily",
         task="reports:Daily",
-        params={"date": "{{ macros.ds_add(dag_run.run_after | ds, -1) }}"},
+        params={"date": "{{ macros.ds_add((dag_run.logical_date or dag_run.run_after) | ds, -1) }}"},
         project_path="/srv/p",
         config="/etc/luigi.cfg",
     )

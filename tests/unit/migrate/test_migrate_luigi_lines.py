@@ -212,11 +212,14 @@ def test_an_operator_that_runs_something_else_keeps_its_import() -> None:
 @pytest.mark.parametrize(
     ("shell", "template"),
     [
-        ("$(date +%F)", "{{ dag_run.run_after | ds }}"),
-        ("`date '+%Y-%m-%d'`", "{{ dag_run.run_after | ds }}"),
-        ("$(date -d yesterday +%F)", "{{ macros.ds_add(dag_run.run_after | ds, -1) }}"),
-        ("$(date --date='3 days ago' +%Y%m%d)", "{{ (macros.ds_add(dag_run.run_after | ds, -3)).replace('-', '') }}"),
-        ("$(date -d '-1 day' +%F)", "{{ macros.ds_add(dag_run.run_after | ds, -1) }}"),
+        ("$(date +%F)", "{{ (dag_run.logical_date or dag_run.run_after) | ds }}"),
+        ("`date '+%Y-%m-%d'`", "{{ (dag_run.logical_date or dag_run.run_after) | ds }}"),
+        ("$(date -d yesterday +%F)", "{{ macros.ds_add((dag_run.logical_date or dag_run.run_after) | ds, -1) }}"),
+        (
+            "$(date --date='3 days ago' +%Y%m%d)",
+            "{{ (macros.ds_add((dag_run.logical_date or dag_run.run_after) | ds, -3)).replace('-', '') }}",
+        ),
+        ("$(date -d '-1 day' +%F)", "{{ macros.ds_add((dag_run.logical_date or dag_run.run_after) | ds, -1) }}"),
     ],
 )
 def test_a_day_by_the_clock_becomes_the_day_of_the_dag_run(shell: str, template: str) -> None:
