@@ -80,11 +80,12 @@ def commit_field(
 
 
 def day_field(
-    *, title: str = "Day", help_text: str = "A day as YYYY-MM-DD. Empty: the day of the trigger.", **more: Any
+    *, title: str = "Day", help_text: str = "A day as YYYY-MM-DD. Empty: the day of the DAG run.", **more: Any
 ) -> Param:
     """Return a calendar for a day, empty at first.
 
-    Its value is None or ``YYYY-MM-DD``: give for instance ``"{{ params.day or (dag_run.run_after | ds) }}"``.
+    Its value is None or ``YYYY-MM-DD``: give for instance
+    ``"{{ params.day or (dag_run.logical_date or dag_run.run_after) | ds }}"``.
     """
     return _optional(title, help_text, {"format": "date", **more})
 

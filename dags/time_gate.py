@@ -27,7 +27,7 @@ LuigiDag(
     "time_gate",
     task="time_gate_pipeline:OrderReport",
     params={
-        "day": "{{ params.day or (dag_run.run_after | ds) }}",
+        "day": "{{ params.day or (dag_run.logical_date or dag_run.run_after) | ds }}",
         "closing_time": "{{ params.closing_time or (dag_run.run_after + macros.timedelta(minutes=1)) }}",
     },
     overrides={"ClosingTime": {"poke_interval": 10, "timeout": 24 * 3600}},

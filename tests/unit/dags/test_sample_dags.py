@@ -155,12 +155,18 @@ def test_the_form_of_the_drawn_ensemble_offers_its_parts_by_name(dags: dict[str,
 
 def test_the_time_gate_is_a_sensor_that_waits_for_the_moment_of_the_form(dags: dict[str, Any]) -> None:
     assert isinstance(dags["time_gate"].task_dict["ClosingTime"], LuigiTargetSensor)
-    day = datetime(2026, 11, 21, 8, tzinfo=UTC)
-    for chosen, moment in ((None, "2026-11-21 08:01:00+00:00"), ("2026-11-21T18:00:00Z", "2026-11-21T18:00:00Z")):
+    now, past = datetime(2026, 11, 21, 8, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC)
+    minute, evening = "2026-11-21 08:01:00+00:00", "2026-11-21T18:00:00Z"
+    for chosen, logical_date, day, moment in (
+        (None, None, "2026-11-21", minute),
+        (None, past, "2026-11-10", minute),  # a minute after the trigger, for whatever day
+        (evening, past, "2026-11-20", evening),
+    ):
         form = {"closing_time": chosen, "day": "2026-11-20" if chosen else None}
         gate = dags["time_gate"].task_dict["ClosingTime"].prepare_for_execution()
-        gate.render_template_fields({"params": form, "dag_run": SimpleNamespace(run_after=day), "macros": macros})
-        assert gate.luigi_params == {"day": form["day"] or "2026-11-21", "closing_time": moment}
+        dag_run = SimpleNamespace(run_after=now, logical_date=logical_date)
+        gate.render_template_fields({"params": form, "dag_run": dag_run, "macros": macros})
+        assert gate.luigi_params == {"day": day, "closing_time": moment}
 
 
 @pytest.mark.parametrize("storage", ["s3://sales/here", None])
