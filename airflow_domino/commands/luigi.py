@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --force FAMILY: make all that requires these again too",
     )
+    run.add_argument(
+        "--check",
+        choices=("strict", "luigi"),
+        default="strict",
+        help="strict: a task that made nothing fails; luigi: what requires it fails (default: %(default)s)",
+    )
     run.set_defaults(execute_action=_run)
     plan = actions.add_parser("plan", help="print the graph of a task as JSON, without asking what is complete")
     _add_task_arguments(plan)
@@ -83,6 +89,7 @@ def _run(options: argparse.Namespace) -> int:
         workers=options.workers,
         force=families(options.force),
         force_downstream=options.downstream,
+        check=options.check,
         project_path=_project_path(options),
     )
     with counting(options.task, "tasks") as count:

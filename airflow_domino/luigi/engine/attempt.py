@@ -20,6 +20,8 @@ from .completion import dependencies, is_complete, missing_outputs, outputs, run
 from .graph import COMPLETE, DONE, FAILED
 from .journal import PROGRESS, RESOURCES, STATUS, TRACKING_URL, Journal
 from .masking import kept_text
+from .outcome import Problem, Terminated
+from .race import absent_files, lost_race
 from .settings import Settings
 from .survey import is_plain_wrapper
 
@@ -115,7 +117,8 @@ class StatusReporter:
 class Attempt:
     """Runs a task once: :meth:`run`, or :meth:`start` and :meth:`conclude` around a run that happens elsewhere.
 
-    :param asks_first: ask complete() before the run, and do nothing if it says so
+    :param asks_first: ask complete() before the run, and do nothing if it says so: another process made the task
+        meanwhile, perhaps
     :param unfit: requirements that cannot be complete
     """
 
@@ -125,7 +128,7 @@ class Attempt:
         settings: Settings,
         journal: Journal,
         *,
-        asks_first: bool = True,
+        asks_first: bool = False,
         unfit: Sequence[luigi.Task] = (),
     ) -> None:
         self.task = task
@@ -139,6 +142,7 @@ class Attempt:
         self._unfit = unfit
         self._around = contextlib.ExitStack()
         self._began: float | None = None
+        self._absent: frozenset[str] = frozenset()
 
     def run(self) -> Result:
         """All of it."""
@@ -147,6 +151,8 @@ class Attempt:
             return ended
         try:
             needs = unmet_requirements(self.task)
+            if Terminated.is_under_way:
+                raise Terminated("run() went on although it was to end")
         except KeyboardInterrupt:
             self._around.close()
             raise
@@ -165,6 +171,7 @@ class Attempt:
                 self._around.close()
                 return Result(COMPLETE)
             self._check_requirements()
+            self._absent = absent_files(self.task) if self._settings.strict else self._absent
             self.task.trigger_event(luigi.Event.START, self.task)
             self._began = time.monotonic()
             self._around.enter_context(lent(self.task, self.status_reporter))
@@ -214,12 +221,14 @@ class Attempt:
         return is_plain_wrapper(self.task) or runs_each_time(self.task)
 
     def _failed(self, error: BaseException) -> Result:
-        if self._began is not None and self._settings.strict and is_complete_after_all(self.task, error):
+        if lost_race(error, self._absent) and _is_complete_now(self.task):
+            logger.warning("%s: another process made its target meanwhile: counted as done", self.task, exc_info=error)
             self.task.trigger_event(luigi.Event.SUCCESS, self.task)
             return Result(DONE, self._seconds())
         logger.error("failed %s", self.task, exc_info=error)
-        self.task.trigger_event(luigi.Event.FAILURE, self.task, error)
-        explanation = self.task.on_failure(error)
+        raised = authors_own(error)
+        self.task.trigger_event(luigi.Event.FAILURE, self.task, raised)
+        explanation = self.task.on_failure(raised)
         message = f"{type(error).__name__}: {error}"
         if type(self.task).on_failure is not luigi.Task.on_failure and explanation:
             message += f" ({explanation})"
@@ -296,18 +305,17 @@ def _yielded(task: luigi.Task, yielded: Any) -> tuple[list[luigi.Task], bool, An
     return required, is_met, getpaths(yielded) if is_met else None
 
 
-def is_complete_after_all(task: luigi.Task, error: BaseException) -> bool:
-    """Whether a task whose run failed is complete now, since somebody else made it meanwhile; it is told."""
-    if isinstance(task, luigi.WrapperTask) or isinstance(error, TargetMissingError):
-        return False
+def authors_own(error: BaseException) -> BaseException:
+    """What the pipeline's own code raised, where that was put into words since."""
+    return error.__cause__ if isinstance(error, Problem) and error.__cause__ is not None else error
+
+
+def _is_complete_now(task: luigi.Task) -> bool:
     try:
-        if not is_complete(task):
-            return False
-    except Exception as asking:
-        logger.warning("After its failure it could not be asked whether %s is complete: %s", task, asking)
+        return is_complete(task)
+    except Problem as problem:
+        logger.warning("After its run it could not be asked whether %s is complete: %s", task, problem)
         return False
-    logger.warning("%s failed, but it is complete now: counted as done", task, exc_info=error)
-    return True
 
 
 def without_target(task: luigi.Task) -> str:

@@ -15,7 +15,7 @@ import luigi
 from luigi import notifications
 
 from . import journal as news
-from .attempt import NEEDS, TARGET_MISSING, Attempt, Result, is_complete_after_all
+from .attempt import NEEDS, TARGET_MISSING, Attempt, Result
 from .children import Child
 from .completion import is_complete, is_external, runs_each_time
 from .graph import (
@@ -165,8 +165,7 @@ class Dispatch:
             self._attempt(node)
 
     def _attempt(self, node: Node) -> None:
-        asks_first = self._settings.strict or node.was_locked
-        attempt = Attempt(node.task, self._settings, self._journal, asks_first=asks_first, unfit=node.unfit)
+        attempt = Attempt(node.task, self._settings, self._journal, asks_first=node.was_locked, unfit=node.unfit)
         if self._remote.takes(node.task):
             self._progress.begins(node, " on Domino")
             ended = attempt.start()
@@ -212,9 +211,10 @@ class Dispatch:
                     node.task.trigger_event(luigi.Event.TIMEOUT, node.task, str(error))
                 self._end(node, attempt.conclude(error))
         for task_id, (node, child) in list(self._children.items()):
-            child.end_if_late()
             ended = child.poll()
-            if ended is not None:
+            if ended is None:
+                child.end_if_late()
+            else:
                 del self._children[task_id]
                 self._leaving.append(child)
                 self._journal.catch_up()
@@ -234,8 +234,6 @@ class Dispatch:
             event, message = luigi.Event.TIMEOUT, f"it took longer than {child.timeout:g} s (worker_timeout): ended"
         else:
             event, message = luigi.Event.PROCESS_FAILURE, str(ended)
-        if self._settings.strict and is_complete_after_all(task, RuntimeError(message)):
-            return Result(DONE, child.seconds)
         task.trigger_event(event, task, f"{task}: {message}")
         return Result(FAILED, child.seconds, message)
 

@@ -183,6 +183,7 @@ def _check(task: Any, completion: Any) -> dict[str, Any]:
 def _terminate(signum: int, frame: FrameType | None) -> None:
     # Once: what was interrupted now cleans up, and must not be interrupted in that.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Terminated.is_under_way = True
     raise Terminated("asked to end")
 
 

@@ -76,4 +76,9 @@ class Problem(Exception):  # noqa: N818  (an answer, not an accident)
 
 
 class Terminated(KeyboardInterrupt):
-    """The engine was told to end. A KeyboardInterrupt, since Luigi takes everything else for a failing task."""
+    """The engine is to end. A KeyboardInterrupt, since Luigi takes everything else for a failing task.
+
+    :cvar is_under_way: it was raised in this process; a ``run()`` that suppressed it has not succeeded
+    """
+
+    is_under_way = False

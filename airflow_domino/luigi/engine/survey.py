@@ -104,7 +104,7 @@ class Survey:
             required = dependencies(task)
         except Problem as problem:
             surveyed.state, surveyed.problem = REQUIRES_FAILED, problem
-            task.trigger_event(luigi.Event.BROKEN_TASK, task, problem)
+            task.trigger_event(luigi.Event.BROKEN_TASK, task, problem.__cause__ or problem)
             return []
         for one in required:
             task.trigger_event(luigi.Event.DEPENDENCY_DISCOVERED, task, one)
