@@ -56,6 +56,7 @@ class EngineRequest:
     :param force_downstream: with families: make all that requires them again too
     :param only_self: never make what the task requires: fail when that is not complete
     :param run_wrapper: run a wrapper that has a ``run()`` of its own although all that it requires is complete
+    :param planned: for ``run``: a plan found the task incomplete, so that it is run although it is complete by now
     :param project_path: folder that is put first on the import path; the working directory by default
     :param command: also answer the task as arguments of Luigi's command line; with ``force``, which that does not know,
         as parameters in text, and as arguments too where to move its outputs aside is enough
@@ -66,8 +67,7 @@ class EngineRequest:
     :param targets: for ``survey``: keys of the tasks that are wanted
     :param forced: for ``survey``: keys of the tasks to make again
     :param threads: how many ``complete()`` may be asked at once where they take long
-    :param check: for ``run``: "strict" asks complete() right before and right after each run; "luigi" does what Luigi
-        does by default
+    :param check: for ``run``: "strict" asks complete() right after each run; "luigi" does what Luigi does by default
     :param locks: for ``run``: folder of the locks by which engines on this machine leave a running task to each other;
         by default that of ``$AIRFLOW_DOMINO_LUIGI_LOCKS``, or this user's own
     :param domino_runs: for ``run``: how many Domino runs of ``DominoRunTask`` may be under way at once
@@ -92,6 +92,7 @@ class EngineRequest:
     force_downstream: bool = False
     only_self: bool = False
     run_wrapper: bool = False
+    planned: bool = False
     project_path: str | None = None
     command: bool = False
     node: Sequence[tuple[int, str]] = ()

@@ -50,6 +50,7 @@ def run(
     force_downstream: bool = False,
     only_self: bool = False,
     run_wrapper: bool = False,
+    planned: bool = False,
     check: str = STRICT,
     threads: int | None = None,
     locks: str | None = None,
@@ -64,7 +65,8 @@ def run(
     :param force_downstream: with families: also all that requires them
     :param only_self: fail when a requirement is incomplete, instead of making it
     :param run_wrapper: run a wrapper with a ``run()`` of its own although all that it requires is complete
-    :param check: "strict" asks complete() right before and right after each run; "luigi" does what Luigi does
+    :param planned: a plan found the task incomplete, so that it is run although it is complete by now
+    :param check: "strict" asks complete() right after each run; "luigi" does what Luigi does
     :param threads: how many complete() may be asked at once while planning
     :param locks: folder of the locks by which engines on this machine leave a running task to each other
     :param domino_runs: how many Domino runs may be under way at once
@@ -72,7 +74,7 @@ def run(
     """
     configure_logging()
     settings = read_settings(check=check, workers=workers)
-    survey = Survey(threads=threads or THREADS)
+    survey = Survey(threads=threads or THREADS, due=[root] if planned and not is_external(root) else ())
     runs = domino_runs or MOST_DOMINO_RUNS
 
     def make(due: list[luigi.Task], surveyed: list[Surveyed]) -> dict[str, Any]:
@@ -90,9 +92,13 @@ def run(
             message = f"{root} is already complete: nothing run"
             return {"outcome": COMPLETE, "message": message, "already_complete": True}
         return make([root], surveyed)
-    due = forced if root in forced or is_complete(root) else [*forced, root]
+    due = forced if root in forced or _is_complete(survey, root) else [*forced, root]
     with Aside(forced):
         return make(due, _only(survey, root) if only_self and due == [root] else survey.add(due))
+
+
+def _is_complete(survey: Survey, root: luigi.Task) -> bool:
+    return root.task_id not in survey.due and is_complete(root)
 
 
 def _all_below(survey: Survey, root: luigi.Task) -> list[Surveyed]:
@@ -112,7 +118,7 @@ def _only(survey: Survey, root: luigi.Task) -> list[Surveyed]:
 
     :raises Problem: it is not
     """
-    state = survey_words.COMPLETE if is_complete(root) else survey_words.DUE
+    state = survey_words.COMPLETE if _is_complete(survey, root) else survey_words.DUE
     if state == survey_words.DUE:
         _check_requirements(root)
         state = survey_words.DISABLED if root.disabled else state

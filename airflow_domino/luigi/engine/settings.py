@@ -25,7 +25,7 @@ logger = logging.getLogger("luigi-interface")
 class Settings:
     """What every attempt of a task is held to.
 
-    :param strict: complete() is asked right before and right after each run; else as Luigi does by default
+    :param strict: complete() is asked right after each run; else as Luigi does by default
     :param workers: how many tasks may run at once
     :param forks: each task runs in a process of its own, even if it is the only one
     :param checks_requirements: complete() of what a task requires is asked before its run (if not strict)

@@ -47,11 +47,15 @@ class Survey:
 
     :param threads: how many ``complete()`` may be asked at once where they take long; 1 asks in turn
     :param most_tasks: refuse a larger graph: it has no end in sight
+    :param due: tasks that are not asked, since an earlier look found them incomplete
     """
 
-    def __init__(self, *, threads: int = THREADS, most_tasks: int = MOST_TASKS) -> None:
+    def __init__(
+        self, *, threads: int = THREADS, most_tasks: int = MOST_TASKS, due: Iterable[luigi.Task] = ()
+    ) -> None:
         self.nodes: dict[str, Surveyed] = {}
         self._threads = threads
+        self.due = {task.task_id for task in due}
         self._most_tasks = most_tasks
 
     def add(self, roots: Iterable[luigi.Task]) -> list[Surveyed]:
@@ -116,6 +120,7 @@ class Survey:
     def _ask(self, level: list[luigi.Task]) -> list[bool | Problem | None]:
         """Ask each task's ``complete()``; None for a wrapper, which is what the tasks below it are."""
         answers: dict[str, bool | Problem | None] = {task.task_id: None for task in level if is_plain_wrapper(task)}
+        answers |= {task.task_id: False for task in level if task.task_id in self.due - answers.keys()}
         answers.update(complete_in_bulk([task for task in level if task.task_id not in answers]))
         rest = [task for task in level if task.task_id not in answers]
         for task, answer in zip(rest, in_parallel(_asked, rest, self._threads), strict=True):
