@@ -235,8 +235,10 @@ class Attempt:
         ending, needs = FAILED, []
         if isinstance(error, TargetMissingError):
             ending, message = TARGET_MISSING, str(error)
-        if isinstance(error, UnfulfilledError):
+        elif isinstance(error, UnfulfilledError):
             needs = error.missing
+        elif self._began is not None:
+            message += what_is_left(self.task)
         return Result(ending, self._seconds(), message, explanation, needs)
 
     def _seconds(self) -> float:
@@ -308,6 +310,13 @@ def _yielded(task: luigi.Task, yielded: Any) -> tuple[list[luigi.Task], bool, An
 def authors_own(error: BaseException) -> BaseException:
     """What the pipeline's own code raised, where that was put into words since."""
     return error.__cause__ if isinstance(error, Problem) and error.__cause__ is not None else error
+
+
+def what_is_left(task: luigi.Task) -> str:
+    """What to say of a failed run whose task is complete all the same: the next start would not run it again."""
+    if isinstance(task, luigi.WrapperTask) or not _is_complete_now(task):
+        return ""
+    return ". Its targets exist all the same, so the next start takes it for complete: remove them if it has to run"
 
 
 def _is_complete_now(task: luigi.Task) -> bool:

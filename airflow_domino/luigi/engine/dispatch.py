@@ -15,7 +15,7 @@ import luigi
 from luigi import notifications
 
 from . import journal as news
-from .attempt import NEEDS, TARGET_MISSING, Attempt, Result
+from .attempt import NEEDS, TARGET_MISSING, Attempt, Result, what_is_left
 from .children import Child
 from .completion import is_complete, is_external, runs_each_time
 from .graph import (
@@ -235,7 +235,7 @@ class Dispatch:
         else:
             event, message = luigi.Event.PROCESS_FAILURE, str(ended)
         task.trigger_event(event, task, f"{task}: {message}")
-        return Result(FAILED, child.seconds, message)
+        return Result(FAILED, child.seconds, message + what_is_left(task))
 
     def _end(self, node: Node, result: Result) -> None:
         task = node.task

@@ -103,6 +103,7 @@ def test_a_run_that_ends_badly_after_writing_its_target_is_failed_and_nothing_re
     answer = ask("run", "halves:Total", {"of": family}, workers=workers, check=check)
     assert (answer.outcome, answer.facts["counts"]) == ("run_failed", {"failed": 1, "upstream_failed": 1})
     assert (work / "half.txt").exists()
+    assert "Its targets exist all the same" in answer.message
     assert not (work / "total.txt").exists()
     for line in said:
         assert any(one.startswith(line) for one in ask.lines), ask.lines
