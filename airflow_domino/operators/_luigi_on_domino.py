@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_domino.compat import AirflowException, TaskDeferred
-from airflow_domino.domino.errors import ConfigurationError, DominoError, NotFoundError
+from airflow_domino.compat import TaskDeferred
+from airflow_domino.domino.errors import ConfigurationError, NotFoundError
 from airflow_domino.domino.launch import work_key
 from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.runs import push_single_xcoms
@@ -246,40 +246,6 @@ class RunsLuigiOnDomino(KnowsItsFiles, AwaitsOtherRuns):
                     f" target {name!r}, and so does this worker: {error}. See {result['url']}"
                 ) from error
             self.log.info("Brought %s back from Domino run %s", name, run.number)
-
-    def deliver_failure(
-        self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Be content where the task is complete although its run failed, as Luigi would be when it is asked next."""
-        if run.status.word == "Stopped" or self._force():
-            return None
-        try:
-            answer, where = self._ask_after_failure(client, run, result)
-        except (AirflowException, DominoError) as error:
-            self.log.info("Whether the task is complete although its run failed cannot be told: %s", error)
-            return None
-        if not answer.is_complete:
-            return None
-        self.log.warning(
-            "Domino run %s failed, but %s is complete %s, so there is nothing left to do",
-            run.number,
-            answer.facts["task"],
-            where,
-        )
-        return {**result, **answer.result, "already_complete": False}
-
-    def _ask_after_failure(self, client: DominoClient, run: Run, result: dict[str, Any]) -> tuple[EngineAnswer, str]:
-        answer = self.ask_engine("check")
-        if answer.is_complete or run.output_commit is None:
-            return answer, "on this worker, where somebody else has made it"
-        project, here = client.project(result["project"]), self.working_folder()
-        results = ProjectCommit(client, project, run.output_commit, here)
-        answer = self.ask_engine("check", project_files=list(results.files))
-        if answer.is_complete:
-            for name, destination in project_files(answer.facts["outputs"], here).items():
-                if not destination.exists() and results.holds(name):
-                    results.bring(name, destination)
-        return answer, "with what the run has left"
 
     def explain_failure(self, run: Run, log_tail: Sequence[str]) -> str:
         """Say what Luigi meant by the exit code of the run's command."""

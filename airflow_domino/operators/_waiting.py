@@ -90,11 +90,8 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
         """Do what is left after the run has succeeded, on a worker; return the XCom `return_value`."""
         return result
 
-    def deliver_failure(
-        self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Return the XCom `return_value` where what was wanted is there although the run failed; None to fail."""
-        return None
+    def note_failure(self, run: Run, result: Mapping[str, Any]) -> None:
+        """Do what is left after the run has ended badly, on a worker; the task fails all the same."""
 
     def explain_failure(self, run: Run, log_tail: Sequence[str]) -> str:
         """Return a sentence on what the end of this run means, for the error; empty where there is none to add."""
@@ -319,9 +316,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
         if not run.status.succeeded:
             result = run_result(run, handle)
             context["ti"].xcom_push(key=RUN_KEY, value=result)
-            if (made := self.deliver_failure(context, client, run, result)) is not None:
-                push_single_xcoms(context["ti"], result)
-                return made
+            self.note_failure(run, result)
             tier = next_tier(parse_tiers(self.tier), handle)
             tail = log_tail(client, handle)
             context["ti"].xcom_push(key=RUN_KEY, value={**result, **why_it_failed(run, tail)})

@@ -181,20 +181,9 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         self._tell_of_own_outputs(context)
         return delivered
 
-    def deliver_failure(
-        self, context: Context, client: DominoClient, run: Run, result: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Be content where the task is complete although its run failed, and tell of its outputs."""
-        delivered = super().deliver_failure(context, client, run, result)
-        if delivered is None:
-            self._tell_luigid_of_failure(run, result)
-            return None
-        self.tell_luigid("DONE", url=result["url"])
-        self._tell_of_own_outputs(context)
-        return delivered
-
-    def _tell_luigid_of_failure(self, run: Run, result: Mapping[str, Any]) -> None:
-        if self.last_answer is None and self.has_luigid:  # a stopped run's task is not asked anything
+    def note_failure(self, run: Run, result: Mapping[str, Any]) -> None:
+        """Tell luigid that the task has failed."""
+        if self.last_answer is None and self.has_luigid:
             with suppress(AirflowException):
                 self.ask_engine("check")
         self.tell_luigid("FAILED", url=result["url"], message=f"Domino run {run.number} ended as {run.status.word}")

@@ -189,24 +189,21 @@ def test_a_task_without_targets_is_done_when_its_run_has_succeeded(make, writes,
     assert len(fake_domino.starts) == 1
 
 
-def test_a_task_that_is_complete_with_what_a_failed_run_has_left_is_done(make, work, writes, task_context, capsys):
-    writes({"report.txt": b"whole"}, "Failed", reason="exit code 30")
-    result = make().execute(task_context())
-    assert (work / "report.txt").read_bytes() == b"whole"
-    assert (result["status"], result["outputs"]) == ("Failed", ["report.txt"])
-    assert "run 1 failed, but Report() is complete with what the run has left" in capsys.readouterr().out
+def test_a_failed_run_is_failed_whatever_targets_it_has_left(make, work, writes, task_context):
+    writes({"report.txt": b"half"}, "Failed", reason="exit code 30")
+    with pytest.raises(RunFailedError, match="exit code 30"):
+        make().execute(task_context())
+    assert not (work / "report.txt").exists()
 
 
-def test_a_task_that_somebody_else_has_made_while_its_run_failed_is_done(
-    make, put_here, fake_domino, task_context, capsys
-):
+def test_a_failed_run_is_failed_though_its_target_is_on_the_worker(make, put_here, fake_domino, task_context):
     def fail(domino, run_id):
-        put_here({"report.txt": b"made elsewhere"})
+        put_here({"report.txt": b"half"})
         domino.end(run_id, "Failed", reason="exit code 30")
 
     fake_domino.on_start = fail
-    assert make().execute(task_context())["already_complete"] is False
-    assert "complete on this worker, where somebody else has made it" in capsys.readouterr().out
+    with pytest.raises(RunFailedError, match="exit code 30"):
+        make().execute(task_context())
 
 
 def test_old_targets_do_not_hide_that_a_forced_run_has_failed(make, put_here, writes, task_context):
