@@ -46,14 +46,15 @@ def is_forced_by_plan(operator: BaseOperator, context: Context) -> bool:
 
     :param operator: a task of a drawn pipeline, or any other
     """
-    plan = _plan_of(operator)
+    plan = plan_of(operator)
     if plan is None:
         return False
     forced = context["ti"].xcom_pull(task_ids=plan.task_id, key=FORCED_XCOM)
     return isinstance(forced, list) and operator.task_id in forced
 
 
-def _plan_of(operator: BaseOperator) -> LuigiPlanOperator | None:
+def plan_of(operator: BaseOperator) -> LuigiPlanOperator | None:
+    """The first task of the drawn pipeline that a task belongs to; None for any other task."""
     if not operator.upstream_task_ids:
         return None
     waiting: list[Any] = [operator]

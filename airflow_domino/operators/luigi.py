@@ -14,6 +14,7 @@ from airflow_domino.links.luigi import LuigiTrackingLink
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import parse_force
 from airflow_domino.operators._luigi_assets import TellsWhatWasMade
+from airflow_domino.operators._luigi_due import begins_after_plan
 from airflow_domino.operators._luigi_engine import ENGINE_FIELDS, ENGINE_RENDERERS, LuigiTaskError
 from airflow_domino.operators._luigi_on_domino import RunsLuigiOnDomino
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
@@ -61,8 +62,8 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
     :param only_self: fail when a requirement is not complete, instead of making it (worker only)
     :param run_wrapper: run a ``WrapperTask`` that has a ``run()`` of its own also when all that it requires is
         complete, as Luigi does where something of that was not when it began (worker only)
-    :param check: "strict" asks ``complete()`` right before and right after each run, so that a task which made nothing
-        fails; "luigi" asks as Luigi does by default, which leaves that to what requires it (worker only)
+    :param check: "strict" asks ``complete()`` right after each run, so that a task which made nothing fails; "luigi"
+        asks as Luigi does by default, which leaves that to what requires it (worker only)
     :param check_threads: how many ``complete()`` may be asked at once where they take long; 1 where they must not
         meet (worker only)
     :param domino_runs: how many runs of ``DominoRunTask`` may be under way at once (worker only)
@@ -165,6 +166,7 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
                 force_downstream=parse_force(self.force_downstream) is True,
                 only_self=self.only_self,
                 run_wrapper=self.run_wrapper,
+                planned=begins_after_plan(self, context),
                 check=self.check,
                 threads=self.check_threads,
                 domino_runs=self.domino_runs,

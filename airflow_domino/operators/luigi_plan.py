@@ -25,6 +25,8 @@ __all__ = ["LuigiPlanOperator"]
 PLAN_XCOM = "luigi_plan"
 #: XCom with the Airflow tasks of what is made again.
 FORCED_XCOM = "luigi_forced"
+#: XCom with the Airflow tasks of what was incomplete, and with the number of the attempt that found that.
+DUE_XCOM = "luigi_due"
 # Why a task is not run, and how the log says it. These words are keys of the XCom.
 _REASONS = {
     "complete": "already complete",
@@ -132,13 +134,16 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
                 forced=[node.key for node in self.plan.nodes if node.key in forced],
                 threads=self.check_threads,
             )
-        states = self._states(answer.facts["nodes"], chosen | forced)
+        found = answer.facts["nodes"]
+        states = self._states(found, chosen | forced)
         self._tell(states, answer.facts)
         by_reason: dict[str, list[str]] = {}
         for key, state in states.items():
             by_reason.setdefault(state, []).append(self.task_ids[key])
         summary = {state: len(task_ids) for state, task_ids in by_reason.items()}
         context["ti"].xcom_push(PLAN_XCOM, by_reason)
+        due = [self.task_ids[key] for key, state in states.items() if state == found[key]["state"] == "due"]
+        context["ti"].xcom_push(DUE_XCOM, {"attempt": context["ti"].try_number, "tasks": due})
         if again := [self.task_ids[key] for key in sorted(forced) if states.get(key) == "due"]:
             context["ti"].xcom_push(FORCED_XCOM, again)  # for tasks on Domino, where nothing was moved aside
         skipped = [task_id for state, task_ids in by_reason.items() if state in _REASONS for task_id in task_ids]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from pathlib import Path
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -11,7 +13,7 @@ from airflow_domino.compat import AirflowFailException, DownstreamTasksSkipped
 from airflow_domino.luigi_dag import LuigiDag
 from airflow_domino.luigi_drawing import FORM
 from airflow_domino.operators._luigi_engine import LuigiTaskError
-from airflow_domino.operators.luigi_plan import PLAN_XCOM
+from airflow_domino.operators.luigi_plan import DUE_XCOM, PLAN_XCOM
 from airflow_domino.sensors.luigi import LuigiTargetSensor
 
 PIPELINE = """
@@ -210,3 +212,88 @@ def test_a_plan_file_is_drawn_without_the_pipelines_code(make, project, tmp_path
     file.write_text(make().plan.to_json())
     (project / "pipeline.py").rename(project / "gone.py")
     assert sorted(make(plan_file=file).task_ids) == sorted([*ALL, "plan", "done"])
+
+
+IN_PLACE = """
+class Appends(luigi.Task):
+    def requires(self):
+        return Made()
+    def output(self):
+        return self.input()
+    def run(self):
+        with open(self.output().path, "a") as file:
+            file.write(" and more")
+
+class Refuses(Made):
+    def complete(self):
+        raise OSError("away")
+"""
+
+
+@pytest.fixture
+def in_place(project):
+    with (project / "pipeline.py").open("a") as file:
+        file.write(IN_PLACE)
+    return project
+
+
+def execute(task, context, **task_instance):
+    for name, value in task_instance.items():
+        setattr(context["ti"], name, value)
+    copy = task.prepare_for_execution()
+    copy.render_template_fields({"params": task.dag.params.dump()})
+    return copy.execute(context)
+
+
+def appends(project, **arguments):
+    return LuigiDag("appends", task="pipeline:Appends", project_path=project, schedule=None, **arguments)
+
+
+@pytest.mark.parametrize("check", ["strict", "luigi"])
+def test_what_the_plan_found_due_runs_although_what_it_requires_made_its_target_appear(in_place, run, check):
+    run(appends(in_place, operator_args={"check": check}))
+    assert (in_place / "today" / "Made.txt").read_text() == "made and more"
+
+
+def test_a_second_attempt_asks_what_is_complete_until_the_plan_is_made_anew(in_place, task_context, state_store):
+    dag, context, made = appends(in_place), task_context(state_store), in_place / "today" / "Made.txt"
+    plan, first, last = (dag.get_task(name) for name in ("plan", "Made", "Appends"))
+
+    def begin(try_number):
+        execute(plan, context, try_number=try_number)
+        execute(first, {**context, "task_state_store": type(state_store)()})
+        execute(last, context)
+
+    begin(1)
+    assert made.read_text() == "made and more"
+    assert execute(last, context, try_number=2)["already_complete"] is True
+    made.unlink()
+    begin(3)
+    assert made.read_text() == "made and more"
+
+
+def test_what_a_plan_of_an_earlier_version_left_is_followed(in_place, task_context, state_store):
+    dag, context = appends(in_place), task_context(state_store)
+    execute(dag.get_task("plan"), context)
+    execute(dag.get_task("Made"), context)
+    kept = json.loads((Path(__file__).parent / "persisted" / "luigi-due.json").read_text())
+    state_store.clear()
+    context["ti"].xcom_push(DUE_XCOM, kept)
+    assert execute(dag.get_task("Appends"), context)["already_complete"] is False
+
+
+def test_without_a_store_the_first_try_alone_follows_the_plan(in_place, task_context):
+    dag, context = appends(in_place), task_context()
+    for name in ("plan", "Made"):
+        execute(dag.get_task(name), context)
+    assert execute(dag.get_task("Appends"), context, try_number=2)["already_complete"] is True
+    assert execute(dag.get_task("Appends"), context, try_number=1)["already_complete"] is False
+
+
+def test_what_could_not_be_asked_by_the_plan_is_not_run(in_place, task_context):
+    dag = LuigiDag("refuses", task="pipeline:Refuses", project_path=in_place, schedule=None)
+    context = task_context()
+    execute(dag.get_task("plan"), context)
+    with pytest.raises(LuigiTaskError, match="raised OSError: away"):
+        execute(dag.get_task("Refuses"), context)
+    assert not (in_place / "runs.txt").exists()

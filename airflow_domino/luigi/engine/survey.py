@@ -50,9 +50,7 @@ class Survey:
     :param due: tasks that are not asked, since an earlier look found them incomplete
     """
 
-    def __init__(
-        self, *, threads: int = THREADS, most_tasks: int = MOST_TASKS, due: Iterable[luigi.Task] = ()
-    ) -> None:
+    def __init__(self, *, threads: int = THREADS, most_tasks: int = MOST_TASKS, due: Iterable[luigi.Task] = ()) -> None:
         self.nodes: dict[str, Surveyed] = {}
         self._threads = threads
         self.due = {task.task_id for task in due}
