@@ -115,6 +115,36 @@ PIPELINE = """
 """
 
 
+APPEARS = """
+    import luigi
+    from airflow_domino.luigi import DominoRunTask
+
+    class Bad(DominoRunTask):
+        domino_run_command = luigi.ListParameter(default=["fail.py"])
+        domino_run_tier = luigi.Parameter(default="Narrow")
+        output_file_path = luigi.Parameter(default="bad.txt")
+        poll_interval = luigi.FloatParameter(default=0.5)
+
+    class BadAlone(Bad):
+        def run(self):
+            super().run()
+
+    @luigi.Task.event_handler(luigi.Event.START)
+    def begins(task):
+        open(task.output().path, "w").close()
+"""
+
+
+@pytest.mark.parametrize("family", ["Bad", "BadAlone"])
+def test_a_task_whose_domino_run_failed_is_failed_though_its_file_is_there(tmp_path, many, family):
+    (tmp_path / "appears.py").write_text(textwrap.dedent(APPEARS))
+    request = EngineRequest("run", f"appears:{family}", project_path=str(tmp_path))
+    answer = EngineProcess(request, working_dir=tmp_path).run(print)
+    assert (answer.outcome, many.started) == ("run_failed", 1)
+    assert "about to fail" in answer.message
+    assert (tmp_path / "bad.txt").exists()
+
+
 @pytest.fixture
 def pipeline(tmp_path) -> Callable[[str], EngineProcess]:
     """Makes engines for a pipeline of many Domino runs, with one worker."""

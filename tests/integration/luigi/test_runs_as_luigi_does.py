@@ -23,7 +23,7 @@ from airflow_domino.luigi.engine.outcome import Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore:Task .* without outputs has no custom complete:UserWarning")
 
-WRITES, FORGETS, FAILS = "writes", "forgets", "fails"
+WRITES, FORGETS, FAILS, HALVES = "writes", "forgets", "fails", "halves"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Made:
 
     :param requires: numbers of earlier tasks
     :param yields: numbers of earlier tasks, which it asks for while it runs: those of each step
-    :param does: what its run() does
+    :param does: what its run() does; it "halves" when it raises after it has written
     :param broken: "complete" or "requires": which of them raises
     :param is_there: whether its target is there at the beginning
     """
@@ -64,9 +64,12 @@ class World:
         return Counter(map(int, (cls.folder.parent / "runs").read_text().split()))
 
     @classmethod
-    def targets(cls) -> set[str]:
-        """The names of the targets that are there."""
-        return {path.name for path in cls.folder.iterdir()}
+    def targets(cls) -> dict[str, list[str]]:
+        """The targets that are there, files and folders, and who wrote into them."""
+        return {
+            str(path.relative_to(cls.folder)): sorted(path.read_text().split()) if path.is_file() else []
+            for path in cls.folder.rglob("*")
+        }
 
 
 class OfGraph(luigi.Task):
@@ -104,9 +107,17 @@ class OfGraph(luigi.Task):
     def _end(self) -> None:
         if self.made.does == FAILS:
             raise RuntimeError("told to fail")
-        if self.made.does == WRITES and not isinstance(self, Wrapper | Targetless):
-            with self.output().open("w") as file:
-                file.write(str(self.number))
+        if self.made.does in (WRITES, HALVES) and not isinstance(self, Wrapper | Targetless):
+            for number, made in enumerate(World.graph):
+                if made.kind == "folder" and self.number in made.requires:
+                    (World.folder / str(number)).mkdir(exist_ok=True)
+            self.write()
+        if self.made.does == HALVES:
+            raise RuntimeError("told to fail after writing")
+
+    def write(self) -> None:
+        with self.output().open("w") as file:
+            file.write(str(self.number))
 
 
 class Plain(OfGraph):
@@ -119,6 +130,26 @@ class Plain(OfGraph):
         if self.made.broken == "complete":
             raise OSError("away")
         return super().complete()
+
+
+class Folder(Plain):
+    """A task with a folder for a target, which the runs of what it requires make."""
+
+    def write(self) -> None:
+        (World.folder / str(self.number)).mkdir(exist_ok=True)
+        (World.folder / str(self.number) / "own").write_text(str(self.number))
+
+
+class InPlace(Plain):
+    """A task that goes on with the file of what it requires, if that is one."""
+
+    def output(self) -> luigi.LocalTarget:
+        first = task_of(self.made.requires[0]) if self.made.requires else None
+        return first.output() if isinstance(first, Plain) and not isinstance(first, Folder) else super().output()
+
+    def write(self) -> None:
+        with Path(self.output().path).open("a") as file:
+            file.write(f" {self.number}")
 
 
 class Wrapper(OfGraph, luigi.WrapperTask):
@@ -135,7 +166,14 @@ class External(Plain):
     run = None
 
 
-KINDS = {"plain": Plain, "wrapper": Wrapper, "targetless": Targetless, "external": External}
+KINDS = {
+    "plain": Plain,
+    "folder": Folder,
+    "in_place": InPlace,
+    "wrapper": Wrapper,
+    "targetless": Targetless,
+    "external": External,
+}
 
 
 def task_of(number: int) -> luigi.Task:
@@ -146,7 +184,7 @@ def task_of(number: int) -> luigi.Task:
 class Outcome:
     """What came of a graph."""
 
-    targets: set[str]
+    targets: dict[str, list[str]]
     runs: Counter[int]
     groups: dict[str, set[int]]
 
@@ -228,6 +266,15 @@ def looked_at_by_luigi(graph: tuple[Made, ...], groups: dict[str, set[int]]) -> 
     return set().union(*(graph[number].requires for number in incomplete), *steps)
 
 
+# Their targets can appear before they run.
+APPEARING = ("in_place", "folder")
+
+
+def leaves_a_target(made: Made) -> bool:
+    """Whether a task that ran is complete. If not, Luigi plans what requires it anew, and asks its complete() then."""
+    return made.kind in ("plain", "external", *APPEARING) and made.does != FORGETS
+
+
 @st.composite
 def graphs(draw: st.DrawFn, *, dynamic: bool = False, most: int = 12) -> tuple[Made, ...]:
     """A graph whose last task is the root; each task may require any earlier ones."""
@@ -236,7 +283,9 @@ def graphs(draw: st.DrawFn, *, dynamic: bool = False, most: int = 12) -> tuple[M
     odd, broken = [("wrapper", []), ("external", ["requires"] if dynamic else ["complete", "requires"])][
         draw(st.booleans())
     ]
-    kinds = ["plain"] * 6 + [odd, "external"] + ([] if dynamic else ["targetless"])
+    # What a run() yields is asked while it runs, so it depends on the order of tasks what is there by then.
+    kinds = ["plain"] * 6 + [odd, "external"] + ([] if dynamic else ["targetless", "in_place", "in_place", "folder"])
+    endings = [WRITES] * 8 + [FAILS] + ([] if dynamic else [HALVES, FORGETS])
     made: list[Made] = []
     for number in range(draw(st.integers(1, most))):
         earlier = st.lists(st.integers(0, number - 1), max_size=4, unique=True) if number else st.just([])
@@ -245,9 +294,9 @@ def graphs(draw: st.DrawFn, *, dynamic: bool = False, most: int = 12) -> tuple[M
         made.append(
             Made(
                 kind,
-                tuple(draw(earlier)),
+                tuple(one for one in draw(earlier) if kind not in APPEARING or leaves_a_target(made[one])),
                 tuple(step for step in steps if step),
-                draw(st.sampled_from([WRITES] * 8 + [FAILS, WRITES if dynamic else FORGETS])),
+                draw(st.sampled_from([one for one in endings if one != FORGETS or kind not in APPEARING])),
                 draw(st.sampled_from([""] * 20 + broken)),
                 draw(st.sampled_from([0, 0, 0, 1, 5])),
                 draw(st.sampled_from([False, False, False, True])),
