@@ -18,7 +18,7 @@ from airflow_domino.luigi.graph_record import unpack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
-DAGS = ("e2e_luigi_twice", "e2e_luigi_failure", "e2e_luigi_long", "e2e_luigi_pipeline")
+DAGS = ("e2e_luigi_twice", "e2e_luigi_failure", "e2e_luigi_long", "e2e_luigi_pipeline", "e2e_luigi_risky")
 AGAIN = ("e2e_luigi_twice", "e2e_luigi_pipeline")
 ENDED = ("success", "failed", "skipped", "upstream_failed")
 MODULE = Path(__file__).parent / "dags" / "luigi_project" / "e2e_pipeline.py"
@@ -163,6 +163,39 @@ def test_a_task_on_domino_is_one_run_whose_target_comes_back_and_no_second_one(
     assert (first["status"], first["outputs"]) == ("Succeeded", ["written/Writes-on-domino.txt"])
     assert "run_id" not in again
     assert (work / "written" / "Writes-on-domino.txt").is_file()
+
+
+def test_a_drawn_task_that_raises_after_writing_its_target_fails_and_nothing_rests_on_it(airflow, dag_runs, work):
+    dag_id, run_id = "e2e_luigi_risky", dag_runs["e2e_luigi_risky"]
+    assert airflow.api.wait_for_dag_run(dag_id, run_id, timeout=200) == "failed"
+    tasks = airflow.api.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+    assert {task["task_id"]: task["state"] for task in tasks} == {
+        "plan": "success",
+        "Halves": "failed",
+        "Rests": "upstream_failed",
+        "Writes": "success",
+        "Appends": "success",
+        "Risky": "upstream_failed",
+        "done": "upstream_failed",
+    }
+    assert (work / "written" / "Halves-half.txt").exists()
+    assert "RuntimeError: disk full. Its targets exist all the same" in airflow.api.task_log(dag_id, run_id, "Halves")
+
+
+def test_a_drawn_task_runs_although_its_requirement_made_its_target_appear_and_asks_when_it_is_cleared(
+    airflow, dag_runs, ended, work
+):
+    where = ("e2e_luigi_risky", dag_runs["e2e_luigi_risky"], "Appends")
+    state, log = ended(*where)
+    assert state == "success", log
+    made = work / "written" / "Writes-appended.txt"
+    assert made.read_text().endswith(" and more")
+    before = made.read_text()
+    airflow.api.wait_for_dag_run(*where[:2], timeout=200)
+    airflow.api.clear(*where[:2], [where[2]])
+    airflow.api.wait_for_dag_run(*where[:2], timeout=200)
+    assert airflow.api.xcom(*where)["already_complete"] is True
+    assert made.read_text() == before
 
 
 def test_a_pipeline_is_drawn_with_its_edges(airflow, dag_runs):

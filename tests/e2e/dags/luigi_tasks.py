@@ -65,6 +65,8 @@ LuigiDag(
     **OPTIONS,
 )
 
+LuigiDag("e2e_luigi_risky", **named("Risky"), **OPTIONS)
+
 e2e_luigi_twice()
 e2e_luigi_failure()
 e2e_luigi_long()

@@ -84,6 +84,42 @@ class Leaks(ExternalProgramTask):
         return ["sh", "-c", "echo the program says $DB_PASSWORD and $API_TOKEN; exit 3"]
 
 
+class Halves(Writes):
+    """A task whose code raises after it has written its target."""
+
+    def run(self):
+        super().run()
+        raise RuntimeError("disk full")
+
+
+class Rests(Writes):
+    """A task that rests on half a file."""
+
+    def requires(self):
+        return Halves(self.name)
+
+
+class Appends(luigi.Task):
+    """A task that goes on with the file of what it requires."""
+
+    def requires(self):
+        return Writes("appended")
+
+    def output(self):
+        return self.input()
+
+    def run(self):
+        with Path(self.output().path).open("a") as file:
+            file.write(" and more")
+
+
+class Risky(luigi.WrapperTask):
+    """What fails, and what does not."""
+
+    def requires(self):
+        return [Rests("half"), Appends()]
+
+
 class Forgets(Writes):
     """A task that makes no target."""
 
