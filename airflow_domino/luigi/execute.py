@@ -56,7 +56,9 @@ class EngineRequest:
     :param force_downstream: with families: make all that requires them again too
     :param only_self: never make what the task requires: fail when that is not complete
     :param run_wrapper: run a wrapper that has a ``run()`` of its own although all that it requires is complete
-    :param planned: for ``run``: a plan found the task incomplete, so that it is run although it is complete by now
+    :param planned: for ``run``: a plan found the task incomplete, so that it is run although it is complete by now,
+        unless another process of that plan has run it
+    :param plan: for ``run``: names that plan; its processes note what they have run
     :param project_path: folder that is put first on the import path; the working directory by default
     :param command: also answer the task as arguments of Luigi's command line; with ``force``, which that does not know,
         as parameters in text, and as arguments too where to move its outputs aside is enough
@@ -93,6 +95,7 @@ class EngineRequest:
     only_self: bool = False
     run_wrapper: bool = False
     planned: bool = False
+    plan: str | None = None
     project_path: str | None = None
     command: bool = False
     node: Sequence[tuple[int, str]] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -14,28 +14,31 @@ from airflow_domino.operators.luigi_plan import DUE_XCOM
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-STORE_KEY = "luigi_plan_attempt"
+STORE_KEY = "luigi_plan_followed"
 
 
-def begins_after_plan(operator: BaseOperator, context: Context) -> bool:
-    """Whether this is the first attempt at a task since the plan of its pipeline found it incomplete.
+def follow_plan(operator: BaseOperator, context: Context) -> dict[str, Any]:
+    """The fields of an engine's request that say which plan a task follows, and whether that found it incomplete.
 
-    Every further attempt, after a failure or a clear, asks ``complete()`` anew, as another start of ``luigi`` does.
-    Which attempt of the plan a task has followed is kept in the task state store (Airflow 3.3); without one, only the
-    first try of a task follows a plan.
+    The first attempt since then runs; every further one, after a failure or a clear, asks ``complete()`` anew, as
+    another start of ``luigi`` does. Which plan a task has followed is kept in the task state store (Airflow 3.3);
+    without one, only the first try of a task follows a plan.
 
     :param operator: a task of a drawn pipeline, or any other
     """
-    plan = plan_of(operator)
-    if plan is None:
-        return False
-    found = context["ti"].xcom_pull(task_ids=plan.task_id, key=DUE_XCOM)
-    if not isinstance(found, Mapping) or operator.task_id not in found.get("tasks", ()):
-        return False
+    first = plan_of(operator)
+    found = None if first is None else context["ti"].xcom_pull(task_ids=first.task_id, key=DUE_XCOM)
+    if not isinstance(found, Mapping):
+        return {}
+    plan = str(found["plan"])
+    return {"plan": plan, "planned": operator.task_id in found["tasks"] and _is_first_since(plan, context)}
+
+
+def _is_first_since(plan: str, context: Context) -> bool:
     store = task_state_store(context)
     if store is None:
         return bool(context["ti"].try_number <= 1)
-    if store.get(STORE_KEY) == found.get("attempt"):
+    if store.get(STORE_KEY) == plan:
         return False
-    store.set(STORE_KEY, found.get("attempt"))
+    store.set(STORE_KEY, plan)
     return True

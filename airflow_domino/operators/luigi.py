@@ -14,7 +14,7 @@ from airflow_domino.links.luigi import LuigiTrackingLink
 from airflow_domino.operators._domino_run import BaseDominoRunOperator, refusing_wrong_requests
 from airflow_domino.operators._luigi_arguments import parse_force
 from airflow_domino.operators._luigi_assets import TellsWhatWasMade
-from airflow_domino.operators._luigi_due import begins_after_plan
+from airflow_domino.operators._luigi_due import follow_plan
 from airflow_domino.operators._luigi_engine import ENGINE_FIELDS, ENGINE_RENDERERS, LuigiTaskError
 from airflow_domino.operators._luigi_on_domino import RunsLuigiOnDomino
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
@@ -166,7 +166,7 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
                 force_downstream=parse_force(self.force_downstream) is True,
                 only_self=self.only_self,
                 run_wrapper=self.run_wrapper,
-                planned=begins_after_plan(self, context),
+                **follow_plan(self, context),
                 check=self.check,
                 threads=self.check_threads,
                 domino_runs=self.domino_runs,

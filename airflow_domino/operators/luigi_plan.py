@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -25,7 +26,7 @@ __all__ = ["LuigiPlanOperator"]
 PLAN_XCOM = "luigi_plan"
 #: XCom with the Airflow tasks of what is made again.
 FORCED_XCOM = "luigi_forced"
-#: XCom with the Airflow tasks of what was incomplete, and with the number of the attempt that found that.
+#: XCom with the Airflow tasks of what was incomplete, and with a name of its own for the plan that found that.
 DUE_XCOM = "luigi_due"
 # Why a task is not run, and how the log says it. These words are keys of the XCom.
 _REASONS = {
@@ -143,7 +144,7 @@ class LuigiPlanOperator(AsksLuigi, BaseOperator, metaclass=LuigiParamsMeta):
         summary = {state: len(task_ids) for state, task_ids in by_reason.items()}
         context["ti"].xcom_push(PLAN_XCOM, by_reason)
         due = [self.task_ids[key] for key, state in states.items() if state == found[key]["state"] == "due"]
-        context["ti"].xcom_push(DUE_XCOM, {"attempt": context["ti"].try_number, "tasks": due})
+        context["ti"].xcom_push(DUE_XCOM, {"plan": uuid.uuid4().hex, "tasks": due})
         if again := [self.task_ids[key] for key in sorted(forced) if states.get(key) == "due"]:
             context["ti"].xcom_push(FORCED_XCOM, again)  # for tasks on Domino, where nothing was moved aside
         skipped = [task_id for state, task_ids in by_reason.items() if state in _REASONS for task_id in task_ids]

@@ -224,6 +224,15 @@ class Appends(luigi.Task):
         with open(self.output().path, "a") as file:
             file.write(" and more")
 
+class Yields(Made):
+    def run(self):
+        yield Net("tomorrow")
+        super().run()
+
+class Shared(luigi.WrapperTask):
+    def requires(self):
+        return [Yields(), Net("tomorrow")]
+
 class Refuses(Made):
     def complete(self):
         raise OSError("away")
@@ -231,7 +240,8 @@ class Refuses(Made):
 
 
 @pytest.fixture
-def in_place(project):
+def in_place(project, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_DOMINO_LUIGI_LOCKS", str(project / "locks"))
     with (project / "pipeline.py").open("a") as file:
         file.write(IN_PLACE)
     return project
@@ -253,6 +263,17 @@ def appends(project, **arguments):
 def test_what_the_plan_found_due_runs_although_what_it_requires_made_its_target_appear(in_place, run, check):
     run(appends(in_place, operator_args={"check": check}))
     assert (in_place / "today" / "Made.txt").read_text() == "made and more"
+
+
+def test_what_another_task_of_the_same_dag_run_has_yielded_and_made_is_not_made_again(in_place, ran, task_context):
+    dag = LuigiDag("shared", task="pipeline:Shared", project_path=in_place, schedule=None)
+    context = task_context()
+    with pytest.raises(DownstreamTasksSkipped):
+        execute(dag.get_task("plan"), context)
+    execute(dag.get_task("Features"), context)
+    execute(dag.get_task("Yields"), context)
+    assert execute(dag.get_task("Net"), context)["already_complete"] is True
+    assert ran() == ["Features", "Net", "Yields"]
 
 
 def test_a_second_attempt_asks_what_is_complete_until_the_plan_is_made_anew(in_place, task_context, state_store):

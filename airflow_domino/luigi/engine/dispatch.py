@@ -258,6 +258,7 @@ class Dispatch:
             self._progress.ended(node, result)
         if node.state == DONE:
             self.ran.append(task.task_id)
+            self._locks.note_made(task)
         self._decided(node, result.explanation)
 
     def _decided(self, node: Node, explanation: Any = None) -> None:

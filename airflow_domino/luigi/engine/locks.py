@@ -14,6 +14,9 @@ from pathlib import Path
 
 import luigi
 
+from .run_anyway import remove_old
+
+_PLANS = "plans"
 FOLDER_VARIABLE = "AIRFLOW_DOMINO_LUIGI_LOCKS"
 
 logger = logging.getLogger("luigi-interface")
@@ -24,14 +27,16 @@ class Locks:
 
     Where the folder cannot be used there are none, which is said once.
 
+    :param plan: names a plan whose tasks several processes run, each in its turn; what was made is noted for it
     :param folder: of the lock files; by default ``$AIRFLOW_DOMINO_LUIGI_LOCKS``, else one of this user's own in the
         folder for temporary files
     """
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: str | None = None, plan: str | None = None) -> None:
         chosen = folder or os.environ.get(FOLDER_VARIABLE)
         self._folder = Path(chosen or Path(tempfile.gettempdir()) / f"airflow-domino-locks-{os.getuid()}")
         self._held: dict[str, tuple[Path, int]] = {}
+        self._made = self._folder / _PLANS / hashlib.sha256(plan.encode()).hexdigest()[:32] if plan else None
         self._works = self._prepare(is_ours=not chosen)
 
     def _prepare(self, *, is_ours: bool) -> bool:
@@ -94,6 +99,19 @@ class Locks:
             if task_id != task.task_id:
                 os.close(descriptor)
         self._held.clear()
+
+    def note_made(self, task: luigi.Task) -> None:
+        """Let the other processes of the plan know that a task was run, and went well."""
+        if self._made is None or not self._works:
+            return
+        with contextlib.suppress(OSError):
+            remove_old(self._made.parent)
+            self._made.mkdir(parents=True, exist_ok=True)
+            (self._made / self._path(task).name).touch()
+
+    def is_made(self, task: luigi.Task) -> bool:
+        """Whether a process of the plan has run a task, and it went well."""
+        return self._works and self._made is not None and (self._made / self._path(task).name).exists()
 
     def holder(self, task: luigi.Task) -> str:
         """Who has the lock of a task, in words."""

@@ -142,6 +142,7 @@ def _run(request: dict[str, Any], task: Any, journal_path: str) -> dict[str, Any
                 only_self=bool(request.get("only_self")),
                 run_wrapper=bool(request.get("run_wrapper")),
                 planned=bool(request.get("planned")),
+                plan=request.get("plan"),
                 check=request.get("check") or "strict",
                 threads=request.get("threads"),
                 locks=request.get("locks"),

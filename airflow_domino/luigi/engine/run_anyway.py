@@ -38,7 +38,7 @@ def share(dag_run: str | None) -> None:
     target.temp_time = float("inf")
     if folder := os.environ.get(SHARED_FOLDER):
         target.temp_dir = str(Path(folder).absolute() / _SUBFOLDER)
-    _remove_old(Path(target.temp_dir))
+    remove_old(Path(target.temp_dir))
 
 
 def number_of(dag_run: str) -> int:
@@ -50,7 +50,8 @@ def number_of(dag_run: str) -> int:
     return int.from_bytes(digest[:8], "big") % _LARGEST + 1
 
 
-def _remove_old(folder: Path) -> None:
+def remove_old(folder: Path) -> None:
+    """Remove the folders within a folder that have not changed for a week."""
     oldest = time.time() - KEPT_SECONDS
     with suppress(OSError):
         for marks in list(folder.iterdir()):

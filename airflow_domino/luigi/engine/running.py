@@ -51,6 +51,7 @@ def run(
     only_self: bool = False,
     run_wrapper: bool = False,
     planned: bool = False,
+    plan: str | None = None,
     check: str = STRICT,
     threads: int | None = None,
     locks: str | None = None,
@@ -65,7 +66,9 @@ def run(
     :param force_downstream: with families: also all that requires them
     :param only_self: fail when a requirement is incomplete, instead of making it
     :param run_wrapper: run a wrapper with a ``run()`` of its own although all that it requires is complete
-    :param planned: a plan found the task incomplete, so that it is run although it is complete by now
+    :param planned: a plan found the task incomplete, so that it is run although it is complete by now, unless another
+        process of that plan has run it
+    :param plan: names that plan
     :param check: "strict" asks complete() right after each run; "luigi" does what Luigi does
     :param threads: how many complete() may be asked at once while planning
     :param locks: folder of the locks by which engines on this machine leave a running task to each other
@@ -74,11 +77,13 @@ def run(
     """
     configure_logging()
     settings = read_settings(check=check, workers=workers)
-    survey = Survey(threads=threads or THREADS, due=[root] if planned and not is_external(root) else ())
+    guard = Locks(locks, plan)
+    is_due = planned and not is_external(root) and not guard.is_made(root)
+    survey = Survey(threads=threads or THREADS, due=[root] if is_due else ())
     runs = domino_runs or MOST_DOMINO_RUNS
 
     def make(due: list[luigi.Task], surveyed: list[Surveyed]) -> dict[str, Any]:
-        dispatch = Dispatch(survey, settings, journal, Locks(locks), domino_runs=runs)
+        dispatch = Dispatch(survey, settings, journal, guard, domino_runs=runs)
         dispatch.make(surveyed)
         return _answer(due, dispatch)
 
