@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from airflow_domino.local.database import Database
+from airflow_domino.local.texts import dumped, loaded
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS projects (id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,
@@ -78,7 +78,7 @@ class Projects:
     def save(self, project: Project) -> None:
         """Add a project, or change the one that has this id."""
         values = asdict(project)
-        row = {name: values.pop(name) for name in _COLUMNS} | {"details": json.dumps(values)}
+        row = {name: values.pop(name) for name in _COLUMNS} | {"details": dumped(values)}
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO projects (id, owner, name, results, created_at, details) "
@@ -115,4 +115,4 @@ class Projects:
 
 
 def _project(row: Any) -> Project:
-    return Project(**{name: row[name] for name in _COLUMNS}, **json.loads(row["details"]))
+    return Project(**{name: row[name] for name in _COLUMNS}, **loaded(row["details"]))

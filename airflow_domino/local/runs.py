@@ -13,6 +13,7 @@ from airflow_domino.local import statuses
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.database import Database
 from airflow_domino.local.ledger import Ledger
+from airflow_domino.local.texts import dumped, harmless, loaded
 
 if TYPE_CHECKING:
     from airflow_domino.local.disguises import Disguises
@@ -338,8 +339,8 @@ _UPDATE = (
 
 def _row(run: Run) -> dict[str, Any]:
     fields = vars(run)
-    return {**{name: fields[name] for name in _COLUMNS}, "document": json.dumps(fields)}
+    return {**{name: harmless(fields[name]) for name in _COLUMNS}, "document": dumped(fields)}
 
 
 def _run(row: sqlite3.Row) -> Run:
-    return Run(**json.loads(row["document"]))
+    return Run(**loaded(row["document"]))

@@ -39,6 +39,7 @@ class Answered:
     exchanges: list[Exchange]
     documents: list[dict[str, Any]]
     own_judges: list[Any]
+    not_refused: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,16 @@ def asked(domino: Any, folder: Path, make_judge: Any) -> Answered:
         requests.get(f"{domino.url}{generation.address}", timeout=30).json() for generation in described.GENERATIONS
     ]
     domino.post("/_local/recording/start")
+    not_refused: list[str] = []
     for row in yaml.safe_load(ROWS.read_text()):
+        not_refused += spoiled(domino, context, row)
         exercise(domino, context, row)
     for document in documents:
         refuse(domino, document)
     domino.post("/_local/recording/stop")
     (folder / "answers.har").write_bytes(domino.request("GET", "/_local/recording/download").content)
     own = [make_judge(document, document["servers"][0]["url"].rstrip("/")) for document in documents]
-    return Answered(load(folder / "answers.har"), documents, own)
+    return Answered(load(folder / "answers.har"), documents, own, not_refused)
 
 
 def prepared(domino: Any) -> dict[str, Any]:
@@ -115,6 +118,36 @@ def exercise(domino: Any, context: dict[str, Any], row: dict[str, Any]) -> None:
     assert answer.ok, f"{row['ask']}: {answer.status_code} {answer.text}"
     for name, place in row.get("keep", {}).items():
         context[name] = part(answer.json(), place)
+
+
+def spoiled(domino: Any, context: dict[str, Any], row: dict[str, Any]) -> Iterator[str]:
+    """Send the body of a row with what is no text in place of one of its texts, and give what is not refused."""
+    method, _, path = row["ask"].partition(" ")
+    body = filled(row.get("send"), context)
+    for place in places(body):
+        for text in ("\ud800", "a\0b"):
+            sent = json.dumps(replaced(body, place, text))
+            answer = domino.request(
+                method, filled(path, context), data=sent, headers={"Content-Type": "application/json"}
+            )
+            if answer.status_code != 400:
+                yield f"{row['ask']}: {place} {text!r}: {answer.status_code}"
+
+
+def places(value: Any) -> Iterator[tuple[Any, ...]]:
+    """Where the texts of a body are."""
+    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in parts:
+        yield from [(key,)] if isinstance(one, str) else ((key, *below) for below in places(one))
+
+
+def replaced(value: Any, place: tuple[Any, ...], text: str) -> Any:
+    """A copy of a body with another text somewhere."""
+    if not place:
+        return text
+    copy = value.copy()
+    copy[place[0]] = replaced(value[place[0]], place[1:], text)
+    return copy
 
 
 def part(value: Any, place: str) -> Any:
@@ -172,6 +205,10 @@ def test_every_answer_is_as_it_is_described_here(answered):
             if found is not None:
                 problems += [f"{exchange.url}: {one}" for one in judge.problems_of_answer(found, exchange)]
     assert problems == []
+
+
+def test_what_cannot_be_kept_is_refused_in_every_text_of_every_body(answered):
+    assert answered.not_refused == []
 
 
 def test_no_answer_is_an_error_of_the_server(answered):

@@ -72,6 +72,23 @@ def test_a_run_comes_back_as_it_was_stored(runs):
     assert runs.find(run.id) == run
 
 
+def test_what_no_answer_could_hold_is_spelled_out_where_a_run_is_stored(runs):
+    run = add(runs)
+    stats = [{"name": "caf\udce9.csv\0", "value": "\ud800 \U0001f600"}]
+    runs.change(run.id, lambda run: replace(run, stats=stats, title="\ud800", failure_message="\0"))
+    found = runs.find(run.id)
+    assert found.stats == [{"name": r"caf\udce9.csv\x00", "value": "\\ud800 \U0001f600"}]
+    assert (found.title, found.failure_message) == (r"\ud800", r"\x00")
+    assert runs.listed(PROJECT.id, text=r"\ud800").runs == [found]
+
+
+def test_what_an_earlier_version_stored_of_it_is_read_harmless(runs, database):
+    run = add(runs, title="caf?.csv")
+    with database.transaction() as connection:
+        connection.execute("UPDATE runs SET document = replace(document, '?', '\\udce9')")
+    assert runs.find(run.id).title == r"caf\udce9.csv"
+
+
 def test_a_change_of_status_is_in_the_ledger_and_others_are_not(runs, ledger):
     run = add(runs)
     runs.change(run.id, lambda run: replace(run, status=statuses.RUNNING))
