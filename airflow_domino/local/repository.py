@@ -299,7 +299,7 @@ class ProjectRepository:
                     blob = repository.create_blob_fromdisk(str(source))
                     tree = tree_at(repository, with_file(repository, tree, path.split("/"), blob))
             if tree.id == base.tree.id:
-                return SavedResults(None, problem=problem)
+                return SavedResults(str(base.id), is_changed=False, problem=problem)
             commit, is_new = self._commit_of_run(repository, tree, base, run_id, message, author)
             if isolated or reader.count > most:
                 return SavedResults(str(commit), problem=problem)

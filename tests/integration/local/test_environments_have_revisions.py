@@ -140,6 +140,7 @@ def test_requirements_that_cannot_be_installed_fail_the_run_before_its_program(d
     job = domino.run("use.py", environmentId=environment(domino)["id"])
     assert job["statuses"]["executionStatus"] == "Failed"
     assert job["abnormalStatus"]["runFailureReason"] == "SetupFailed"
+    assert "results/stdout.txt" in domino.files(job["commitDetails"]["outputCommitId"])
     assert "greeting==2.0" in "\n".join(domino.log(job["id"], "prepareoutput"))
     assert domino.log(job["id"], "stdout") == []
 
