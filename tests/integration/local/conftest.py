@@ -282,6 +282,8 @@ _PROGRAMS = Path(__file__).with_name("dominos_client")
 _FILES = {
     "hello.py": "print('hello')\nopen('hello.txt', 'w').write('hello\\nworld\\n')\n",
     "write.py": "import sys\nname, _, text = sys.argv[1].partition('=')\nopen(name, 'w').write(text)\n",
+    "main.py": "print('main')\n",
+    "copy.py": "import shutil, sys, time\ntime.sleep(0.5)\nshutil.copy(*sys.argv[1:])\n",
     "fail.py": "raise SystemExit(3)\n",
     "sleep.py": "import sys, time\nprint('sleeping', flush=True)\ntime.sleep(float(sys.argv[1]))\n",
 }
