@@ -20,7 +20,7 @@ def refusal(domino, method: str, path: str, **options):
         ({"commandToRun": ""}, 400, "must not be empty"),
         ({"commandToRun": "   "}, 400, "must not be empty"),
         ({"commandToRun": 'say "hi'}, 400, "cannot be split"),
-        ({"commandToRun": "a\0b"}, 400, "zero character"),
+        ({"commandToRun": "a\0b"}, 400, "a NUL"),
         ({"commandToRun": None}, 400, "commandToRun"),
         ({"projectId": "nonsense"}, 400, "projectId"),
         ({"projectId": UNKNOWN_ID}, 404, UNKNOWN_ID),
