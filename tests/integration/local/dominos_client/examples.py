@@ -33,8 +33,6 @@ def drive(connect):
         "first": first,
         "copied": run,
         "content": content,
-        "exported": [
-            [run[key] for key in ("queued", "started", "completed", "diagnosticStatistics")] for run in exported
-        ],
+        "exported": exported,
         "user": domino.get_user_id("domino"),
     }
