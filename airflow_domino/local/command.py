@@ -104,12 +104,6 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--token", help=f"the user's token, which the list of processes shows; better a file, or {TOKEN_VARIABLE}")
     add("--token-file", type=Path, help="file of the user's token, made when it does not exist (default: ROOT/token)")
-    add(
-        "--replay",
-        type=Path,
-        metavar="FILE",
-        help="answer from a recording (HAR) alone: see /_local/recording; nothing is carried out",
-    )
     add("--url", help="address under which people reach the server, for links (default: where it listens)")
     add(
         "--allow-host",
