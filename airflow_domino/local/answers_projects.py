@@ -93,29 +93,3 @@ class StatusEnvelope(Answer):
 
     status: ProjectStatus
     metadata: Metadata
-
-
-class Goal(Answer):
-    """A goal of a project."""
-
-    id: ObjectId
-    title: str
-    description: NotRequired[str]
-    isComplete: bool
-    projectId: ObjectId
-    creatorId: ObjectId
-    createdAt: IsoTime
-
-
-class GoalEnvelope(Answer):
-    """A goal in its envelope."""
-
-    goal: Goal
-    metadata: Metadata
-
-
-class Goals(Answer):
-    """The goals of a project."""
-
-    goals: list[Goal]
-    metadata: Metadata

@@ -26,7 +26,7 @@ class Permission(Enum):
     READ_FILES = "read files of the project"
     VIEW_RUNS = "see runs of the project"
     RUN = "start and stop runs of the project"
-    EDIT = "change files, tags or goals of the project"
+    EDIT = "change files or tags of the project"
     CHANGE_SETTINGS = "change or read settings of the project"
     MANAGE_COLLABORATORS = "change the collaborators of the project"
     OWN = "archive or rename the project, or change its visibility, status or owner"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 
-from airflow_domino.local.database import Database
+from airflow_domino.local.database import Database, of_document
 from airflow_domino.local.ids import named_object_id, user_id
 
 USER = "user"
@@ -111,7 +111,7 @@ class People:
             self._organizations.clear()
             for row in self._database.rows("SELECT document FROM people ORDER BY rowid"):
                 values = json.loads(row["document"])
-                self._know(Person(**values | {"roles": tuple(values["roles"])}))
+                self._know(of_document(Person, values | {"roles": tuple(values["roles"])}))
 
     def _know(self, person: Person) -> None:
         self._by_name[person.name] = self._by_id[person.id] = person

@@ -261,7 +261,7 @@ def collaborators(platform: Platform, project: Project) -> list[Person]:
     return [platform.people.ensure(name) for name in project.collaborators]
 
 
-# Tags and goals
+# Tags
 
 
 def add_tags(platform: Platform, project_id: str, names: Sequence[str]) -> Project:
@@ -287,53 +287,3 @@ def remove_tag(platform: Platform, project_id: str, removed: str) -> Project:
     if len(left) == len(project.tags):
         raise NotFound(f"Project {project.full_name} has no tag with the id {removed}")
     return platform.projects.change(project_id, lambda known: replace(known, tags=left))
-
-
-def add_goal(platform: Platform, project_id: str, title: str, description: str | None) -> dict[str, Any]:
-    """Give a project a goal, and give the goal."""
-    goal = {
-        "id": new_object_id(),
-        "projectId": project_id,
-        "title": title,
-        "isComplete": False,
-        "createdBy": user_id(platform.user),
-        "createdAt": now_ms(),
-    }
-    if description:
-        goal["description"] = description
-    change(platform, project_id, Permission.EDIT, lambda project: replace(project, goals=[*project.goals, goal]))
-    return goal
-
-
-def change_goal(platform: Platform, project_id: str, goal_id: str, **values: Any) -> dict[str, Any]:
-    """Change a goal of a project, and give it.
-
-    :raises NotFound: when the project has no such goal.
-    """
-    goal = {**_goal(platform.project(project_id, Permission.EDIT), goal_id), **values}
-
-    def changed(project: Project) -> Project:
-        return replace(project, goals=[goal if known["id"] == goal_id else known for known in project.goals])
-
-    platform.projects.change(project_id, changed)
-    return goal
-
-
-def delete_goal(platform: Platform, project_id: str, goal_id: str) -> None:
-    """Delete a goal of a project.
-
-    :raises NotFound: when the project has no such goal.
-    """
-    _goal(platform.project(project_id, Permission.EDIT), goal_id)
-
-    def without(project: Project) -> Project:
-        return replace(project, goals=[known for known in project.goals if known["id"] != goal_id])
-
-    platform.projects.change(project_id, without)
-
-
-def _goal(project: Project, goal_id: str) -> dict[str, Any]:
-    found = next((goal for goal in project.goals if goal["id"] == goal_id), None)
-    if found is None:
-        raise NotFound(f"Project {project.full_name} has no goal with the id {goal_id}")
-    return found

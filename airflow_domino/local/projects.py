@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from airflow_domino.local.database import Database
+from airflow_domino.local.database import Database, of_document
 from airflow_domino.local.texts import dumped, loaded
 
 _SCHEMA = """
@@ -33,7 +33,6 @@ class Project:
     :param visibility: who may find and see it beside its collaborators: one of :data:`VISIBILITIES`.
     :param collaborators: the role of each collaborator, by name.
     :param tags: names of its tags.
-    :param goals: its goals, as version 4 of the API words them.
     :param status: its status, as version 4 of the API words it.
     :param billing_tag: whom its costs are billed to.
     :param main_repository: the git repository of its code, where it is a git-based project.
@@ -50,7 +49,6 @@ class Project:
     visibility: str = PRIVATE
     collaborators: dict[str, str] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
-    goals: list[dict[str, Any]] = field(default_factory=list)
     status: dict[str, Any] = field(default_factory=lambda: {"status": "active", "isBlocked": False})
     billing_tag: str | None = None
     main_repository: dict[str, Any] | None = None
@@ -115,4 +113,4 @@ class Projects:
 
 
 def _project(row: Any) -> Project:
-    return Project(**{name: row[name] for name in _COLUMNS}, **loaded(row["details"]))
+    return of_document(Project, {name: row[name] for name in _COLUMNS} | loaded(row["details"]))

@@ -1,9 +1,9 @@
-"""Making and changing projects, their collaborators and goals, in the public API."""
+"""Making and changing projects, and their collaborators, in the public API."""
 
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_projects as answers
@@ -22,7 +22,6 @@ from airflow_domino.local.shapes_projects import (
     PROVIDERS_OF_PUBLIC,
     ROLES_OF_PUBLIC,
     public_collaborator,
-    public_goal,
     public_project,
 )
 
@@ -86,19 +85,6 @@ class StatusBody(_Body):
     completed_message: str | None = None
 
 
-class NewGoal(_Body):
-    """Body of ``POST /api/projects/v1/projects/{projectId}/goals``."""
-
-    title: str = Field(min_length=1)
-    description: str | None = None
-
-
-class GoalChange(_Body):
-    """Body of ``PATCH /api/projects/v1/projects/{projectId}/goals/{goalId}``."""
-
-    is_complete: bool
-
-
 def router(platform: Platform) -> APIRouter:
     """Make the routes.
 
@@ -107,7 +93,6 @@ def router(platform: Platform) -> APIRouter:
     routes = Routes()
     _add_making(routes, platform)
     _add_collaborators(routes, platform)
-    _add_goals(routes, platform)
     return routes
 
 
@@ -170,34 +155,6 @@ def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
     def remove_collaborator_from_project(project_id: ObjectId, collaborator_id: str) -> dict[str, Any]:
         """Let somebody work in a project no longer."""
         project_life.remove_collaborator(platform, project_id, collaborator_id)
-        return {"success": True, "metadata": metadata()}
-
-
-def _add_goals(routes: APIRouter, platform: Platform) -> None:
-    base = f"{_PROJECTS}/{{project_id}}/goals"
-
-    @routes.get(base, response_model=answers.Goals)
-    def get_project_goals(project_id: ObjectId) -> dict[str, Any]:
-        """List the goals of a project."""
-        goals = [public_goal(goal) for goal in platform.project(project_id).goals]
-        return {"goals": goals, "metadata": metadata()}
-
-    @routes.post(base, response_model=answers.GoalEnvelope)
-    def add_goal_to_project(project_id: ObjectId, body: NewGoal) -> dict[str, Any]:
-        """Give a project a goal."""
-        goal = project_life.add_goal(platform, project_id, body.title, body.description)
-        return {"goal": public_goal(goal), "metadata": metadata()}
-
-    @routes.patch(f"{base}/{{goal_id}}", response_model=answers.GoalEnvelope)
-    def update_project_goal(project_id: ObjectId, goal_id: ObjectId, body: GoalChange) -> dict[str, Any]:
-        """Say whether a goal of a project is reached."""
-        goal = project_life.change_goal(platform, project_id, goal_id, isComplete=body.is_complete)
-        return {"goal": public_goal(goal), "metadata": metadata()}
-
-    @routes.delete(f"{base}/{{goal_id}}", response_model=Success)
-    def delete_project_goal(project_id: ObjectId, goal_id: ObjectId) -> dict[str, Any]:
-        """Delete a goal of a project."""
-        project_life.delete_goal(platform, project_id, goal_id)
         return {"success": True, "metadata": metadata()}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_domino.local import statuses
 from airflow_domino.local.clock import now_ms
-from airflow_domino.local.database import Database
+from airflow_domino.local.database import Database, of_document
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.texts import dumped, harmless, loaded
 
@@ -108,7 +108,6 @@ class Run:
     cents_per_minute: float | None = None
     usage: dict[str, float] | None = None
     simulation: str | None = None
-    goal_ids: list[str] = field(default_factory=list)
 
     def started_code(self) -> dict[str, Any] | None:
         """Give the reference to exactly the code that the run started from, in a git-based project."""
@@ -343,4 +342,4 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _run(row: sqlite3.Row) -> Run:
-    return Run(**loaded(row["document"]))
+    return of_document(Run, loaded(row["document"]))

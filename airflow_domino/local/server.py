@@ -43,7 +43,6 @@ from airflow_domino.local.http_head import http_protocol
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.routes_job_goals import router as job_goals
 from airflow_domino.local.routes_v4_batch import router as v4_batch
 from airflow_domino.local.routes_v4_lookups import router as v4_lookups
 from airflow_domino.local.routes_v4_runs import router as v4_runs
@@ -92,7 +91,6 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     take(
         app,
         v4_lookups(platform),
-        job_goals(platform),
         routes_v4_jobs.router(platform),
         routes_v4_projects.router(platform),
         v4_runs(platform),

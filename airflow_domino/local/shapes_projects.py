@@ -199,19 +199,6 @@ def public_collaborator(name: str, role: str) -> dict[str, Any]:
     return {"id": user_id(name), "role": _PUBLIC_ROLES.get(role, "contributor")}
 
 
-def public_goal(goal: dict[str, Any]) -> dict[str, Any]:
-    """Shape a goal in the public API."""
-    return {
-        "id": goal["id"],
-        "title": goal["title"],
-        "isComplete": goal["isComplete"],
-        "projectId": goal["projectId"],
-        "creatorId": goal["createdBy"],
-        "createdAt": iso_time(goal["createdAt"]),
-        **present(description=goal.get("description")),
-    }
-
-
 # People
 
 

@@ -56,7 +56,7 @@ def mounted_repository(entry: dict[str, Any]) -> dict[str, Any]:
 
 def job_details(platform: Platform, run: Run) -> dict[str, Any]:
     """Shape a run as ``JobDetailsV1``, the answer of start and get."""
-    shape = job(run) | {"commentsCount": 0, "goalIds": run.goal_ids, "tags": [tag(mark) for mark in run.tags]}
+    shape = job(run) | {"commentsCount": 0, "goalIds": [], "tags": [tag(mark) for mark in run.tags]}
     if run.status == statuses.QUEUED:
         shape["queuedJobStatusDetails"] = {
             "expectedWait": "unknown",

@@ -44,7 +44,7 @@ def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -
         "tags": run.tags,
         "dominoStats": run.stats,
         "commentsCount": 0,
-        "goalIds": run.goal_ids,
+        "goalIds": [],
         "dependentRepositories": run.repositories,
         "dependentDatasetMounts": [],
         "dependentProjects": [],

@@ -125,16 +125,6 @@ def test_only_the_owner_says_that_a_project_is_complete(platform):
             project_life.set_status(platform, project.id, {"status": "complete", "isBlocked": False})
 
 
-def test_goals_are_set_reached_and_deleted(platform):
-    with by(platform, "ada"):
-        project = project_life.create(platform, NewProject("one"))
-        goal = project_life.add_goal(platform, project.id, "reach it", None)
-        assert project_life.change_goal(platform, project.id, goal["id"], isComplete=True)["isComplete"] is True
-        project_life.delete_goal(platform, project.id, goal["id"])
-        with pytest.raises(NotFound):
-            project_life.delete_goal(platform, project.id, goal["id"])
-
-
 def test_what_is_known_of_a_project_is_known_after_a_restart(platform):
     with by(platform, "ada"):
         project = project_life.create(platform, NewProject("one", description="text", tags=["x"], billing_tag="y"))

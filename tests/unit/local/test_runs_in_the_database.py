@@ -89,6 +89,13 @@ def test_what_an_earlier_version_stored_of_it_is_read_harmless(runs, database):
     assert runs.find(run.id).title == r"caf\udce9.csv"
 
 
+def test_a_run_of_another_version_is_read_without_the_fields_that_this_one_does_not_have(runs, database):
+    run = add(runs)
+    with database.transaction() as connection:
+        connection.execute("UPDATE runs SET document = json_set(document, '$.goal_ids', json('[]'))")
+    assert runs.find(run.id) == run
+
+
 def test_a_change_of_status_is_in_the_ledger_and_others_are_not(runs, ledger):
     run = add(runs)
     runs.change(run.id, lambda run: replace(run, status=statuses.RUNNING))
