@@ -204,19 +204,6 @@ class Runs:
         )
         return [_run(row) for row in rows]
 
-    def batch(self, first_id: str, limit: int) -> list[Run]:
-        """List runs of all projects in the order in which they were started.
-
-        :param first_id: from this run on; from the first one where there is none of this id.
-        :param limit: how many at most.
-        """
-        rows = self._database.rows(
-            "SELECT document FROM runs WHERE rowid >= COALESCE((SELECT rowid FROM runs WHERE id = ?), 0) "
-            "ORDER BY rowid LIMIT ?",
-            (first_id, limit),
-        )
-        return [_run(row) for row in rows]
-
     def queue(self, tier_id: str | None = None, limit: int | None = None) -> list[tuple[str, str]]:
         """List the runs that wait for a place on their tier, longest waiting first, as pairs of run id and tier id.
 

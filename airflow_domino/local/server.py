@@ -43,9 +43,7 @@ from airflow_domino.local.http_head import http_protocol
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.routes_v4_batch import router as v4_batch
 from airflow_domino.local.routes_v4_lookups import router as v4_lookups
-from airflow_domino.local.routes_v4_runs import router as v4_runs
 from airflow_domino.local.routing import operation_name, take
 
 logger = logging.getLogger(__name__)
@@ -93,8 +91,6 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
         v4_lookups(platform),
         routes_v4_jobs.router(platform),
         routes_v4_projects.router(platform),
-        v4_runs(platform),
-        v4_batch(platform),
         routes_public.router(platform),
         control.router(platform, freeze, requests),
         routes_people.router(platform),

@@ -114,14 +114,11 @@ def test_code_is_chosen_by_a_reference(domino, remote: Remote, reference: dict[s
     assert job["mainRepoGitRef"] == reference
 
 
-def test_the_public_api_and_the_runs_of_version_4_have_their_own_words_for_it(domino, remote: Remote):
+def test_the_public_api_has_its_own_words_for_it(domino, remote: Remote):
     body = {"projectId": domino.project_id, "runCommand": "where.py"}
     answer = domino.post("/api/jobs/v1/jobs", **body, mainRepoGitRef={"refType": "branches", "value": "dev"})
     assert version(domino, domino.wait(answer["job"]["id"])) == "dev"
     assert answer["job"]["mainRepoGitRef"] == {"refType": "branches", "value": "dev"}
-    body = {"projectId": domino.project_id, "commandToRun": "where.py"}
-    answer = domino.post("/v4/runs", **body, mainRepoGitRef={"refType": "tags", "refValue": "v1"})
-    assert version(domino, domino.wait(answer["runId"])) == "one"
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,6 @@ def test_a_start_is_200_in_every_generation_and_an_upload_201(domino):
     ("path", "body"),
     [
         (f"{V1}/runs", {"command": ["true"], "isDirect": False, "tier": "large-k8s"}),
-        ("/v4/runs", {"projectId": "{id}", "commandToRun": "true", "hardwareTierName": "large-k8s"}),
         ("/v4/jobs/start", {"projectId": "{id}", "commandToRun": "true", "overrideHardwareTierId": "Large"}),
         ("/api/jobs/v1/jobs", {"projectId": "{id}", "runCommand": "true", "hardwareTier": "Large"}),
     ],
