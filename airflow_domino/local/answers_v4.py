@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired
 
 from airflow_domino.local.answers import Answer, CommitId, Free, IsoTime, Milliseconds, ObjectId
-from airflow_domino.local.answers_v4_jobs import ClusterType, Revision, RevisionWord, Storage
+from airflow_domino.local.answers_v4_jobs import ClusterType, Storage
 
 Visibility = Literal["Public", "Private", "Searchable"]
 EnvironmentVisibility = Literal["Private", "Organization", "Global"]
@@ -272,41 +272,12 @@ class UseableEnvironments(Answer):
     environments: list[UseableEnvironment]
 
 
-class ProjectSettings(Answer):
-    """The settings of a project."""
-
-    defaultEnvironmentId: ObjectId
-    defaultEnvironmentRevisionSpec: RevisionWord | Revision
-    defaultHardwareTierId: str
-    sparkClusterMode: Literal["Local", "Standalone", "Yarn", "OnDemand"]
-    defaultVolumeSizeGiB: float
-    maxVolumeSizeGiB: float
-    minVolumeSizeGiB: float
-    recommendedVolumeSizeGiB: float
-
-
 class Commit(Answer):
     """A commit of a project's files."""
 
     id: CommitId
     name: str
     commitTime: Milliseconds
-
-
-class FilePath(Answer):
-    """The path of a file."""
-
-    canonicalizedPathString: str
-    separator: str
-
-
-class CommitFile(Answer):
-    """A file of a commit."""
-
-    path: FilePath
-    lastModified: Milliseconds
-    size: int
-    key: str
 
 
 class BrowsedFile(Answer):
@@ -325,11 +296,9 @@ class BrowsedFile(Answer):
     isFileRunnableAsApp: bool
 
 
-class UploadedFile(Answer):
-    """A file that was uploaded."""
+class Directory(Answer):
+    """A folder, and how large all that is in it is."""
 
     path: str
-    lastModified: Milliseconds
-    size: int
-    key: str
-    goalIds: list[ObjectId]
+    name: str
+    sizeInBytes: int

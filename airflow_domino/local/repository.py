@@ -348,12 +348,6 @@ class ProjectRepository:
             problem=problem,
         )
 
-    def commit_of_run(self, run_id: str) -> str | None:
-        """Give the commit with the results of a run, if there is one."""
-        with self._opened() as repository:
-            name = f"{_RUNS}{run_id}"
-            return str(referred(repository, name).id) if name in repository.references else None
-
     @staticmethod
     def _commit(
         repository: pygit2.Repository,

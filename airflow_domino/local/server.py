@@ -43,7 +43,6 @@ from airflow_domino.local.http_head import http_protocol
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.routes_v4_lookups import router as v4_lookups
 from airflow_domino.local.routing import operation_name, take
 
 logger = logging.getLogger(__name__)
@@ -88,7 +87,6 @@ def create_app(platform: Platform, access: Access) -> ASGIApp:
     _add_error_handlers(app)
     take(
         app,
-        v4_lookups(platform),
         routes_v4_jobs.router(platform),
         routes_v4_projects.router(platform),
         routes_public.router(platform),

@@ -204,17 +204,6 @@ def browsed_file(project: Project, commit_id: str, file: FileInfo) -> dict[str, 
     }
 
 
-def project_file(file: FileInfo) -> dict[str, Any]:
-    """Shape a file as ``ProjectFile``, the answer of an upload."""
-    return {
-        "path": file.path,
-        "lastModified": file.last_modified,
-        "size": file.size,
-        "key": file.key,
-        "goalIds": [],
-    }
-
-
 def iso_time(milliseconds: int) -> str:
     """Write a time as ISO 8601 does, in UTC with milliseconds."""
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)

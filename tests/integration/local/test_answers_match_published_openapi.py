@@ -110,8 +110,6 @@ def exercise(domino: Any, context: dict[str, Any], row: dict[str, Any]) -> None:
     body: dict[str, Any] = {"json": filled(row.get("send"), context)}
     if "raw" in row:
         body = {"data": row["raw"].encode()}
-    elif "form" in row:
-        body = {"files": {row["form"]: ("new.txt", b"content")}}
     answer = domino.request(method, filled(path, context), **body)
     assert answer.ok, f"{row['ask']}: {answer.status_code} {answer.text}"
     for name, place in row.get("keep", {}).items():
