@@ -23,7 +23,7 @@ from airflow_domino.local.limits import Limits
 from airflow_domino.local.logs import ReadableLog
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.people import People, caller
-from airflow_domino.local.people_settings import PeopleSettings, settle_owner, settle_people
+from airflow_domino.local.people_settings import PeopleSettings, settle_people
 from airflow_domino.local.project_code import code_of
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
@@ -156,7 +156,7 @@ class Platform:
         if known is None or (results is not None and results != known.results):
             project = replace(project, results=results or project.results)
             self.projects.save(project)
-        settle_owner(self, owner)
+        self.people.ensure(owner)
         if folder is not None:
             for note in self.files_of(project.id).import_folder(folder, self.user):
                 logger.warning("%s: %s", full_name, note)

@@ -15,7 +15,7 @@ from airflow_domino.local.clock import now_ms
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
 from airflow_domino.local.ids import new_object_id, user_id
 from airflow_domino.local.memberships import COLLABORATOR_ROLES, OWNER, Permission
-from airflow_domino.local.people import ORGANIZATION, Person
+from airflow_domino.local.people import Person
 from airflow_domino.local.project_code import set_code
 from airflow_domino.local.projects import PRIVATE, VISIBILITIES, Project
 from airflow_domino.local.shapes_projects import tag_id
@@ -126,7 +126,7 @@ def _new(platform: Platform, new: NewProject) -> Project:
 
 
 def _may_own_for(platform: Platform, owner: Person) -> bool:
-    return platform.rights.is_admin or owner.name == platform.user or platform.user in owner.members
+    return platform.rights.is_admin or owner.name == platform.user
 
 
 def _check_name(platform: Platform, owner: str, name: str) -> None:
@@ -226,8 +226,7 @@ def set_role(platform: Platform, project_id: str, person: Person, role: str) -> 
 
     :raises BadRequest: when there is no such role, or the person owns the project.
     """
-    if _role(role) == OWNER and person.kind == ORGANIZATION:
-        raise BadRequest("An organization cannot be an owner beside the owner")
+    _role(role)
     if platform.project(project_id, Permission.MANAGE_COLLABORATORS).owner == person.name:
         raise BadRequest(f"{person.name} owns the project")
     if role == OWNER:

@@ -27,7 +27,7 @@ VISIBILITIES = (PUBLIC, SEARCHABLE, PRIVATE)
 class Project:
     """One project.
 
-    :param owner: name of the user or of the organization that owns it.
+    :param owner: name of the user who owns it.
     :param results: whether results of its runs go to the ``main`` line or stay ``isolated``.
     :param created_at: epoch milliseconds.
     :param visibility: who may find and see it beside its collaborators: one of :data:`VISIBILITIES`.

@@ -13,7 +13,6 @@ from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.answers_v4 import ProjectTag
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.memberships import Permission
-from airflow_domino.local.people import Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.routes_people import found_person
@@ -281,13 +280,6 @@ def _add_tags(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/{project_id}/collaborators", response_model=list[answers_people.Person])
-    def get_project_collaborators(project_id: ObjectId, getUsers: bool = False) -> list[dict[str, Any]]:  # noqa: N803
-        """List who works in a project beside its owner; ``getUsers`` gives members in the place of organizations."""
-        found = project_life.collaborators(platform, platform.project(project_id))
-        if getUsers:
-            found = _with_members(platform, found)
-        return [shapes_projects.person(person) for person in found]
 
     @routes.post("/{project_id}/collaborators", response_model=answers.ProjectCollaborator)
     def add_collaborator(project_id: ObjectId, body: CollaboratorBody) -> dict[str, Any]:
@@ -295,15 +287,6 @@ def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
         person = found_person(platform, body.collaborator_id)
         project_life.set_role(platform, project_id, person, body.project_role)
         return {"collaboratorId": person.id, "projectRole": body.project_role}
-
-    @routes.patch("/{project_id}/collaboratorRole", response_model=Nothing)
-    def update_collaborator_project_role(project_id: ObjectId, body: CollaboratorBody) -> dict[str, Any]:
-        """Give somebody who works in a project another role there."""
-        person = found_person(platform, body.collaborator_id)
-        if person.name not in platform.project(project_id).collaborators:
-            raise NotFound(f"{person.name} is no collaborator of the project")
-        project_life.set_role(platform, project_id, person, body.project_role)
-        return {}
 
     @routes.delete("/{project_id}/collaborators/{collaborator_id}", response_model=Nothing)
     def remove_collaborator(project_id: ObjectId, collaborator_id: str) -> dict[str, Any]:
@@ -336,8 +319,3 @@ def _add_variables(routes: APIRouter, platform: Platform) -> None:
 
 def _roles(platform: Platform, collaborators: list[CollaboratorBody]) -> dict[str, str]:
     return {found_person(platform, one.collaborator_id).name: one.project_role for one in collaborators}
-
-
-def _with_members(platform: Platform, people: list[Person]) -> list[Person]:
-    names = [name for person in people for name in (person.members or [person.name])]
-    return [platform.people.ensure(name) for name in dict.fromkeys(names)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_domino.local.code_repository import PUBLIC_REF_TYPES
 from airflow_domino.local.ids import named_object_id, user_id
 from airflow_domino.local.memberships import OWNER, operations
-from airflow_domino.local.people import ORGANIZATION, Person
+from airflow_domino.local.people import Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
 from airflow_domino.local.shapes_v4 import iso_time, present
@@ -213,15 +212,13 @@ def person(person: Person) -> dict[str, Any]:
         "firstName": first,
         "lastName": last,
         "avatarUrl": "",
-        "idpId": person.idp_id,
         **present(email=person.email or None),
     }
 
 
-def own_person(person: Person, organizations: Sequence[Person]) -> dict[str, Any]:
+def own_person(person: Person) -> dict[str, Any]:
     """Shape somebody as version 4 answers to himself."""
-    mine = [{"id": organization.id, "name": organization.name} for organization in organizations]
-    return {**_person(person), "roles": list(person.roles), "organizations": mine}
+    return {**_person(person), "roles": list(person.roles), "organizations": []}
 
 
 _person = person
@@ -229,34 +226,4 @@ _person = person
 
 def public_person(person: Person) -> dict[str, Any]:
     """Shape somebody in the public API."""
-    shape = _person(person)
-    del shape["idpId"]
-    return {**shape, "roles": list(person.roles)}
-
-
-def organization(organization: Person) -> dict[str, Any]:
-    """Shape an organization in version 4."""
-    return {
-        "id": organization.id,
-        "organizationUserId": organization.id,
-        "name": organization.name,
-        "members": [{"id": user_id(name), "role": role} for name, role in organization.members.items()],
-    }
-
-
-def public_organization(organization: Person) -> dict[str, Any]:
-    """Shape an organization in the public API."""
-    members = [
-        {"userId": user_id(name), "organizationRole": role.lower()} for name, role in organization.members.items()
-    ]
-    return {"id": organization.id, "name": organization.name, "members": members}
-
-
-def service_account(account: Person) -> dict[str, Any]:
-    """Shape a service account."""
-    return {"id": account.id, "idpId": account.idp_id, "username": account.name, "email": account.email}
-
-
-def is_user(person: Person) -> bool:
-    """Tell whether somebody is no organization."""
-    return person.kind != ORGANIZATION
+    return {**_person(person), "roles": list(person.roles)}

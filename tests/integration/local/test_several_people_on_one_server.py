@@ -184,18 +184,6 @@ def test_a_personal_access_token_acts_until_it_expires(domino, ask):
         domino.post("/_local/clock", reset=True)
 
 
-def test_a_service_account_acts_by_its_tokens_until_it_is_deactivated(ask):
-    base = "/api/serviceAccounts/v1/serviceAccounts"
-    account = ask("root", "POST", base, username="robot", email="r@example.org").json()["serviceAccount"]
-    token = ask("root", "POST", f"{base}/{account['idpId']}/tokens", name="first").json()["token"]
-    assert ask(token, "GET", "/v4/users/self").json()["userName"] == "robot"
-    assert ask("owner", "GET", base).status_code == 403
-    ask("root", "POST", f"{base}/{account['idpId']}/deactivate")
-    assert ask(token, "GET", "/v4/users/self").status_code == 401
-    ask("root", "POST", f"{base}/{account['idpId']}/activate")
-    assert ask(token, "GET", "/v4/users/self").status_code == 200
-
-
 def test_the_control_plane_is_for_administrators(ask):
     assert ask("root", "GET", "/_local/ledger").status_code == 200
     assert ask("owner", "GET", "/_local/ledger").status_code == 403

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_domino.local import project_life
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
-from airflow_domino.local.people import MEMBER, ORGANIZATION, Caller, calling
+from airflow_domino.local.people import Caller, calling
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.projects import Projects
@@ -19,10 +19,8 @@ from airflow_domino.local.projects import Projects
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     platform = Platform(tmp_path / "root", first_user="root")
-    for name in ("ada", "bob"):
+    for name in ("ada", "bob", "eve"):
         platform.people.ensure(name)
-    platform.people.ensure("team", ORGANIZATION)
-    platform.people.set_member("team", "ada", MEMBER)
     yield platform
     platform.close()
 
@@ -32,11 +30,9 @@ def by(platform: Platform, name: str):
     return calling(Caller(platform.people.named(name)))
 
 
-def test_a_project_belongs_to_who_makes_it_or_to_an_organization_of_his(platform):
+def test_a_project_belongs_to_who_makes_it(platform):
     with by(platform, "ada"):
         assert project_life.create(platform, NewProject("own")).full_name == "ada/own"
-        made = project_life.create(platform, NewProject("ours", platform.people.named("team")))
-        assert made.full_name == "team/ours"
         with pytest.raises(Forbidden):
             project_life.create(platform, NewProject("his", platform.people.named("bob")))
 
@@ -98,7 +94,7 @@ def test_contributors_let_people_in_but_make_no_owners(platform):
     with by(platform, "ada"):
         project = project_life.create(platform, NewProject("one", collaborators={"bob": "Contributor"}))
     with by(platform, "bob"):
-        project_life.set_role(platform, project.id, platform.people.named("team"), "ResultsConsumer")
+        project_life.set_role(platform, project.id, platform.people.named("eve"), "ResultsConsumer")
         with pytest.raises(Forbidden):
             project_life.set_role(platform, project.id, platform.people.named("root"), "Owner")
         with pytest.raises(BadRequest, match="owns"):

@@ -60,6 +60,14 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/v4/cost/budgets/defaults", None, 404),
         ("GET", "/v4/cost/billingtags", None, 404),
     ],
+    "Organizations and service accounts": [
+        ("GET", "/api/organizations/v1/organizations", None, 404),
+        ("GET", "/api/serviceAccounts/v1/serviceAccounts", None, 404),
+    ],
+    "Goals of projects and jobs": [
+        ("GET", "/api/jobs/v1/goals", None, 404),
+        ("POST", f"/api/projects/v1{PROJECT.removeprefix('/v4')}/goals", {"title": "x"}, 404),
+    ],
     "Metrics and alerts of models": [
         ("POST", "/api/metricAlerts/v1", {}, 404),
         ("POST", "/api/metricValues/v1", {}, 404),
