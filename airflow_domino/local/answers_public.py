@@ -40,65 +40,6 @@ class Success(Answer):
     metadata: Metadata
 
 
-class Collaborator(Answer):
-    """Somebody who works on a project beside its owner."""
-
-    id: ObjectId
-    role: str
-
-
-class MainRepository(Answer):
-    """The git repository of a git-based project's code."""
-
-    id: str
-    uri: str
-    name: NotRequired[str]
-    serviceProvider: str
-    defaultRef: Free
-
-
-class Project(Answer):
-    """A project."""
-
-    id: ObjectId
-    name: str
-    description: str
-    ownerId: ObjectId
-    ownerUsername: str
-    visibility: Literal["Public", "Private", "Searchable"]
-    collaborators: list[Collaborator]
-    isRestricted: bool
-    billingTag: NotRequired[Free]
-    mainRepository: NotRequired[MainRepository]
-
-
-class ProjectEnvelope(Answer):
-    """A project in its envelope."""
-
-    project: Project
-    metadata: Metadata
-
-
-class Projects(Answer):
-    """Some projects."""
-
-    projects: list[Project]
-    metadata: PageMetadata
-
-
-class Results(Answer):
-    """Where results of runs go: into the main line, or kept apart."""
-
-    branch: Literal["isolated", "main"]
-
-
-class ResultsEnvelope(Answer):
-    """Where results of runs go, in its envelope."""
-
-    resultsSettings: Results
-    metadata: Metadata
-
-
 class Memory(Answer):
     """A size of memory with its unit."""
 

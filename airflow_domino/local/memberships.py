@@ -29,7 +29,7 @@ class Permission(Enum):
     EDIT = "change files or tags of the project"
     CHANGE_SETTINGS = "change or read settings of the project"
     MANAGE_COLLABORATORS = "change the collaborators of the project"
-    OWN = "archive or rename the project, or change its visibility, status or owner"
+    OWN = "archive the project, or make owners of it"
 
 
 _ALL = frozenset(Permission)

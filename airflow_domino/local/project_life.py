@@ -36,7 +36,6 @@ class NewProject:
     :param visibility: one of :data:`VISIBILITIES`.
     :param collaborators: roles by name.
     :param tags: names of tags.
-    :param billing_tag: whom its costs are billed to.
     :param code: arguments of :func:`~airflow_domino.local.project_code.set_code`, for a git-based project.
     """
 
@@ -46,7 +45,6 @@ class NewProject:
     visibility: str = PRIVATE
     collaborators: Mapping[str, str] = field(default_factory=dict)
     tags: Sequence[str] = ()
-    billing_tag: str | None = None
     code: Mapping[str, Any] | None = None
 
 
@@ -88,7 +86,6 @@ def copy(platform: Platform, project: Project, new: NewProject) -> Project:
         description=new.description or project.description,
         tags=list(new.tags) or project.tags,
         results=project.results,
-        billing_tag=new.billing_tag or project.billing_tag,
         main_repository=project.main_repository,
         copied_from=project.id,
     )
@@ -121,7 +118,6 @@ def _new(platform: Platform, new: NewProject) -> Project:
         visibility=new.visibility,
         collaborators=collaborators,
         tags=list(dict.fromkeys(new.tags)),
-        billing_tag=new.billing_tag,
     )
 
 
@@ -160,47 +156,6 @@ def change(platform: Platform, project_id: str, permission: Permission, make: Ca
     """
     platform.project(project_id, permission)
     return platform.projects.change(project_id, make)
-
-
-def set_visibility(platform: Platform, project_id: str, visibility: str) -> Project:
-    """Say who may find and see a project beside its collaborators."""
-    _check_visibility(visibility)
-    return change(platform, project_id, Permission.OWN, lambda project: replace(project, visibility=visibility))
-
-
-def rename(platform: Platform, project_id: str, name: str) -> Project:
-    """Give a project another name.
-
-    :raises BadRequest: when its owner has a project of this name already.
-    """
-    project = platform.project(project_id, Permission.OWN)
-    if name != project.name:
-        _check_name(platform, project.owner, name)
-    return platform.projects.change(project_id, lambda known: replace(known, name=name))
-
-
-def transfer(platform: Platform, project_id: str, person: Person) -> Project:
-    """Give a project to another owner; who owned it becomes a contributor.
-
-    :raises BadRequest: when the new owner has a project of this name already.
-    """
-    project = platform.project(project_id, Permission.OWN)
-    if person.name == project.owner:
-        return project
-    _check_name(platform, person.name, project.name)
-    roles = {name: role for name, role in project.collaborators.items() if name != person.name}
-    roles[project.owner] = COLLABORATOR_ROLES[1]
-    return platform.projects.change(project_id, lambda known: replace(known, owner=person.name, collaborators=roles))
-
-
-def set_status(platform: Platform, project_id: str, status: Mapping[str, Any]) -> Project:
-    """Say whether a project is worked on; that it is complete says its owner alone.
-
-    :param status: as version 4 of the API words it.
-    """
-    project = platform.project(project_id, Permission.EDIT)
-    permission = Permission.OWN if status["status"] != project.status["status"] else Permission.EDIT
-    return change(platform, project_id, permission, lambda known: replace(known, status=dict(status)))
 
 
 def archive(platform: Platform, project_id: str) -> None:

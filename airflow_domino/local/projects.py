@@ -33,8 +33,6 @@ class Project:
     :param visibility: who may find and see it beside its collaborators: one of :data:`VISIBILITIES`.
     :param collaborators: the role of each collaborator, by name.
     :param tags: names of its tags.
-    :param status: its status, as version 4 of the API words it.
-    :param billing_tag: whom its costs are billed to.
     :param main_repository: the git repository of its code, where it is a git-based project.
     :param copied_from: id of the project that it is a copy of.
     :param is_archived: whether it was deleted, as far as anybody can see.
@@ -49,8 +47,6 @@ class Project:
     visibility: str = PRIVATE
     collaborators: dict[str, str] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
-    status: dict[str, Any] = field(default_factory=lambda: {"status": "active", "isBlocked": False})
-    billing_tag: str | None = None
     main_repository: dict[str, Any] | None = None
     copied_from: str | None = None
     is_archived: bool = False

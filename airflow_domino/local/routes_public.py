@@ -22,7 +22,6 @@ from airflow_domino.local.parameters import BINARY, Count, found_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_v1 import started
 from airflow_domino.local.routing import Routes
-from airflow_domino.local.shapes_projects import public_project
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.starting import StartRequest, split_command
 
@@ -87,12 +86,6 @@ class NewTag(_Body):
 
     project_id: str
     tag_name: str
-
-
-class ResultsSettings(_Body):
-    """Body of ``PUT /api/projects/beta/projects/{projectId}/results-settings``."""
-
-    branch: Literal["isolated", "main"]
 
 
 def router(platform: Platform) -> APIRouter:
@@ -198,31 +191,6 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_projects(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/projects/beta/projects", response_model=answers.Projects)
-    def get_projects(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
-        """List projects, in pages of ten."""
-        projects = platform.rights.visible()
-        listed = [public_project(project) for project in projects[offset : offset + limit]]
-        return {"projects": listed, "metadata": page_metadata(offset, limit, len(projects))}
-
-    @routes.get("/projects/v1/projects/{project_id}", response_model=answers.ProjectEnvelope)
-    def get_project_by_id(project_id: ObjectId) -> dict[str, Any]:
-        """Give a project."""
-        found = platform.project(project_id)
-        return {"project": public_project(found), "metadata": metadata()}
-
-    @routes.get("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
-    def get_project_result_settings(project_id: ObjectId) -> dict[str, Any]:
-        """Say where results of a project's runs go."""
-        return {"resultsSettings": {"branch": platform.project(project_id).results}, "metadata": metadata()}
-
-    @routes.put("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
-    def update_project_result_settings(project_id: ObjectId, body: ResultsSettings) -> dict[str, Any]:
-        """Set where results of a project's runs go."""
-        found = platform.add_project(
-            platform.project(project_id, Permission.CHANGE_SETTINGS).full_name, results=body.branch
-        )
-        return {"resultsSettings": {"branch": found.results}, "metadata": metadata()}
 
     @_content_route(routes, "v1")
     def get_project_file_contents(project_id: ObjectId, commit_id: str, path: str) -> Response:

@@ -37,7 +37,6 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/gateway/projects", response_model=list[answers.ListedProject])
     def list_projects(
         relationship: Relationship,
-        showCompleted: bool = True,  # noqa: N803
         limit: Count | None = None,
     ) -> list[dict[str, Any]]:
         """List the projects that somebody owns or works on, or could be interested in."""
@@ -45,7 +44,6 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
             project
             for project in platform.rights.visible()
             if _is_related(relationship, platform.rights.role(project, OWNER), project.visibility)
-            and (showCompleted or project.status["status"] != "complete")
         ]
         return [shapes_projects.listed_project(platform, project, relationship) for project in related[:limit]]
 

@@ -155,14 +155,6 @@ def test_isolated_results_stay_beside_the_main_line_and_can_be_started_from(star
     assert output(first) in commits
 
 
-def test_the_results_setting_can_be_changed_through_the_api(domino):
-    path = f"/api/projects/beta/projects/{domino.project_id}/results-settings"
-    assert domino.request("PUT", path, json={"branch": "isolated"}).json()["resultsSettings"] == {"branch": "isolated"}
-    head = domino.head()
-    domino.run("sh -c 'echo 1 > first.txt'")
-    assert domino.head() == head
-
-
 def test_files_that_dominoignore_names_are_neither_kept_nor_removed(start_local_domino):
     files = {".dominoignore": "# caches\ncache/\n*.tmp\n", "cache/old.txt": "old", "main.txt": "1"}
     domino = start_local_domino(files)

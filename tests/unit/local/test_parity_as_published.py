@@ -68,6 +68,10 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/api/jobs/v1/goals", None, 404),
         ("POST", f"/api/projects/v1{PROJECT.removeprefix('/v4')}/goals", {"title": "x"}, 404),
     ],
+    "Portfolio, status and transfer of projects": [
+        ("GET", "/v4/projects/portfolio/getProjectPortfolio", None, 404),
+        ("PUT", f"/api/projects/v1{PROJECT.removeprefix('/v4')}/status", {}, 404),
+    ],
     "Metrics and alerts of models": [
         ("POST", "/api/metricAlerts/v1", {}, 404),
         ("POST", "/api/metricValues/v1", {}, 404),
