@@ -33,13 +33,6 @@ class PageMetadata(Metadata):
     pagination: Numbers
 
 
-class Success(Answer):
-    """That something was done."""
-
-    success: bool
-    metadata: Metadata
-
-
 class Memory(Answer):
     """A size of memory with its unit."""
 

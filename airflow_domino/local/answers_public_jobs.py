@@ -129,7 +129,7 @@ class JobDetails(Job):
 
     commentsCount: int
     goalIds: list[ObjectId]
-    tags: list[Tag]
+    tags: list[Free]
     queuedJobStatusDetails: NotRequired[QueueDetails]
 
 
@@ -145,13 +145,6 @@ class Jobs(Answer):
 
     jobs: list[Job]
     metadata: PageMetadata
-
-
-class TagEnvelope(Answer):
-    """A tag in its envelope."""
-
-    tag: Tag
-    metadata: Metadata
 
 
 class LogLine(Answer):

@@ -73,19 +73,6 @@ class StartJob(_Body):
     capacity_type: str | None = None
 
 
-class JobDefaults(_Body):
-    """Body of ``POST /v4/jobs/{projectId}/resolveJobDefaults``."""
-
-    commit_id: str | None = None
-    main_repo_git_ref: GitRef | None = None
-    hardware_tier_id: TierId | None = None
-    environment_id: str | None = Field(None, pattern=OBJECT_ID)
-    environment_revision_spec: RevisionSpec = None
-    compute_cluster_properties: Cluster | None = None
-    external_volume_mount_ids: list[str] | None = None
-    volume_size_gib: float | None = Field(None, alias="volumeSizeGiB")
-
-
 class StopJob(_Body):
     """Body of ``POST /v4/jobs/stop``."""
 
@@ -104,26 +91,6 @@ class OneJob(_Body):
     """Body of ``POST /v4/jobs/archive``."""
 
     job_id: str = Field(pattern=OBJECT_ID)
-
-
-class JobName(_Body):
-    """Body of ``POST /v4/jobs/{jobId}/name``."""
-
-    name: str
-
-
-class NewTag(_Body):
-    """Body of ``POST /v4/jobs/{jobId}/tag``."""
-
-    tag_name: str
-    project_id: str = Field(pattern=OBJECT_ID)
-
-
-class OldTag(_Body):
-    """Body of ``DELETE /v4/jobs/{jobId}/tag``."""
-
-    tag_id: str = Field(pattern=OBJECT_ID)
-    project_id: str = Field(pattern=OBJECT_ID)
 
 
 def plain(model: BaseModel | str | None) -> Any:

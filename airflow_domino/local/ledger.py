@@ -1,6 +1,6 @@
 """The ledger: everything that the server accepted, and every change of a status, in order. It is the witness of tests.
 
-An entry has an ``event``: ``start``, ``stop`` and ``state`` of runs; ``tag``, ``untag``, ``rename`` and ``archive`` of
+An entry has an ``event``: ``start``, ``stop`` and ``state`` of runs; ``archive`` of
 runs; ``upload`` of files; ``fault`` for each order of a fault that was met; ``reset``.
 """
 

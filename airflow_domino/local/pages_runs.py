@@ -61,7 +61,6 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
         status: str = "all",
         tier: str = "",
         user: str = "",
-        tag: str = "",
         text: str = "",
         page: int = 1,
         refresh: int = Query(0, ge=0, le=LONGEST_REFRESH),
@@ -74,12 +73,11 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
             group=status,
             tier_id=tier or None,
             user=user or None,
-            tag=tag.strip() or None,
             text=text.strip() or None,
             offset=(number - 1) * _PER_PAGE,
             limit=_PER_PAGE,
         )
-        filters = {"status": status, "tier": tier, "user": user, "tag": tag, "text": text}
+        filters = {"status": status, "tier": tier, "user": user, "text": text}
         return pages.render(
             "jobs.html",
             project=project,

@@ -136,8 +136,8 @@ def _add_v4(routes: APIRouter, platform: Platform) -> None:
     )
     def get_built_environment_revisions(environment_id: ObjectId, page: int, page_size: int) -> dict[str, Any]:
         """List the revisions of an environment, the newest first."""
-        if page < 1 or page_size < 1:
-            raise BadRequest("page and pageSize begin at 1")
+        if page < 0 or page_size < 1:
+            raise BadRequest("page begins at 0, and pageSize at 1")
         environment = platform.seen_environment(environment_id)
         newest_first = environment.revisions[::-1]
         return {
@@ -148,7 +148,7 @@ def _add_v4(routes: APIRouter, platform: Platform) -> None:
                     "created": revision.created_at,
                     "active": revision.number == environment.active,
                 }
-                for revision in newest_first[(page - 1) * page_size : page * page_size]
+                for revision in newest_first[page * page_size : (page + 1) * page_size]
             ],
             "pageInfo": {
                 "currentPage": page,

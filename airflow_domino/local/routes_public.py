@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_public as answers
 from airflow_domino.local import answers_public_jobs as job_answers
-from airflow_domino.local import run_tags, shapes_public
+from airflow_domino.local import shapes_public
 from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, plain
 from airflow_domino.local.errors import NotFound
@@ -81,13 +81,6 @@ class NewJob(_Body):
     capacity_type: str | None = None
 
 
-class NewTag(_Body):
-    """Body of ``POST /api/jobs/v1/jobs/{jobId}/tags``."""
-
-    project_id: str
-    tag_name: str
-
-
 def router(platform: Platform) -> APIRouter:
     """Make the routes of the public API.
 
@@ -140,7 +133,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
             sort_field=sortBy,
             descending=not ascending,
             show_archived=showArchived,
-            tag=tagFilter,
+            is_tagged=tagFilter is not None,
             stat=dominoStatsSortFieldName,
             offset=offset,
             limit=limit,
@@ -152,18 +145,6 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
     async def get_job_details(job_id: ObjectId) -> dict[str, Any]:
         """Give a job."""
         return {"job": shapes_public.job_details(platform, platform.run(job_id)), "metadata": metadata()}
-
-    @routes.post("/jobs/v1/jobs/{job_id}/tags", response_model=job_answers.TagEnvelope)
-    def add_job_tag(job_id: ObjectId, body: NewTag) -> dict[str, Any]:
-        """Give a job a tag."""
-        tag = run_tags.tag(platform, platform.run(job_id), body.tag_name)
-        return {"tag": shapes_public.tag(tag), "metadata": metadata()}
-
-    @routes.delete("/jobs/v1/jobs/{job_id}/tags/{tag_id}", response_model=answers.Success)
-    def remove_job_tag(job_id: ObjectId, tag_id: str) -> dict[str, Any]:
-        """Take a tag from a job."""
-        run_tags.untag(platform, platform.run(job_id), tag_id)
-        return {"success": True, "metadata": metadata()}
 
     @routes.get("/jobs/beta/jobs/{job_id}/logs", response_model=job_answers.Log)
     def get_job_logs(

@@ -56,7 +56,7 @@ def mounted_repository(entry: dict[str, Any]) -> dict[str, Any]:
 
 def job_details(platform: Platform, run: Run) -> dict[str, Any]:
     """Shape a run as ``JobDetailsV1``, the answer of start and get."""
-    shape = job(run) | {"commentsCount": 0, "goalIds": [], "tags": [tag(mark) for mark in run.tags]}
+    shape = job(run) | {"commentsCount": 0, "goalIds": [], "tags": []}
     if run.status == statuses.QUEUED:
         shape["queuedJobStatusDetails"] = {
             "expectedWait": "unknown",
@@ -162,13 +162,3 @@ def _cluster(cluster: dict[str, Any] | None) -> dict[str, Any] | None:
         maxWorkerCount=cluster.get("maxWorkerCount"),
         workerStorageMB=storage and storage["value"] * _MEGABYTES[storage["unit"]],
     )
-
-
-def tag(tag: dict[str, Any]) -> dict[str, Any]:
-    """Shape a tag."""
-    return {
-        "id": tag["tagId"],
-        "name": tag["name"],
-        "creatorId": tag["createdBy"],
-        "createdAt": iso_time(tag["createdAt"]),
-    }

@@ -41,7 +41,7 @@ def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -
         ),
         "startedBy": {"id": user_id(run.started_by), "username": run.started_by},
         "commitDetails": present(inputCommitId=run.input_commit, outputCommitId=run.output_commit),
-        "tags": run.tags,
+        "tags": [],
         "dominoStats": run.stats,
         "commentsCount": 0,
         "goalIds": [],

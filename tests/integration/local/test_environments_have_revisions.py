@@ -89,9 +89,8 @@ def put(domino, path: str, text: str) -> None:
 
 
 def revisions(domino) -> dict[int, str]:
-    listed = domino.get(f"/v4/jobs/{domino.project_id}/retrieveValidProperties")["environments"]
-    known = next(known for known in listed if known["name"] == NAME)
-    return {revision["number"]: revision["id"] for revision in known["revisions"]}
+    listed = domino.get(f"/v4/environments/{environment(domino)['id']}/page/0/pageSize/1000/revisions")["revisions"]
+    return {revision["number"]: revision["id"] for revision in listed}
 
 
 def test_the_interpreter_that_is_named_last_is_the_active_revision(domino, interpreters):

@@ -69,7 +69,6 @@ def target(serve_domino, tmp_path_factory) -> Iterator[Target]:
     done = domino.run("hello.py", title="done")
     domino.wait_for_status(domino.start("folder/sleep.py")["id"], "Running")
     waiting = domino.start("hello.py", title="waiting")
-    tag = domino.post(f"/v4/jobs/{done['id']}/tag", tagName="known", projectId=domino.project_id)
     environment = domino.get(f"/v4/projects/{domino.project_id}/useableEnvironments")["currentlySelectedEnvironment"]
     user = domino.get("/v4/users/self")
     known = {
@@ -80,7 +79,6 @@ def target(serve_domino, tmp_path_factory) -> Iterator[Target]:
         "commitid": [domino.head(), "head"],
         "tierid": ["only"],
         "tiername": ["Only"],
-        "tagid": [tag["tagId"]],
         "environmentid": [environment["id"]],
         "userid": [user["id"]],
         "username": [user["userName"]],

@@ -148,11 +148,6 @@ def test_a_commit_of_the_code_is_no_commit_of_the_artifacts(domino, remote: Remo
     assert "mainRepoGitRef" in answer.json()["message"]
 
 
-def test_what_a_start_would_use_names_the_default_code(domino):
-    used = domino.post(f"/v4/jobs/{domino.project_id}/resolveJobDefaults")
-    assert used["mainRepoGitRef"] == {"type": "head"}
-
-
 def test_an_artifacts_commit_and_a_code_reference_are_chosen_apart(domino, remote: Remote):
     first = domino.run("sh -c 'echo 1 > $DOMINO_ARTIFACTS_DIR/made.txt'")
     commit = first["commitDetails"]["outputCommitId"]

@@ -11,9 +11,7 @@ HOSTILE = '<img src=x onerror="alert(1)">'
 
 @pytest.fixture(scope="module")
 def job(local_domino):
-    job = local_domino.run(f"""sh -c 'echo "$0"; echo "$0" > "$0"' '{HOSTILE}'""", title=HOSTILE)
-    local_domino.post(f"/v4/jobs/{job['id']}/tag", tagName=HOSTILE, projectId=local_domino.project_id)
-    return job
+    return local_domino.run(f"""sh -c 'echo "$0"; echo "$0" > "$0"' '{HOSTILE}'""", title=HOSTILE)
 
 
 def page(domino, path: str):

@@ -122,8 +122,6 @@ def test_a_run_of_another_project_is_unknown_to_this_one(start_local_domino, tmp
     domino = start_local_domino(projects={"domino/one": None, "domino/two": None})
     run_id = domino.start("true")["id"]
     assert refusal(domino, "GET", f"/v1/projects/domino/two/runs/{run_id}")[0] == 404
-    two = domino.projects["domino/two"]
-    assert refusal(domino, "GET", f"/v4/jobs/{run_id}/results?projectId={two}")[0] == 404
 
 
 @pytest.mark.parametrize(

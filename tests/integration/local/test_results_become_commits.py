@@ -213,10 +213,3 @@ def test_a_restart_starts_from_the_same_commit_or_from_the_latest(domino):
     assert domino.wait(latest["id"])["commitDetails"]["inputCommitId"] != old["commitDetails"]["inputCommitId"]
     assert domino.log(same["id"]) == ["original"]
     assert domino.log(latest["id"]) == ["2"]
-
-
-def test_results_of_a_run_list_the_files_that_it_made_or_changed(domino):
-    job = domino.run("sh -c 'echo 1 > a.txt; echo 2 > shared.txt'")
-    results = domino.get(f"/v4/jobs/{job['id']}/results", projectId=domino.project_id)
-    assert results["commitId"] == output(job)
-    assert {file["filename"] for file in results["fileMetadata"]} == {"a.txt", "shared.txt"}

@@ -102,8 +102,7 @@ MATRIX = [
     ("POST", "/api/jobs/v1/jobs", {"projectId": "{project}", "runCommand": "true"}, "200 200 403 403 403 404"),
     ("POST", "/v1/projects/owner/one/runs", {"command": ["true"]}, "200 200 403 403 403 404"),
     ("POST", "/v4/jobs/stop", {"jobId": "{run}", "commitResults": True}, "200 200 403 403 403 404"),
-    ("POST", "/v4/jobs/{run}/name", {"name": "renamed"}, "200 200 403 403 403 404"),
-    ("POST", "/v4/jobs/{run}/tag", {"tagName": "a", "projectId": "{project}"}, "200 200 403 403 403 404"),
+    ("POST", "/v4/jobs/archive", {"jobId": "{run}"}, "200 200 403 403 403 404"),
     ("GET", "/v4/projects/{project}/environmentVariables", {}, "200 200 403 403 403 404"),
     ("POST", "/v4/projects/{project}/tags", {"tagNames": ["a"]}, "200 200 403 403 403 404"),
 ]

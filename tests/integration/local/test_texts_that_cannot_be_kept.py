@@ -52,7 +52,6 @@ def addresses(domino: Any, run_id: str) -> list[str]:
         f"/v1/projects/{owner}/{name}/files/{head}//",
         f"/v4/jobs?projectId={project_id}&page_size=1000",
         f"/v4/jobs/{run_id}",
-        f"/v4/jobs/{run_id}/results?projectId={project_id}",
         f"/v4/jobs/{run_id}/runtimeExecutionDetails",
         *(
             f"/v4/jobs/{run_id}/logsWithProblemSuggestions?logType={kind}"
@@ -145,9 +144,8 @@ def test_a_start_with_text_that_cannot_be_kept_is_refused_and_the_project_stays_
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_what_is_no_number_is_refused(local_domino, number):
-    where = f"/v4/jobs/{local_domino.project_id}/resolveJobDefaults"
-    answer = local_domino.request("POST", where, data=f'{{"volumeSizeGiB": {number}}}', headers=JSON)
-    assert answer.status_code == 400
+    body = f'{{"projectId": "{local_domino.project_id}", "commandToRun": "true", "overrideVolumeSizeGiB": {number}}}'
+    assert local_domino.request("POST", "/v4/jobs/start", data=body, headers=JSON).status_code == 400
 
 
 def test_a_body_that_is_nested_deep_is_refused(local_domino):
