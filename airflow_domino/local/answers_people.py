@@ -1,4 +1,4 @@
-"""Types of the answers about people, their tokens and their variables."""
+"""Types of the answers about people and their tokens."""
 
 from __future__ import annotations
 
@@ -25,19 +25,6 @@ class OwnPerson(Person):
 
     roles: list[str]
     organizations: list[Free]
-
-
-class Variable(Answer):
-    """An environment variable."""
-
-    name: str
-    value: str
-
-
-class UserVariables(Answer):
-    """The environment variables of a user."""
-
-    vars: list[Variable]
 
 
 class PersonalToken(Answer):

@@ -20,7 +20,6 @@ from airflow_domino.local.requirements import RequirementsError
 from airflow_domino.local.run_files import RunFiles
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.saved_results import SavedResults
-from airflow_domino.local.variables import secret_values
 from airflow_domino.local.workplace import PlatformFaultError, Workplace
 
 logger = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class Execution:
         self.log = log
         # The run's own credentials, which end with it.
         self.key = secrets.token_hex(32)
-        log.hide([self.key, *secret_values(workplace.variables)])
+        log.hide([self.key])
         # Set when the program has ended, or is to be ended.
         self.wake = threading.Event()
         self._place = workplace
@@ -117,7 +116,6 @@ class Execution:
         place, run = self._place, self.run
         return {
             **self._files.base_variables(),
-            **place.variables,
             **self._files.variables(),
             processes.MARK: run.id,
             "DOMINO_RUN_ID": run.id,

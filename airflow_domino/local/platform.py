@@ -17,7 +17,7 @@ from airflow_domino.local.disguises import Disguises
 from airflow_domino.local.environments import Environment, Environments, EnvironmentSetting, Revision
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.faults import Faults
-from airflow_domino.local.ids import is_object_id, new_object_id, user_id
+from airflow_domino.local.ids import is_object_id, new_object_id
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.limits import Limits
 from airflow_domino.local.logs import ReadableLog
@@ -41,7 +41,6 @@ from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 from airflow_domino.local.tiers_in_use import Capacity as Capacity
 from airflow_domino.local.tiers_in_use import TiersInUse
 from airflow_domino.local.tokens import Tokens
-from airflow_domino.local.variables import Variables
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,6 @@ class Platform:
             tiers=self.tiers_in_use,
             environments=self.environments,
             root=self.root,
-            variables=self.variables_of_run,
             stop_grace=self.stop_grace,
             limits=Limits(self.limits_are_enforced),
             simulator=simulator_of(self),
@@ -117,7 +115,6 @@ class Platform:
             layers=Layers(self.root / "layers") if self.install_requirements else None,
         )
         self.people, self.tokens = People(self.database), Tokens(self.database)
-        self.variables = Variables(self.database)
         self.rights = Rights(self.people, self.tokens, self.projects, self.runs, self.runner.run_of_key)
         self.token_files = settle_people(self)
 
@@ -134,10 +131,6 @@ class Platform:
         """Name of the user of the request that is being answered; of the first user when there is none."""
         sender = caller()
         return self.first_user if sender is None or sender.person is None else sender.person.name
-
-    def variables_of_run(self, run: Run) -> dict[str, str]:
-        """Give the environment variables that people want a run to have."""
-        return self.variables.of_run(run.project_id, user_id(run.started_by))
 
     def add_project(self, full_name: str, folder: Path | None = None, results: str | None = None) -> Project:
         """Make a project, or bring an existing one up to date.

@@ -74,8 +74,8 @@ def copy(platform: Platform, project: Project, new: NewProject) -> Project:
     """Make a project with the files, their history, the tags and the description of another one.
 
     :param platform: the platform of both.
-    :param project: the other one, whose files the sender must be allowed to read. Its collaborators and its
-        environment variables are not for the new one.
+    :param project: the other one, whose files the sender must be allowed to read. Its collaborators are
+        not for the new one.
     :param new: what is to be different.
     :raises BadRequest: when it cannot be, such as one of a name that is taken.
     :raises Forbidden: when the sender cannot make projects of this owner, or not read this one.

@@ -1,4 +1,4 @@
-"""Users, their roles and variables, in version 4 and in the public API."""
+"""Users, in version 4 and in the public API."""
 
 from typing import Annotated, Any
 
@@ -27,7 +27,6 @@ def router(platform: Platform) -> APIRouter:
     """
     routes = Routes()
     _add_users(routes, platform)
-    _add_variables(routes, platform)
     return routes
 
 
@@ -81,26 +80,3 @@ def _add_users(routes: APIRouter, platform: Platform) -> None:
         known = people.all()
         listed = [shapes_projects.public_person(person) for person in known[offset : offset + limit]]
         return {"users": listed, "metadata": page_metadata(offset, limit, len(known))}
-
-
-def _add_variables(routes: APIRouter, platform: Platform) -> None:
-    def answer() -> dict[str, Any]:
-        held = platform.variables.of(sender(platform).id)
-        return {"vars": [{"name": name, "value": value} for name, value in held.items()]}
-
-    @routes.get("/v4/users/environmentVariables", response_model=answers.UserVariables)
-    def list_user_environment_variables() -> dict[str, Any]:
-        """List the environment variables of the user, which all his runs get."""
-        return answer()
-
-    @routes.put("/v4/users/environmentVariables", response_model=answers.UserVariables)
-    def set_user_environment_variables(body: dict[str, str]) -> dict[str, Any]:
-        """Set environment variables of the user; the others stay as they are."""
-        platform.variables.set(sender(platform).id, body)
-        return answer()
-
-    @routes.delete("/v4/users/environmentVariables", response_model=answers.UserVariables)
-    def delete_user_environment_variables() -> dict[str, Any]:
-        """Delete all environment variables of the user."""
-        platform.variables.delete(sender(platform).id)
-        return answer()

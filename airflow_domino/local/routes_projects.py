@@ -1,4 +1,4 @@
-"""Making and changing projects, their collaborators, tags and variables, in version 4 of the API."""
+"""Making and changing projects, their collaborators and tags, in version 4 of the API."""
 
 from typing import Any, Literal
 
@@ -6,12 +6,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from airflow_domino.local import answers_people, project_life, shapes_projects
 from airflow_domino.local import answers_projects as answers
+from airflow_domino.local import project_life, shapes_projects
 from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.answers_v4 import ProjectTag
 from airflow_domino.local.errors import BadRequest
-from airflow_domino.local.memberships import Permission
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.routes_people import found_person
@@ -76,13 +75,6 @@ class CopyBody(_Body):
     tags: TagNames | None = None
 
 
-class VariableBody(_Body):
-    """Body of ``POST /v4/projects/{projectId}/environmentVariables``."""
-
-    name: str
-    value: str
-
-
 def router(platform: Platform) -> APIRouter:
     """Make the routes.
 
@@ -92,7 +84,6 @@ def router(platform: Platform) -> APIRouter:
     _add_making(routes, platform)
     _add_tags(routes, platform)
     _add_collaborators(routes, platform)
-    _add_variables(routes, platform)
     return routes
 
 
@@ -167,28 +158,6 @@ def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
     def remove_collaborator(project_id: ObjectId, collaborator_id: str) -> dict[str, Any]:
         """Let somebody work in a project no longer."""
         project_life.remove_collaborator(platform, project_id, collaborator_id)
-        return {}
-
-
-def _add_variables(routes: APIRouter, platform: Platform) -> None:
-    variables = platform.variables
-
-    @routes.get("/{project_id}/environmentVariables", response_model=list[answers_people.Variable])
-    def get_project_environment_variables(project_id: ObjectId) -> list[dict[str, str]]:
-        """List the environment variables that all runs of a project get."""
-        held = variables.of(platform.project(project_id, Permission.CHANGE_SETTINGS).id)
-        return [{"name": name, "value": value} for name, value in held.items()]
-
-    @routes.post("/{project_id}/environmentVariables", response_model=answers_people.Variable)
-    def upsert_project_environment_variable(project_id: ObjectId, body: VariableBody) -> dict[str, str]:
-        """Set an environment variable of a project."""
-        variables.set(platform.project(project_id, Permission.CHANGE_SETTINGS).id, {body.name: body.value})
-        return {"name": body.name, "value": body.value}
-
-    @routes.delete("/{project_id}/environmentVariables/{environment_variable_name}", response_model=Nothing)
-    def delete_project_environment_variable(project_id: ObjectId, environment_variable_name: str) -> dict[str, Any]:
-        """Delete an environment variable of a project."""
-        variables.delete(platform.project(project_id, Permission.CHANGE_SETTINGS).id, environment_variable_name)
         return {}
 
 

@@ -26,11 +26,6 @@ print(urllib.request.urlopen(request).read().decode())
 print(os.environ["DOMINO_STARTING_USERNAME"], os.environ["DOMINO_USER_NAME"])
 open("key.txt", "w").write(os.environ["DOMINO_USER_API_KEY"])
 """
-VARIABLES = """
-import os
-print(os.environ["SECRET_WORD"], os.environ["PLACE"])
-open("out", "w").write(os.environ["PLACE"])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +34,6 @@ def domino(serve_domino: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
     files = folder / "files"
     files.mkdir()
     (files / "who.py").write_text(WHO_AM_I)
-    (files / "variables.py").write_text(VARIABLES)
     users = [f"--user={name}={folder / name}" for name in ("root", "owner", *PEOPLE, "stranger")]
     roles = [
         f"--collaborator=owner/{project}={name}:{role}" for project in ("one", "open") for name, role in PEOPLE.items()
@@ -103,7 +97,6 @@ MATRIX = [
     ("POST", "/v1/projects/owner/one/runs", {"command": ["true"]}, "200 200 403 403 403 404"),
     ("POST", "/v4/jobs/stop", {"jobId": "{run}", "commitResults": True}, "200 200 403 403 403 404"),
     ("POST", "/v4/jobs/archive", {"jobId": "{run}"}, "200 200 403 403 403 404"),
-    ("GET", "/v4/projects/{project}/environmentVariables", {}, "200 200 403 403 403 404"),
     ("POST", "/v4/projects/{project}/tags", {"tagNames": ["a"]}, "200 200 403 403 403 404"),
 ]
 
@@ -152,20 +145,6 @@ def test_a_run_acts_as_who_started_it_by_a_key_that_ends_with_it(domino, ask):
     path = f"/api/projects/v1/projects/{project}/files/{done['commitDetails']['outputCommitId']}/key.txt/content"
     key = ask("owner", "GET", path).text
     assert ask(key, "GET", "/v4/users/self").status_code == 401
-
-
-def test_variables_of_the_project_and_the_user_reach_runs_and_are_stars_in_the_log(domino, ask):
-    project = domino.projects["owner/one"]
-    for name, value in (("SECRET_WORD", "xyz"), ("PLACE", "of-the-project")):
-        ask("owner", "POST", f"/v4/projects/{project}/environmentVariables", name=name, value=value)
-    ask("worker", "PUT", "/v4/users/environmentVariables", PLACE="of-the-user")
-    started = ask("worker", "POST", "/v4/jobs/start", projectId=project, commandToRun="variables.py").json()
-    done = domino.wait(started["id"])
-    assert domino.log(done["id"]) == ["******** ********"]
-    commit = done["commitDetails"]["outputCommitId"]
-    base = f"/api/projects/v1/projects/{project}/files/{commit}"
-    assert ask("owner", "GET", f"{base}/out/content").text == "of-the-user"
-    assert ask("owner", "GET", f"{base}/results/stdout.txt/content").text == "******** ********\n"
 
 
 def test_a_personal_access_token_acts_until_it_expires(domino, ask):

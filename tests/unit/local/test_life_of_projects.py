@@ -58,18 +58,16 @@ def test_a_project_whose_repository_cannot_be_is_not_made(platform):
         project_life.create(platform, NewProject("code"))
 
 
-def test_a_copy_has_files_with_their_history_and_neither_variables_nor_collaborators(platform, tmp_path):
+def test_a_copy_has_files_with_their_history_and_no_collaborators(platform, tmp_path):
     (tmp_path / "file.txt").write_text("content")
     with by(platform, "ada"):
         project = project_life.create(platform, NewProject("one", collaborators={"bob": "Contributor"}, tags=["x"]))
         platform.repository(project.id).put_file("file.txt", tmp_path / "file.txt", "ada")
-        platform.variables.set(project.id, {"A": "1"})
     with by(platform, "bob"):
         copied = project_life.copy(platform, project, NewProject("two"))
         assert copied.full_name == "bob/two"
         assert (copied.tags, copied.collaborators, copied.copied_from) == (["x"], {}, project.id)
         assert platform.repository(copied.id).head() == platform.repository(project.id).head()
-        assert platform.variables.of(copied.id) == {}
         platform.repository(copied.id).put_file("more.txt", tmp_path / "file.txt", "bob")
         assert platform.repository(copied.id).head() != platform.repository(project.id).head()
 

@@ -68,6 +68,10 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/api/jobs/v1/goals", None, 404),
         ("POST", f"/api/projects/v1{PROJECT.removeprefix('/v4')}/goals", {"title": "x"}, 404),
     ],
+    "Environment variables of projects and users": [
+        ("GET", f"{PROJECT}/environmentVariables", None, 404),
+        ("GET", "/v4/users/environmentVariables", None, 404),
+    ],
     "Portfolio, status and transfer of projects": [
         ("GET", "/v4/projects/portfolio/getProjectPortfolio", None, 404),
         ("PUT", f"/api/projects/v1{PROJECT.removeprefix('/v4')}/status", {}, 404),
