@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired
 
-from airflow_domino.local.answers import Answer, Free, IsoTime, ObjectId
+from airflow_domino.local.answers import Answer, Free, ObjectId
 
 ClusterType = Literal["spark", "ray", "dask", "mpi"]
 
@@ -31,83 +31,6 @@ class PageMetadata(Metadata):
     limit: int
     totalCount: int
     pagination: Numbers
-
-
-class Memory(Answer):
-    """A size of memory with its unit."""
-
-    value: float
-    units: Literal["MB", "MiB", "GB", "GiB"]
-
-
-class TierResources(Answer):
-    """What a run on a tier may use."""
-
-    cores: float
-    memory: Memory
-    allowSharedMemoryToExceedDefault: bool
-
-
-class TierFlags(Answer):
-    """What a tier is meant for."""
-
-    isDefault: bool
-    isGlobal: bool
-    isVisible: bool
-    isArchived: bool
-    isDataAnalystTier: bool
-
-
-class Capacity(Answer):
-    """How full a tier is."""
-
-    executingRuns: int
-    queuedRuns: int
-    numberOfExecutors: int
-    maxNumberOfExecutors: int
-    maxConcurrentRuns: int
-    availableCapacityWithoutLaunching: int
-    maxAvailableCapacity: int
-    capacityLevel: Literal["CanExecuteWithCurrentInstances", "RequiresLaunchingInstance", "Full", "Unknown"]
-
-
-class Gpus(Answer):
-    """The graphics processors of a tier."""
-
-    numberOfGpus: int
-    gpuKey: str
-
-
-class Tier(Answer):
-    """A hardware tier."""
-
-    id: str
-    name: str
-    centsPerMinute: float
-    resources: TierResources
-    flags: TierFlags
-    capacity: Capacity
-    gpuConfiguration: NotRequired[Gpus]
-    maxSimultaneousExecutions: int
-    podCustomization: Free
-    metadata: Free
-    creationTime: IsoTime
-    updateTime: IsoTime
-    dataPlaneId: ObjectId
-
-
-class TierEnvelope(Answer):
-    """A hardware tier in its envelope."""
-
-    hardwareTier: Tier
-    metadata: Metadata
-
-
-class Tiers(Answer):
-    """Some hardware tiers."""
-
-    hardwareTiers: list[Tier]
-    metadata: PageMetadata
 
 
 class Revision(Answer):
@@ -147,37 +70,3 @@ class EnvironmentEnvelope(Answer):
 
     environment: Environment
     metadata: Metadata
-
-
-class Environments(Answer):
-    """Some compute environments."""
-
-    environments: list[Environment]
-    metadata: PageMetadata
-
-
-class User(Answer):
-    """A person."""
-
-    id: ObjectId
-    userName: str
-    fullName: str
-    firstName: str
-    lastName: str
-    avatarUrl: str
-    email: NotRequired[str]
-    roles: list[str]
-
-
-class UserEnvelope(Answer):
-    """A person in an envelope."""
-
-    user: User
-    metadata: Metadata
-
-
-class Users(Answer):
-    """Some people."""
-
-    users: list[User]
-    metadata: PageMetadata

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -12,7 +12,6 @@ from airflow_domino.local import answers_public, shapes_public, shapes_v4
 from airflow_domino.local.answers import ObjectId
 from airflow_domino.local.environments import Environment, Revision, interpreter
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
-from airflow_domino.local.memberships import Permission
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_public import metadata
 from airflow_domino.local.routing import Routes
@@ -70,7 +69,6 @@ def router(platform: Platform) -> APIRouter:
     routes = Routes()
     _add_public(routes, platform)
     _add_v4(routes, platform)
-    _add_v4_changes(routes, platform)
     return routes
 
 
@@ -126,11 +124,6 @@ def _add_v4(routes: APIRouter, platform: Platform) -> None:
         """Give the environment of runs that name none."""
         return _details(platform.default_environment)
 
-    @routes.get(f"{base}/{{environment_id}}", response_model=answers.EnvironmentDetails)
-    def get_environment_by_id(environment_id: ObjectId) -> dict[str, Any]:
-        """Give an environment."""
-        return _details(platform.seen_environment(environment_id))
-
     @routes.get(
         f"{base}/{{environment_id}}/page/{{page}}/pageSize/{{page_size}}/revisions", response_model=answers.Revisions
     )
@@ -156,26 +149,6 @@ def _add_v4(routes: APIRouter, platform: Platform) -> None:
                 "pageSize": page_size,
             },
         }
-
-    @routes.get("/v4/projects/{project_id}/environment/{environment_id}", response_model=answers.ProjectsEnvironment)
-    def get_useable_environment_details(project_id: ObjectId, environment_id: ObjectId) -> dict[str, Any]:
-        """Give an environment as a project sees it."""
-        platform.project(project_id, Permission.DISCOVER)
-        details = _details(platform.seen_environment(environment_id))
-        del details["description"], details["latestRevisionDetails"]
-        for name in ("latestRevision", "selectedRevision", "restrictedRevision"):
-            if name in details:
-                del details[name]["isRestricted"]
-        return details
-
-
-def _add_v4_changes(routes: APIRouter, platform: Platform) -> None:
-    @routes.post("/v4/environments/{environment_id}/setactive", status_code=204)
-    def set_active_revision(environment_id: ObjectId, revisionId: ObjectId) -> Response:  # noqa: N803
-        """Make a revision the one of runs that name none."""
-        environment = _own(platform, environment_id)
-        platform.environments.change(environment.id, active=_revision(environment, revisionId).number)
-        return Response(status_code=204)
 
 
 def _made(platform: Platform, body: NewEnvironment) -> Environment:

@@ -7,12 +7,11 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_people as answers
-from airflow_domino.local import answers_public, shapes_projects
+from airflow_domino.local import shapes_projects
 from airflow_domino.local.errors import NotFound
-from airflow_domino.local.parameters import Count, SoughtId
+from airflow_domino.local.parameters import SoughtId
 from airflow_domino.local.people import Person
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.routes_public import metadata, page_metadata
 from airflow_domino.local.routing import Routes
 
 
@@ -68,15 +67,3 @@ def _add_users(routes: APIRouter, platform: Platform) -> None:
             and userName in (None, person.name)
             and (query is None or query.lower() in f"{person.name} {person.full_name} {person.email}".lower())
         ]
-
-    @routes.get("/api/users/v1/self", response_model=answers_public.UserEnvelope, name="get_current_user")
-    def get_own_user() -> dict[str, Any]:
-        """Say whose credentials these are."""
-        return {"user": shapes_projects.public_person(sender(platform)), "metadata": metadata()}
-
-    @routes.get("/api/users/v1/users", response_model=answers_public.Users)
-    def get_visible_users(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
-        """List people, in pages of ten."""
-        known = people.all()
-        listed = [shapes_projects.public_person(person) for person in known[offset : offset + limit]]
-        return {"users": listed, "metadata": page_metadata(offset, limit, len(known))}

@@ -15,7 +15,6 @@ from airflow_domino.local import answers_public_jobs as job_answers
 from airflow_domino.local import shapes_public
 from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, plain
-from airflow_domino.local.errors import NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import BINARY, Count, found_file
@@ -198,33 +197,6 @@ def _content_route(routes: APIRouter, version: str) -> Callable[[_Route], _Route
 
 
 def _add_others(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/hardwaretiers/v1/hardwaretiers", response_model=answers.Tiers)
-    def get_all_hardware_tiers(
-        offset: Count = 0,
-        limit: Count = 10,
-        includeArchived: bool = False,  # noqa: N803
-    ) -> dict[str, Any]:
-        """List the hardware tiers, in pages of ten."""
-        capacities = platform.capacities()
-        tiers = [tier for tier in platform.tiers if includeArchived or not tier.is_archived]
-        listed = [shapes_public.hardware_tier(tier, capacities[tier.id]) for tier in tiers[offset : offset + limit]]
-        return {"hardwareTiers": listed, "metadata": page_metadata(offset, limit, len(tiers))}
-
-    @routes.get("/hardwaretiers/v1/hardwaretiers/{tier_id}", response_model=answers.TierEnvelope)
-    def get_hardware_tier_by_id(tier_id: str) -> dict[str, Any]:
-        """Give a hardware tier."""
-        found = next((tier for tier in platform.tiers if tier.id == tier_id), None)
-        if found is None:
-            raise NotFound(f"There is no hardware tier {tier_id}")
-        shape = shapes_public.hardware_tier(found, platform.capacities()[found.id])
-        return {"hardwareTier": shape, "metadata": metadata()}
-
-    @routes.get("/environments/beta/environments", response_model=answers.Environments)
-    def get_environments(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
-        """List the environments, in pages of ten."""
-        known = platform.usable_environments()
-        listed = [shapes_public.environment(one) for one in known[offset : offset + limit]]
-        return {"environments": listed, "metadata": page_metadata(offset, limit, len(known))}
 
     @routes.get("/environments/v1/environments/{environment_id}", response_model=answers.EnvironmentEnvelope)
     def get_environment(environment_id: ObjectId) -> dict[str, Any]:

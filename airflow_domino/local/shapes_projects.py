@@ -151,8 +151,3 @@ def own_person(person: Person) -> dict[str, Any]:
 
 
 _person = person
-
-
-def public_person(person: Person) -> dict[str, Any]:
-    """Shape somebody in the public API."""
-    return {**_person(person), "roles": list(person.roles)}

@@ -171,9 +171,11 @@ def test_an_environment_is_made_through_the_api_and_archived(domino, interpreter
     fields = {"environmentId": made["id"]}
     job = domino.run("where.py", **fields, environmentRevisionSpec="RestrictedRevision")
     assert domino.log(job["id"], "stdout") == [str(interpreters["first"])]
-    answer = domino.request("POST", f"/v4/environments/{made['id']}/setactive", params={"revisionId": first})
-    assert answer.status_code == 204
-    assert domino.get(f"/v4/environments/{made['id']}")["selectedRevision"]["number"] == 1
+    listed = domino.get(f"/v4/environments/{made['id']}/page/0/pageSize/1/revisions")
+    assert [(revision["number"], revision["active"]) for revision in listed["revisions"]] == [(2, True)]
+    assert listed["pageInfo"] == {"currentPage": 0, "totalPages": 2, "pageSize": 1}
+    last = domino.get(f"/v4/environments/{made['id']}/page/1/pageSize/1/revisions")["revisions"]
+    assert [revision["id"] for revision in last] == [first]
     assert domino.request("DELETE", f"/api/environments/v1/environments/{made['id']}").json()["environment"]["archived"]
     refused = domino.request(
         "POST", "/v4/jobs/start", json={"projectId": domino.project_id, "commandToRun": "where.py", **fields}

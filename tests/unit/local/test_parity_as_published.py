@@ -50,7 +50,10 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/api/apps/beta/apps", None, 404),
     ],
     "Building environments from images": [("POST", "/api/environments/beta/environments", IMAGE, 400)],
-    "Changing hardware tiers through Domino's API": [("POST", "/api/hardwaretiers/v1/hardwaretiers", {}, 405)],
+    "Hardware tiers in the public API": [
+        ("GET", "/api/hardwaretiers/v1/hardwaretiers", None, 404),
+        ("POST", "/api/hardwaretiers/v1/hardwaretiers", {}, 404),
+    ],
     "Comments on jobs": [("GET", "/v4/jobs/{project}/comments", None, 404)],
     "Governance and audit trail": [
         ("GET", "/api/governance/v1/bundles", None, 404),
