@@ -13,7 +13,7 @@ import pygit2
 from pygit2.enums import ConfigLevel, SortMode
 
 from airflow_domino.local import changes
-from airflow_domino.local.changes import Change, Comparison
+from airflow_domino.local.changes import Change
 from airflow_domino.local.commits import (
     MAIN,
     commit_at,
@@ -187,16 +187,6 @@ class ProjectRepository:
         """List the files that differ between two commits, both of which must exist."""
         with self._opened() as repository:
             return changes.changes(repository, old_id, new_id)
-
-    def comparisons(self, old_id: str, new_id: str, path: str = "") -> list[Comparison]:
-        """Compare two commits line by line, or only the file or folder at a path."""
-        with self._opened() as repository:
-            return changes.comparisons(repository, old_id, new_id, path)
-
-    def parent(self, commit_id: str) -> str | None:
-        """Give the commit that a commit was made from: for results of a run, the run's input commit."""
-        with self._opened() as repository:
-            return changes.first_parent(repository, commit_id)
 
     # Writing
 

@@ -1,4 +1,4 @@
-"""The pages over a server's data as a whole: filters, use of the tiers, costs; also with ten thousand runs."""
+"""The pages over a server's data as a whole: filters; also with ten thousand runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from airflow_domino.local.ids import new_object_id
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.runs import Run
 from airflow_domino.local.server import create_app
-from airflow_domino.local.usage import peaks
 
 MINUTE = 60_000
 MANY = 10_000
@@ -136,43 +135,14 @@ def test_the_page_of_a_run_tells_all_that_is_remembered_of_it(
         assert told in text
 
 
-def test_costs_are_what_runs_were_priced_at_or_what_their_tier_costs(client: TestClient, odd: Run) -> None:
-    text = client.get("/costs").text
-    figures = re.findall(r"<td>(Small|GPU)</td><td class=\"number\">1</td>.*\n?.*?(\$[\d.]+)</td>", text)
-    # Ten minutes at a remembered 3 cents, and 20 minutes at the 6 cents of the tier.
-    assert sorted(figures) == [("GPU", "$1.20"), ("Small", "$0.3000")]
-    assert "$1.50" in text
-
-
-def test_the_timeline_tells_how_full_the_tiers_were(client: TestClient, odd: Run) -> None:
-    text = client.get("/timeline").text
-    assert "executing at most 1 of 4, queued at most 1, for 2 min 00 s on average" in text
-    assert 'aria-label="Runs on Small over time"' in text
-    assert 'aria-label="Runs on X-Large over time"' not in text
-    assert 'style="' not in text
-
-
-@pytest.mark.parametrize("path", [BASE, "/timeline"])
-def test_a_page_is_loaded_anew_only_where_that_is_wished(client: TestClient, odd: Run, path: str) -> None:
-    plain = client.get(path).text
+def test_a_page_is_loaded_anew_only_where_that_is_wished(client: TestClient, odd: Run) -> None:
+    plain = client.get(BASE).text
     assert "http-equiv" not in plain
     assert "refresh=10" in plain
-    watched = client.get(f"{path}?refresh=10").text
+    watched = client.get(f"{BASE}?refresh=10").text
     assert '<meta http-equiv="refresh" content="10">' in watched
     assert "stop loading anew" in watched
-    assert client.get(f"{path}?refresh=-1").status_code == 400
-
-
-def test_an_unknown_time_is_refused_with_those_there_are(client: TestClient) -> None:
-    answer = client.get("/timeline?span=year")
-    assert answer.status_code == 400
-    assert "6 hours" in answer.text
-
-
-def test_most_overlaps_are_counted_in_each_part_of_a_time() -> None:
-    spans = [(0, 10), (5, 15), (10, 20), (15, 15), (-50, -1), (35, 90)]
-    assert peaks(spans, 0, 40, 4) == [2, 2, 0, 1]
-    assert peaks([], 0, 40, 4) == [0, 0, 0, 0]
+    assert client.get(f"{BASE}?refresh=-1").status_code == 400
 
 
 def test_the_pages_of_ten_thousand_runs_are_still_small(
@@ -191,7 +161,7 @@ def test_the_pages_of_ten_thousand_runs_are_still_small(
     listed = client.get(f"{BASE}?page=200").text
     assert f"{MANY} jobs, page 200 of 200" in listed
     assert rows(listed) == 50
-    for path in ("/", BASE, f"{BASE}?text=train&user=domino", "/timeline", "/timeline?span=everything", "/costs"):
+    for path in ("/", BASE, f"{BASE}?text=train&user=domino"):
         answer = client.get(path)
         assert answer.status_code == 200
         assert len(answer.content) < 100_000, path
