@@ -16,7 +16,6 @@ class Person(Answer):
     firstName: str
     lastName: str
     avatarUrl: str
-    idpId: NotRequired[str]
     email: NotRequired[str]
 
 

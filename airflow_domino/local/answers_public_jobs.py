@@ -107,15 +107,6 @@ class Job(Answer):
     computeCluster: NotRequired[Cluster]
 
 
-class Tag(Answer):
-    """A tag of a job."""
-
-    id: ObjectId
-    name: str
-    creatorId: ObjectId
-    createdAt: IsoTime
-
-
 class QueueDetails(Answer):
     """Why a job waits."""
 

@@ -38,8 +38,6 @@ class ProjectStatus(Answer):
 
     status: str
     isBlocked: bool
-    blockedReason: NotRequired[str]
-    completedMessage: NotRequired[str]
 
 
 class MainRepository(Answer):
@@ -113,9 +111,7 @@ class TierResources(Answer):
     """What a run on a tier may use."""
 
     cores: float
-    coresLimit: NotRequired[float]
     memory: Storage
-    memoryLimit: NotRequired[Storage]
     allowSharedMemoryToExceedDefault: bool
 
 
@@ -149,12 +145,6 @@ class Gpus(Answer):
     gpuKey: str
 
 
-class CapacityTypes(Answer):
-    """Whether a tier may use machines that can be taken away."""
-
-    enableSpotInstances: bool
-
-
 class Tier(Answer):
     """A hardware tier."""
 
@@ -164,7 +154,6 @@ class Tier(Answer):
     hwtFlags: TierFlags
     clusterType: Literal["Kubernetes", "ClassicAWS", "ClassicOnPremises"]
     gpuConfiguration: NotRequired[Gpus]
-    capacityTypeRestrictions: NotRequired[CapacityTypes]
     centsPerMinute: float
     maxSimultaneousExecutions: int
     podCustomization: PodCustomization

@@ -41,16 +41,6 @@ class CommitDetails(Answer):
     outputCommitId: NotRequired[CommitId]
 
 
-class Tag(Answer):
-    """A tag of a job."""
-
-    tagId: ObjectId
-    name: str
-    createdBy: ObjectId
-    createdAt: Milliseconds
-    projectId: ObjectId
-
-
 class QueueDetails(Answer):
     """Why a job waits."""
 
@@ -115,13 +105,9 @@ class DependentRepository(Answer):
     ref: NotRequired[str]
     serviceProvider: NotRequired[str]
     startingCommitId: NotRequired[str]
-    startingCommitUri: NotRequired[str]
     finishedCommitId: NotRequired[str]
-    finishedCommitUri: NotRequired[str]
     startingBranch: NotRequired[str]
-    startingBranchUri: NotRequired[str]
     finishedBranch: NotRequired[str]
-    finishedBranchUri: NotRequired[str]
 
 
 class Usage(Answer):

@@ -10,24 +10,32 @@ OBJECT_ID = r"^[0-9a-f]{24}$"
 LARGEST_NUMBER = 2**31 - 1
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """The body of a request to Domino's API."""
+
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
 
 
-class GitRef(_Body):
+class Order(BaseModel):
+    """The body of a request to the control plane, where an unknown field is a mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class GitRef(Body):
     """``{type, value}``: which code of a git-based project."""
 
     type: str
     value: str | None = None
 
 
-class TierId(_Body):
+class TierId(Body):
     """A tier id in the wrapping that clusters have."""
 
     value: str
 
 
-class Revision(_Body):
+class Revision(Body):
     """A revision of an environment by its id."""
 
     revision_id: str
@@ -36,14 +44,14 @@ class Revision(_Body):
 RevisionSpec = Literal["ActiveRevision", "LatestRevision", "RestrictedRevision"] | Revision | None
 
 
-class Storage(_Body):
+class Storage(Body):
     """A size with its unit."""
 
     value: float = Field(gt=0)
     unit: Literal["MB", "MiB", "GB", "GiB"]
 
 
-class Cluster(_Body):
+class Cluster(Body):
     """A compute cluster beside the job."""
 
     cluster_type: Literal["Spark", "Ray", "Dask", "MPI"]
@@ -57,7 +65,7 @@ class Cluster(_Body):
     extra_configs: dict[str, str] | None = None
 
 
-class StartJob(_Body):
+class StartJob(Body):
     """Body of ``POST /v4/jobs/start``."""
 
     project_id: str = Field(pattern=OBJECT_ID)
@@ -73,21 +81,21 @@ class StartJob(_Body):
     capacity_type: str | None = None
 
 
-class StopJob(_Body):
+class StopJob(Body):
     """Body of ``POST /v4/jobs/stop``."""
 
     job_id: str = Field(pattern=OBJECT_ID)
     commit_results: bool
 
 
-class RestartJob(_Body):
+class RestartJob(Body):
     """Body of ``POST /v4/jobs/restart``."""
 
     job_id: str = Field(pattern=OBJECT_ID)
     should_use_original_input_commit: bool
 
 
-class OneJob(_Body):
+class OneJob(Body):
     """Body of ``POST /v4/jobs/archive``."""
 
     job_id: str = Field(pattern=OBJECT_ID)

@@ -4,19 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from airflow_domino.local.bodies import Order
 from airflow_domino.local.errors import BadRequest
 from airflow_domino.local.people import PRACTITIONER, SYSTEM_ROLES, Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.tokens import KEY
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewUser(_Body):
+class NewUser(Order):
     """Body of ``POST /_local/users``: a user, or what is to be changed of the one who has this name."""
 
     name: str

@@ -82,7 +82,6 @@ class People:
         database.create(_SCHEMA)
         self._by_name: dict[str, Person] = {}
         self._by_id: dict[str, Person] = {}
-        self._organizations: dict[str, Person] = {}
         self.load()
 
     def load(self) -> None:

@@ -87,7 +87,6 @@ def copy(platform: Platform, project: Project, new: NewProject) -> Project:
         tags=list(new.tags) or project.tags,
         results=project.results,
         main_repository=project.main_repository,
-        copied_from=project.id,
     )
     folder = platform.root / "projects"
     unfinished, whole = folder / f"{made.id}.git.new", folder / f"{made.id}.git"

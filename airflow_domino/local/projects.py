@@ -34,7 +34,6 @@ class Project:
     :param collaborators: the role of each collaborator, by name.
     :param tags: names of its tags.
     :param main_repository: the git repository of its code, where it is a git-based project.
-    :param copied_from: id of the project that it is a copy of.
     :param is_archived: whether it was deleted, as far as anybody can see.
     """
 
@@ -48,7 +47,6 @@ class Project:
     collaborators: dict[str, str] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     main_repository: dict[str, Any] | None = None
-    copied_from: str | None = None
     is_archived: bool = False
 
     @property

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_environments as answers
 from airflow_domino.local import answers_public, shapes_public, shapes_v4
 from airflow_domino.local.answers import ObjectId
+from airflow_domino.local.bodies import Body
 from airflow_domino.local.environments import Environment, Revision, interpreter
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
 from airflow_domino.local.platform import Platform
@@ -28,11 +29,7 @@ _NEEDS_BUILD = (
 _WHAT_AN_IMAGE_IS = "on the local Domino an image is the path of a Python interpreter or of a virtual environment"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class NewRevision(_Body):
+class NewRevision(Body):
     """Body of ``POST /api/environments/beta/environments/{environmentId}/revisions``."""
 
     image: str = ""
@@ -55,7 +52,7 @@ class NewEnvironment(NewRevision):
     duplicate_from_environment_id: str | None = None
 
 
-class ChangedRevision(_Body):
+class ChangedRevision(Body):
     """Body of ``PATCH /api/environments/beta/environments/{environmentId}/revisions/{revisionId}``."""
 
     is_restricted: bool
@@ -185,7 +182,7 @@ def _archive(platform: Platform, environment_id: str) -> Environment:
     environment = _own(platform, environment_id)
     if environment.is_default:
         raise BadRequest(f"{environment.name} is the environment of runs that name none, and cannot be archived")
-    return platform.environments.change(environment.id, is_archived=True)
+    return platform.environments.archive(environment.id)
 
 
 def _revision(environment: Environment, revision_id: str) -> Revision:

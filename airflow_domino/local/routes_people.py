@@ -3,8 +3,6 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_people as answers
 from airflow_domino.local import shapes_projects
@@ -13,10 +11,6 @@ from airflow_domino.local.parameters import SoughtId
 from airflow_domino.local.people import Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routing import Routes
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
 
 
 def router(platform: Platform) -> APIRouter:

@@ -3,13 +3,13 @@
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from airflow_domino.local import answers_projects as answers
 from airflow_domino.local import project_life, shapes_projects
 from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.answers_v4 import ProjectTag
+from airflow_domino.local.bodies import Body
 from airflow_domino.local.errors import BadRequest
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
@@ -19,31 +19,27 @@ from airflow_domino.local.routing import Routes
 Role = Literal["ProjectImporter", "Contributor", "ResultsConsumer", "LauncherUser", "Owner"]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class CollaboratorBody(_Body):
+class CollaboratorBody(Body):
     """A person and the role of the person in a project."""
 
     collaborator_id: str
     project_role: Role
 
 
-class TagNames(_Body):
+class TagNames(Body):
     """Names of tags."""
 
     tag_names: list[str]
 
 
-class GitReference(_Body):
+class GitReference(Body):
     """Which code of a repository."""
 
     type: str
     value: str | None = None
 
 
-class Repository(_Body):
+class Repository(Body):
     """The git repository of a git-based project."""
 
     uri: str
@@ -52,7 +48,7 @@ class Repository(_Body):
     service_provider: str | None = None
 
 
-class NewProjectBody(_Body):
+class NewProjectBody(Body):
     """Body of ``POST /v4/projects``."""
 
     name: str
@@ -64,7 +60,7 @@ class NewProjectBody(_Body):
     main_repository: Repository | None = None
 
 
-class CopyBody(_Body):
+class CopyBody(Body):
     """Body of ``POST /v4/projects/{projectId}/fork``; what is missing is as in the other project."""
 
     name: str | None = None

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field
 
 from airflow_domino.local import answers_public as answers
 from airflow_domino.local import answers_public_jobs as job_answers
 from airflow_domino.local import shapes_public
 from airflow_domino.local.answers import Nanoseconds, ObjectId
-from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, plain
+from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, Body, plain
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import BINARY, Count, found_file
@@ -40,18 +39,14 @@ _ONE_REVISION = re.compile(r"SomeRevision\(([0-9a-f]{24})\)")
 _Route = Callable[[str, str, str], Response]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class GitRef(_Body):
+class GitRef(Body):
     """``{refType, value}``: which code of a git-based project."""
 
     ref_type: str
     value: str | None = None
 
 
-class Cluster(_Body):
+class Cluster(Body):
     """A compute cluster beside the job, in the words of the public API."""
 
     cluster_type: Literal["spark", "ray", "dask", "mpi"]
@@ -64,7 +59,7 @@ class Cluster(_Body):
     worker_storage_mb: float | None = Field(None, alias="workerStorageMB", gt=0)
 
 
-class NewJob(_Body):
+class NewJob(Body):
     """Body of ``POST /api/jobs/v1/jobs``."""
 
     project_id: str

@@ -3,10 +3,10 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from airflow_domino.local import answers_people as answers
+from airflow_domino.local.bodies import Body
 from airflow_domino.local.errors import BadRequest
 from airflow_domino.local.parameters import Count
 from airflow_domino.local.platform import Platform
@@ -19,11 +19,7 @@ _LONGEST_LIFE = 10 * 366 * 86400
 _MINE = "/api/pat/v1/tokens"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class NewPersonalToken(_Body):
+class NewPersonalToken(Body):
     """Body of ``POST /api/pat/v1/tokens``; Domino's document has no unit of ``expiresIn``, here it is seconds."""
 
     name: str = Field(min_length=1)

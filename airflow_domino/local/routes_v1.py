@@ -9,12 +9,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 from starlette.concurrency import run_in_threadpool
 
 from airflow_domino.local import answers_v1, statuses
 from airflow_domino.local.answers import CommitId, ObjectId
+from airflow_domino.local.bodies import Body
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.ids import user_id
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
@@ -42,10 +41,8 @@ _RAW_BODY = {
 }
 
 
-class StartRun(BaseModel):
+class StartRun(Body):
     """Body of ``POST /v1/projects/{owner}/{project}/runs``."""
-
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
 
     command: list[str]
     is_direct: bool | None = False

@@ -66,7 +66,7 @@ def test_a_copy_has_files_with_their_history_and_no_collaborators(platform, tmp_
     with by(platform, "bob"):
         copied = project_life.copy(platform, project, NewProject("two"))
         assert copied.full_name == "bob/two"
-        assert (copied.tags, copied.collaborators, copied.copied_from) == (["x"], {}, project.id)
+        assert (copied.tags, copied.collaborators) == (["x"], {})
         assert platform.repository(copied.id).head() == platform.repository(project.id).head()
         platform.repository(copied.id).put_file("more.txt", tmp_path / "file.txt", "bob")
         assert platform.repository(copied.id).head() != platform.repository(project.id).head()
