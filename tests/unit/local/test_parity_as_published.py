@@ -50,11 +50,17 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/api/apps/beta/apps", None, 404),
     ],
     "Building environments from images": [("POST", "/api/environments/beta/environments", IMAGE, 400)],
-    "Hardware tiers in the public API": [
+    "Users, projects and hardware tiers in the public API": [
+        ("GET", "/api/users/v1/self", None, 404),
+        ("GET", "/api/projects/beta/projects", None, 404),
         ("GET", "/api/hardwaretiers/v1/hardwaretiers", None, 404),
         ("POST", "/api/hardwaretiers/v1/hardwaretiers", {}, 404),
     ],
-    "Comments on jobs": [("GET", "/v4/jobs/{project}/comments", None, 404)],
+    "Comments on jobs, their tags, and other titles for them": [
+        ("GET", "/v4/jobs/{project}/comments", None, 404),
+        ("POST", "/v4/jobs/{project}/tag", {"tagName": "x", "projectId": "{project}"}, 404),
+        ("POST", "/v4/jobs/{project}/name", {"name": "x"}, 404),
+    ],
     "Governance and audit trail": [
         ("GET", "/api/governance/v1/bundles", None, 404),
         ("GET", "/api/audittrail/v1/auditevents", None, 404),
