@@ -42,16 +42,6 @@ class RevisionOverview(Answer):
     isRestricted: bool
 
 
-class ProjectsRevision(Answer):
-    """A revision of an environment, in version 4 as a project sees it."""
-
-    id: ObjectId
-    number: int
-    status: Literal["Succeeded"]
-    url: str
-    availableTools: list[Free]
-
-
 class RevisionDetails(Answer):
     """What a revision of an environment is made of, in version 4."""
 
@@ -84,20 +74,6 @@ class EnvironmentDetails(Answer):
     selectedRevision: RevisionOverview
     restrictedRevision: NotRequired[RevisionOverview]
     latestRevisionDetails: RevisionDetails
-
-
-class ProjectsEnvironment(Answer):
-    """An environment, in version 4 as a project sees it."""
-
-    id: ObjectId
-    name: str
-    archived: bool
-    visibility: Visibility
-    owner: NotRequired[Owner]
-    supportedClusters: list[str]
-    latestRevision: ProjectsRevision
-    selectedRevision: ProjectsRevision
-    restrictedRevision: NotRequired[ProjectsRevision]
 
 
 class RevisionSummary(Answer):

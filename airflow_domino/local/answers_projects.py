@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, NotRequired
 
 from airflow_domino.local.answers import Answer, Free, IsoTime, ObjectId
-from airflow_domino.local.answers_public import Collaborator, Metadata, Project
 from airflow_domino.local.answers_v4 import ProjectStatus, ProjectTag
 
 Visibility = Literal["Public", "Searchable", "Private"]
@@ -31,7 +30,6 @@ class _Project(Answer):
     tags: list[ProjectTag]
     stageId: ObjectId
     status: ProjectStatus
-    billingTag: NotRequired[Free]
 
 
 class MadeProject(_Project):
@@ -47,75 +45,3 @@ class ProjectSummary(_Project):
     importedGitRepositories: list[Free]
     internalTags: list[str]
     projectType: str
-
-
-class Stage(Answer):
-    """The stage that a project is in."""
-
-    id: ObjectId
-    stage: str
-    createdAt: int
-    isArchived: bool
-    stageCreationSource: str
-
-
-class StagedProject(Answer):
-    """A project with its stage and its status."""
-
-    id: ObjectId
-    name: str
-    stage: Stage
-    status: ProjectStatus
-
-
-class ResultsBranch(Answer):
-    """Where results of runs go, in version 4."""
-
-    branch: Literal["Isolated", "Main"]
-
-
-class CollaboratorEnvelope(Answer):
-    """A collaborator in an envelope."""
-
-    collaborator: Collaborator
-    metadata: Metadata
-
-
-class CopiedProject(Answer):
-    """A project that was copied, in its envelope."""
-
-    project: Project
-    metadata: Metadata
-
-
-class StatusEnvelope(Answer):
-    """The status of a project in its envelope."""
-
-    status: ProjectStatus
-    metadata: Metadata
-
-
-class Goal(Answer):
-    """A goal of a project."""
-
-    id: ObjectId
-    title: str
-    description: NotRequired[str]
-    isComplete: bool
-    projectId: ObjectId
-    creatorId: ObjectId
-    createdAt: IsoTime
-
-
-class GoalEnvelope(Answer):
-    """A goal in its envelope."""
-
-    goal: Goal
-    metadata: Metadata
-
-
-class Goals(Answer):
-    """The goals of a project."""
-
-    goals: list[Goal]
-    metadata: Metadata

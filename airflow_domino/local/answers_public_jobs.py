@@ -107,15 +107,6 @@ class Job(Answer):
     computeCluster: NotRequired[Cluster]
 
 
-class Tag(Answer):
-    """A tag of a job."""
-
-    id: ObjectId
-    name: str
-    creatorId: ObjectId
-    createdAt: IsoTime
-
-
 class QueueDetails(Answer):
     """Why a job waits."""
 
@@ -129,7 +120,7 @@ class JobDetails(Job):
 
     commentsCount: int
     goalIds: list[ObjectId]
-    tags: list[Tag]
+    tags: list[Free]
     queuedJobStatusDetails: NotRequired[QueueDetails]
 
 
@@ -145,13 +136,6 @@ class Jobs(Answer):
 
     jobs: list[Job]
     metadata: PageMetadata
-
-
-class TagEnvelope(Answer):
-    """A tag in its envelope."""
-
-    tag: Tag
-    metadata: Metadata
 
 
 class LogLine(Answer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Literal
 
 from airflow_domino.local.answers import Answer, CommitId, Milliseconds, ObjectId
 
@@ -29,21 +29,22 @@ class Statistics(Answer):
 
 
 class RunStatus(Answer):
-    """One run."""
+    """One run. Unlike later versions, this one says ``null`` where there is nothing yet."""
 
     id: ObjectId
     number: int
     projectId: ObjectId
-    startingUserId: str
+    startingUserId: ObjectId
     status: str
     isCompleted: bool
     isArchived: bool
     queued: Milliseconds
-    started: NotRequired[Milliseconds]
-    completed: NotRequired[Milliseconds]
-    postProcessedTimestamp: NotRequired[Milliseconds]
+    started: Milliseconds | None
+    completed: Milliseconds | None
+    postProcessedTimestamp: Milliseconds | None
     commitId: CommitId
-    outputCommitId: NotRequired[CommitId]
+    outputCommitId: CommitId | None
+    executor: str | None
     title: str | None
     hardwareTierId: str
     diagnosticStatistics: Statistics

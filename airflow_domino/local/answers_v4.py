@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired
 
 from airflow_domino.local.answers import Answer, CommitId, Free, IsoTime, Milliseconds, ObjectId
-from airflow_domino.local.answers_v4_jobs import ClusterType, Revision, RevisionWord, Storage
+from airflow_domino.local.answers_v4_jobs import ClusterType, Storage
 
 Visibility = Literal["Public", "Private", "Searchable"]
 EnvironmentVisibility = Literal["Private", "Organization", "Global"]
@@ -38,8 +38,6 @@ class ProjectStatus(Answer):
 
     status: str
     isBlocked: bool
-    blockedReason: NotRequired[str]
-    completedMessage: NotRequired[str]
 
 
 class MainRepository(Answer):
@@ -113,9 +111,7 @@ class TierResources(Answer):
     """What a run on a tier may use."""
 
     cores: float
-    coresLimit: NotRequired[float]
     memory: Storage
-    memoryLimit: NotRequired[Storage]
     allowSharedMemoryToExceedDefault: bool
 
 
@@ -149,12 +145,6 @@ class Gpus(Answer):
     gpuKey: str
 
 
-class CapacityTypes(Answer):
-    """Whether a tier may use machines that can be taken away."""
-
-    enableSpotInstances: bool
-
-
 class Tier(Answer):
     """A hardware tier."""
 
@@ -164,7 +154,6 @@ class Tier(Answer):
     hwtFlags: TierFlags
     clusterType: Literal["Kubernetes", "ClassicAWS", "ClassicOnPremises"]
     gpuConfiguration: NotRequired[Gpus]
-    capacityTypeRestrictions: NotRequired[CapacityTypes]
     centsPerMinute: float
     maxSimultaneousExecutions: int
     podCustomization: PodCustomization
@@ -272,41 +261,12 @@ class UseableEnvironments(Answer):
     environments: list[UseableEnvironment]
 
 
-class ProjectSettings(Answer):
-    """The settings of a project."""
-
-    defaultEnvironmentId: ObjectId
-    defaultEnvironmentRevisionSpec: RevisionWord | Revision
-    defaultHardwareTierId: str
-    sparkClusterMode: Literal["Local", "Standalone", "Yarn", "OnDemand"]
-    defaultVolumeSizeGiB: float
-    maxVolumeSizeGiB: float
-    minVolumeSizeGiB: float
-    recommendedVolumeSizeGiB: float
-
-
 class Commit(Answer):
     """A commit of a project's files."""
 
     id: CommitId
     name: str
     commitTime: Milliseconds
-
-
-class FilePath(Answer):
-    """The path of a file."""
-
-    canonicalizedPathString: str
-    separator: str
-
-
-class CommitFile(Answer):
-    """A file of a commit."""
-
-    path: FilePath
-    lastModified: Milliseconds
-    size: int
-    key: str
 
 
 class BrowsedFile(Answer):
@@ -325,11 +285,9 @@ class BrowsedFile(Answer):
     isFileRunnableAsApp: bool
 
 
-class UploadedFile(Answer):
-    """A file that was uploaded."""
+class Directory(Answer):
+    """A folder, and how large all that is in it is."""
 
     path: str
-    lastModified: Milliseconds
-    size: int
-    key: str
-    goalIds: list[ObjectId]
+    name: str
+    sizeInBytes: int

@@ -41,23 +41,6 @@ class CommitDetails(Answer):
     outputCommitId: NotRequired[CommitId]
 
 
-class Tag(Answer):
-    """A tag of a job."""
-
-    tagId: ObjectId
-    name: str
-    createdBy: ObjectId
-    createdAt: Milliseconds
-    projectId: ObjectId
-
-
-class TagName(Answer):
-    """A tag by its id and name alone."""
-
-    tagId: ObjectId
-    name: str
-
-
 class QueueDetails(Answer):
     """Why a job waits."""
 
@@ -122,13 +105,9 @@ class DependentRepository(Answer):
     ref: NotRequired[str]
     serviceProvider: NotRequired[str]
     startingCommitId: NotRequired[str]
-    startingCommitUri: NotRequired[str]
     finishedCommitId: NotRequired[str]
-    finishedCommitUri: NotRequired[str]
     startingBranch: NotRequired[str]
-    startingBranchUri: NotRequired[str]
     finishedBranch: NotRequired[str]
-    finishedBranchUri: NotRequired[str]
 
 
 class Usage(Answer):
@@ -152,7 +131,7 @@ class Job(Answer):
     commitDetails: CommitDetails
     queuedJobHistoryDetails: NotRequired[QueueDetails]
     abnormalStatus: NotRequired[AbnormalStatus]
-    tags: list[Tag]
+    tags: list[Free]
     usage: NotRequired[Usage]
     dominoStats: list[Stat]
     commentsCount: int
@@ -186,66 +165,6 @@ class JobList(Answer):
     totalCount: int
     pagination: Page
     dominoStatColumns: list[str]
-
-
-class StatusGroups(Answer):
-    """Which words of status the filter words of the list stand for."""
-
-    queued: list[str]
-    running: list[str]
-    completed: list[str]
-    archived: list[str]
-    active: list[str]
-
-
-class JobDefaults(Answer):
-    """What a start would use."""
-
-    commitId: CommitId
-    hardwareTierId: Value
-    environmentId: ObjectId
-    environmentRevisionSpec: Revision
-    mainRepoGitRef: NotRequired[GitRef]
-    computeClusterProperties: NotRequired[Cluster]
-    datasetSnapshots: list[Free]
-    netAppVolumeSnapshots: list[Free]
-    externalVolumeMountIds: list[str]
-    netAppVolumeIds: list[str]
-    volumeSizeGiB: float
-
-
-class TierChoice(Answer):
-    """A tier that a job may be started on."""
-
-    id: str
-    name: str
-
-
-class RevisionChoice(Answer):
-    """A revision of an environment that a job may be started in."""
-
-    id: ObjectId
-    number: int
-    isActive: bool
-
-
-class EnvironmentChoice(Answer):
-    """An environment that a job may be started in."""
-
-    id: ObjectId
-    name: str
-    revisions: list[RevisionChoice]
-    isDefault: bool
-    isRestricted: bool
-
-
-class JobChoices(Answer):
-    """What a job of a project may be started with."""
-
-    hardwareTiers: list[TierChoice]
-    environments: list[EnvironmentChoice]
-    datasetSnapshots: list[Free]
-    externalVolumeMounts: list[Free]
 
 
 class LogLine(Answer):
@@ -310,23 +229,6 @@ class RuntimeDetails(Answer):
 
     environment: UsedEnvironment
     hardwareTier: UsedTier
-
-
-class ResultFile(Answer):
-    """A file that a job changed."""
-
-    contentId: str
-    filename: str
-    size: int
-    lastModified: Milliseconds
-    author: str
-
-
-class Results(Answer):
-    """The files that a job changed."""
-
-    commitId: CommitId
-    fileMetadata: list[ResultFile]
 
 
 class SparkSettings(Answer):

@@ -10,24 +10,32 @@ OBJECT_ID = r"^[0-9a-f]{24}$"
 LARGEST_NUMBER = 2**31 - 1
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """The body of a request to Domino's API."""
+
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
 
 
-class GitRef(_Body):
+class Order(BaseModel):
+    """The body of a request to the control plane, where an unknown field is a mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class GitRef(Body):
     """``{type, value}``: which code of a git-based project."""
 
     type: str
     value: str | None = None
 
 
-class TierId(_Body):
+class TierId(Body):
     """A tier id in the wrapping that clusters have."""
 
     value: str
 
 
-class Revision(_Body):
+class Revision(Body):
     """A revision of an environment by its id."""
 
     revision_id: str
@@ -36,14 +44,14 @@ class Revision(_Body):
 RevisionSpec = Literal["ActiveRevision", "LatestRevision", "RestrictedRevision"] | Revision | None
 
 
-class Storage(_Body):
+class Storage(Body):
     """A size with its unit."""
 
     value: float = Field(gt=0)
     unit: Literal["MB", "MiB", "GB", "GiB"]
 
 
-class Cluster(_Body):
+class Cluster(Body):
     """A compute cluster beside the job."""
 
     cluster_type: Literal["Spark", "Ray", "Dask", "MPI"]
@@ -57,7 +65,7 @@ class Cluster(_Body):
     extra_configs: dict[str, str] | None = None
 
 
-class StartJob(_Body):
+class StartJob(Body):
     """Body of ``POST /v4/jobs/start``."""
 
     project_id: str = Field(pattern=OBJECT_ID)
@@ -73,57 +81,24 @@ class StartJob(_Body):
     capacity_type: str | None = None
 
 
-class JobDefaults(_Body):
-    """Body of ``POST /v4/jobs/{projectId}/resolveJobDefaults``."""
-
-    commit_id: str | None = None
-    main_repo_git_ref: GitRef | None = None
-    hardware_tier_id: TierId | None = None
-    environment_id: str | None = Field(None, pattern=OBJECT_ID)
-    environment_revision_spec: RevisionSpec = None
-    compute_cluster_properties: Cluster | None = None
-    external_volume_mount_ids: list[str] | None = None
-    volume_size_gib: float | None = Field(None, alias="volumeSizeGiB")
-
-
-class StopJob(_Body):
+class StopJob(Body):
     """Body of ``POST /v4/jobs/stop``."""
 
     job_id: str = Field(pattern=OBJECT_ID)
     commit_results: bool
 
 
-class RestartJob(_Body):
+class RestartJob(Body):
     """Body of ``POST /v4/jobs/restart``."""
 
     job_id: str = Field(pattern=OBJECT_ID)
     should_use_original_input_commit: bool
 
 
-class OneJob(_Body):
+class OneJob(Body):
     """Body of ``POST /v4/jobs/archive``."""
 
     job_id: str = Field(pattern=OBJECT_ID)
-
-
-class JobName(_Body):
-    """Body of ``POST /v4/jobs/{jobId}/name``."""
-
-    name: str
-
-
-class NewTag(_Body):
-    """Body of ``POST /v4/jobs/{jobId}/tag``."""
-
-    tag_name: str
-    project_id: str = Field(pattern=OBJECT_ID)
-
-
-class OldTag(_Body):
-    """Body of ``DELETE /v4/jobs/{jobId}/tag``."""
-
-    tag_id: str = Field(pattern=OBJECT_ID)
-    project_id: str = Field(pattern=OBJECT_ID)
 
 
 def plain(model: BaseModel | str | None) -> Any:

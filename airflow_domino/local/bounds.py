@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,10 @@ from airflow_domino.local.errors import BadRequest, error_body
 if TYPE_CHECKING:
     from airflow_domino.local.runs import Runs
 
-# The addresses that take the content of a file.
-_UPLOADS = re.compile(r"/v1/projects/|/v4/projects/[^/]+/commits/head/files/")
+# What the addresses begin with that take the content of a file.
+_UPLOADS = "/v1/projects/"
 LARGEST_HEAD = 64 << 10
 _LARGEST_BODY = 8 << 20
-# What the form around the file of an upload takes.
-_LARGEST_FORM = 1 << 20
 _STATUS = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
@@ -35,7 +32,7 @@ class BoundsLayer:
 
     def __init__(self, app: ASGIApp, largest_file: int) -> None:
         self._app = app
-        self._largest_upload = largest_file + _LARGEST_FORM
+        self._largest_upload = largest_file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or refuse it."""
@@ -43,7 +40,7 @@ class BoundsLayer:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        is_upload = scope["method"] in ("PUT", "POST") and _UPLOADS.match(path) is not None
+        is_upload = scope["method"] == "PUT" and path.startswith(_UPLOADS)
         most = self._largest_upload if is_upload else _LARGEST_BODY
         told = Headers(scope=scope).get("content-length", "0")
         if told.isdigit() and int(told) > most:

@@ -35,8 +35,6 @@ SERVICE_PROVIDERS = (
     "bitbucketServer",
     "unknown",
 )
-# The public API's words for the default reference of a repository, and version 4's for the same.
-PUBLIC_REF_TYPES = {"Head": "head", "Branch": "branches", "Tag": "tags", "Commit": "commitId"}
 
 
 @dataclass(frozen=True)

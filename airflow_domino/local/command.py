@@ -86,13 +86,13 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         "ROOT/tokens/NAME); the first one is the administrator, has the token of --token and --token-file, and is "
         "named domino where none is named",
     )
-    add("--users", type=Path, metavar="FILE", help="users, organizations and collaborators, as JSON, TOML or YAML")
+    add("--users", type=Path, metavar="FILE", help="users and collaborators, as JSON, TOML or YAML")
     add(
         "--collaborator",
         action="append",
         default=[],
         metavar="OWNER/NAME=USER[:ROLE]",
-        help="let a user or an organization work in a project, as Contributor, ResultsConsumer, LauncherUser, "
+        help="let a user work in a project, as Contributor, ResultsConsumer, LauncherUser, "
         "ProjectImporter or Owner (default: Contributor)",
     )
     add(
@@ -104,12 +104,6 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--token", help=f"the user's token, which the list of processes shows; better a file, or {TOKEN_VARIABLE}")
     add("--token-file", type=Path, help="file of the user's token, made when it does not exist (default: ROOT/token)")
-    add(
-        "--replay",
-        type=Path,
-        metavar="FILE",
-        help="answer from a recording (HAR) alone: see /_local/recording; nothing is carried out",
-    )
     add("--url", help="address under which people reach the server, for links (default: where it listens)")
     add(
         "--allow-host",

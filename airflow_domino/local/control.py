@@ -6,10 +6,11 @@ from typing import Any, Literal, Self
 
 from fastapi import APIRouter, Query, Request
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
 from airflow_domino.local import control_depth, control_people, control_state
+from airflow_domino.local.bodies import Order
 from airflow_domino.local.disguises import Disguise
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.fault_layer import Freeze, RequestLog
@@ -24,10 +25,8 @@ _ONLY_OF_ANSWERS = ("path", "method", "moment", "status", "headers", "retry_afte
 _ONLY_OF_RUNS = ("run", "word", "phase", "lines")
 
 
-class FaultOrder(BaseModel):
+class FaultOrder(Order):
     """Body of ``POST /_local/faults``; the fields are those of :class:`airflow_domino.local.faults.Fault`."""
-
-    model_config = ConfigDict(extra="forbid")
 
     action: Action
     path: str = ""
@@ -64,10 +63,8 @@ class FaultOrder(BaseModel):
         return Fault(**self.model_dump())
 
 
-class FreezeOrder(BaseModel):
+class FreezeOrder(Order):
     """Body of ``POST /_local/freeze``: how long; without seconds until it is thawed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     seconds: float | None = Field(None, gt=0, le=86_400)
 

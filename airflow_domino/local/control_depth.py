@@ -3,8 +3,9 @@
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from airflow_domino.local.bodies import Order
 from airflow_domino.local.clock import CLOCK
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.platform import Platform
@@ -15,11 +16,7 @@ from airflow_domino.local.simulator import Simulator
 _LONGEST_SECONDS = 10 * 366 * 86400.0
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ClockOrder(_Body):
+class ClockOrder(Order):
     """Body of ``POST /_local/clock``; what is left out stays as it is.
 
     :param reset: go with the machine's clock again, even if that is back in time.
@@ -32,7 +29,7 @@ class ClockOrder(_Body):
     advance: float = Field(0.0, ge=0, le=_LONGEST_SECONDS)
 
 
-class TierOrder(_Body):
+class TierOrder(Order):
     """Body of ``POST /_local/tiers/{tierId}``; what is left out stays as it is.
 
     :param capacity: how many runs it executes at once; with 0 it is full.
@@ -47,7 +44,7 @@ class TierOrder(_Body):
     lose: Literal["spot", "all", "none"] = "spot"
 
 
-class Loss(_Body):
+class Loss(Order):
     """Body of ``POST /_local/runs/{runId}/lose``: how a run ends whose machine is gone."""
 
     reason: str = "NodeLost"
@@ -55,7 +52,7 @@ class Loss(_Body):
     status: Literal["Error", "Faulty"] = "Error"
 
 
-class Move(_Body):
+class Move(Order):
     """Body of ``POST /_local/runs/{runId}/move``: the status to go on to; None is the next one."""
 
     to: str | None = None

@@ -4,19 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from airflow_domino.local.bodies import Order
 from airflow_domino.local.errors import BadRequest
-from airflow_domino.local.people import PRACTITIONER, SYSTEM_ROLES, USER, Person
+from airflow_domino.local.people import PRACTITIONER, SYSTEM_ROLES, Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.tokens import KEY
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewUser(_Body):
+class NewUser(Order):
     """Body of ``POST /_local/users``: a user, or what is to be changed of the one who has this name."""
 
     name: str
@@ -42,7 +39,7 @@ def add_to(routes: APIRouter, platform: Platform) -> None:
         if unknown:
             raise BadRequest(f"There is no role {', '.join(unknown)}; there are {', '.join(SYSTEM_ROLES)}")
         known = platform.people.named(body.name) or Person(body.name)
-        if known.kind != USER or body.name == platform.first_user:
+        if body.name == platform.first_user:
             raise BadRequest(f"{body.name} is there already, and is not to be changed")
         full_name = body.full_name or known.full_name or body.name
         changed = replace(known, full_name=full_name, email=body.email or known.email, roles=tuple(body.roles))
@@ -54,4 +51,4 @@ def add_to(routes: APIRouter, platform: Platform) -> None:
 
 
 def _shape(person: Person) -> dict[str, Any]:
-    return {"id": person.id, "name": person.name, "kind": person.kind, "email": person.email, "roles": person.roles}
+    return {"id": person.id, "name": person.name, "email": person.email, "roles": person.roles}

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from airflow_domino.local.as_started import AsStarted
+from airflow_domino.local.bodies import Order
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.fault_layer import Freeze, RequestLog
 from airflow_domino.local.ids import IDS
@@ -16,23 +17,19 @@ from airflow_domino.local.tokens import PERSONAL, Token
 _LONGEST = 366 * 86_400.0
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Reset(_Body):
+class Reset(Order):
     """Body of ``POST /_local/reset``; with a seed, ids are alike every time from then on."""
 
     seed: int | None = None
 
 
-class Seed(_Body):
+class Seed(Order):
     """Body of ``POST /_local/seed``: what ids and chances depend on from now on; None lets them be by chance again."""
 
     seed: int | None
 
 
-class NewProject(_Body):
+class NewProject(Order):
     """Body of ``POST /_local/projects``: a project, with the files of a folder on the server's machine."""
 
     name: str
@@ -40,7 +37,7 @@ class NewProject(_Body):
     results: Literal["main", "isolated"] | None = None
 
 
-class NewToken(_Body):
+class NewToken(Order):
     """Body of ``POST /_local/tokens``: a token of a user, which expires after some seconds of the clock, or never."""
 
     user: str | None = None

@@ -7,9 +7,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Kind = TypeVar("Kind")
 _SCHEMA = "CREATE TABLE IF NOT EXISTS settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+
+
+def of_document(kind: Callable[..., Kind], document: Mapping[str, Any]) -> Kind:
+    """Make a value of what was stored of it; fields that this version does not have are left out.
+
+    :param kind: its dataclass.
+    :param document: the values of its fields by name.
+    """
+    return kind(**{name: document[name] for name in kind.__dataclass_fields__ if name in document})  # type: ignore[attr-defined]
 
 
 class Database:

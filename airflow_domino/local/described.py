@@ -32,7 +32,7 @@ _REFUSED = {
 }
 _TOO_LARGE = {"413": "the body of the request is larger than this server takes"}
 _RELOGIN = {"409": "the user has to log in again (here only when it was ordered: a fault on order)"}
-_RELOGIN_OPERATIONS = ("startJob", "restartJob", "resolveJobDefaults", "retrieveValidJobProperties")
+_RELOGIN_OPERATIONS = ("startJob", "restartJob")
 
 
 @dataclass(frozen=True)

@@ -233,27 +233,13 @@ class Environments(Sequence[Environment]):
             self._save(replace(environment, revisions=(*environment.revisions, revision), active=number))
         return revision
 
-    def change(
-        self,
-        environment_id: str,
-        *,
-        active: int | None = None,
-        is_archived: bool | None = None,
-        visibility: str | None = None,
-    ) -> Environment:
-        """Change what may change; None leaves it as it is.
+    def archive(self, environment_id: str) -> Environment:
+        """Retire an environment: old runs still name it, and no new one can use it.
 
         :raises KeyError: when there is no such environment.
         """
         with self._lock:
-            old = self._known[environment_id]
-            new = replace(
-                old,
-                active=old.active if active is None else active,
-                is_archived=old.is_archived if is_archived is None else is_archived,
-                visibility=visibility or old.visibility,
-            )
-            return self._save(new)
+            return self._save(replace(self._known[environment_id], is_archived=True))
 
     def restrict(self, environment_id: str, number: int | None) -> Environment:
         """Say which revision is for restricted projects; None takes that mark away.

@@ -20,7 +20,6 @@ from airflow_domino.local.requirements import RequirementsError
 from airflow_domino.local.run_files import RunFiles
 from airflow_domino.local.runs import Run, Runs
 from airflow_domino.local.saved_results import SavedResults
-from airflow_domino.local.variables import secret_values
 from airflow_domino.local.workplace import PlatformFaultError, Workplace
 
 logger = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class Execution:
         self.log = log
         # The run's own credentials, which end with it.
         self.key = secrets.token_hex(32)
-        log.hide([self.key, *secret_values(workplace.variables)])
+        log.hide([self.key])
         # Set when the program has ended, or is to be ended.
         self.wake = threading.Event()
         self._place = workplace
@@ -117,7 +116,6 @@ class Execution:
         place, run = self._place, self.run
         return {
             **self._files.base_variables(),
-            **place.variables,
             **self._files.variables(),
             processes.MARK: run.id,
             "DOMINO_RUN_ID": run.id,
@@ -246,7 +244,8 @@ class Execution:
         self._change(lambda run: replace(self._saved(run, saved), status=statuses.STOPPED))
 
     def _saved(self, run: Run, saved: SavedResults) -> Run:
-        results = saved.as_document(self._place.project.results) if saved.commit is not None else None
+        is_kept = saved.commit is not None and saved.is_changed
+        results = saved.as_document(self._place.project.results) if is_kept else None
         return replace(
             run,
             saved_at=now_ms(),
@@ -266,7 +265,15 @@ class Execution:
 
     def _end_in_error(self, reason: str, message: str, status: str = statuses.ERROR) -> None:
         self.log.say(logs.STDERR, message)
-        self._change(lambda run: replace(failed(run, reason=reason, message=message), status=status))
+        # What the platform fails has no results; a run that fails has them, also where its command was never begun.
+        saved = self._files.save(self.log.output) if status == statuses.FAILED else SavedResults(None)
+
+        def change(run: Run) -> Run:
+            if run.is_completed:
+                return run
+            return failed(self._saved(run, saved), reason=reason, message=message, status=status)
+
+        self._change(change)
 
     def _advance(self, status: str, **values: int) -> bool:
         """Give the run its next status, unless somebody wished it stopped."""

@@ -125,8 +125,8 @@ class FaultLayer:
             await self._half(fault, scope, receive, noted)
             await hang_up(receive, send, is_begun=True)
         else:
-            if fault.moment == "after":
-                await self._app(scope, receive, _swallow)
+            # A client that is still sending would learn of it while it sends, and then not how.
+            await (self._app(scope, receive, _swallow) if fault.moment == "after" else _drain(receive))
             await asyncio.sleep(fault.seconds)
             if fault.action in ("drop", "reset"):
                 await hang_up(receive, send, is_reset=fault.action == "reset")
@@ -180,6 +180,11 @@ async def _read_ahead(receive: Receive) -> Receive:
         return messages.popleft() if messages else await receive()
 
     return again
+
+
+async def _drain(receive: Receive) -> None:
+    while (await receive()).get("more_body", False):
+        pass
 
 
 async def _swallow(message: Message) -> None:

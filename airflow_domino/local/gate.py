@@ -120,7 +120,7 @@ class Gate:
     def _visitor(self, headers: Headers) -> Caller | None:
         token = session_token(self._platform, headers)
         person = None if token is None else self._platform.people.named(token.owner)
-        return Caller(person) if person is not None and person.is_active else None
+        return None if person is None else Caller(person)
 
 
 def host_name(host: str) -> str:

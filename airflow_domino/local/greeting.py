@@ -21,7 +21,7 @@ def greeting(platform: Platform, announcement: Mapping[str, Any]) -> str:
     lines = [
         ("Local Domino", str(url)),
         ("", "develop and test against it; Ctrl-C ends it, and the next start goes on from where it was"),
-        ("pages", f"{url}/  (projects and runs)   {url}/timeline   {url}/costs"),
+        ("pages", f"{url}/  (projects and runs)"),
         ("description", f"{url}/assets/public-api.json   {url}/assets/swagger.json"),
         ("token", _token(platform, announcement)),
         ("projects", ", ".join(names) or "none yet; --project OWNER/NAME=FOLDER makes one"),

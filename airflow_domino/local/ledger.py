@@ -1,6 +1,6 @@
 """The ledger: everything that the server accepted, and every change of a status, in order. It is the witness of tests.
 
-An entry has an ``event``: ``start``, ``stop`` and ``state`` of runs; ``tag``, ``untag``, ``rename`` and ``archive`` of
+An entry has an ``event``: ``start``, ``stop`` and ``state`` of runs; ``archive`` of
 runs; ``upload`` of files; ``fault`` for each order of a fault that was met; ``reset``.
 """
 
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.local.clock import now_ms
+from airflow_domino.local.texts import dumped, loaded
 
 if TYPE_CHECKING:
     from airflow_domino.local.database import Database
@@ -72,7 +73,7 @@ class Ledger:
             return
         connection.execute(
             "INSERT INTO ledger (at, event, project_id, run_id, detail) VALUES (?, ?, ?, ?, ?)",
-            (now_ms(), event, project_id, run_id, json.dumps(detail)),
+            (now_ms(), event, project_id, run_id, dumped(detail)),
         )
         # Whoever listens asks the database, and so waits for the end of this transaction.
         for listener in list(self._listeners):
@@ -125,7 +126,7 @@ class Ledger:
                 "event": row["event"],
                 "projectId": row["project_id"],
                 "runId": row["run_id"],
-                **json.loads(row["detail"]),
+                **loaded(row["detail"]),
             }
             for row in rows
         ]

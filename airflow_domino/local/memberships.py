@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from airflow_domino.local.people import MEMBER_ADMIN, People, Person
+from airflow_domino.local.people import Person
 from airflow_domino.local.projects import PRIVATE, PUBLIC, SEARCHABLE, Project
 
 OWNER = "Owner"
@@ -26,10 +26,10 @@ class Permission(Enum):
     READ_FILES = "read files of the project"
     VIEW_RUNS = "see runs of the project"
     RUN = "start and stop runs of the project"
-    EDIT = "change files, tags or goals of the project"
+    EDIT = "change files or tags of the project"
     CHANGE_SETTINGS = "change or read settings of the project"
     MANAGE_COLLABORATORS = "change the collaborators of the project"
-    OWN = "archive or rename the project, or change its visibility, status or owner"
+    OWN = "archive the project, or make owners of it"
 
 
 _ALL = frozenset(Permission)
@@ -56,35 +56,24 @@ _OPERATIONS = {
 }
 
 
-def role_of(project: Project, person: Person, people: People) -> str:
-    """Tell what somebody is in a project; who is nothing in particular is a viewer.
-
-    Members of an organization have the role that the organization has; where it owns the project, its administrators
-    are owners and its other members contributors.
-    """
+def role_of(project: Project, person: Person) -> str:
+    """Tell what somebody is in a project; who is nothing in particular is a viewer."""
     if project.owner == person.name:
         return OWNER
-    held = [project.collaborators.get(person.name)]
-    for organization in people.organizations_of(person.name):
-        if project.owner == organization.name:
-            held.append(OWNER if organization.members[person.name] == MEMBER_ADMIN else CONTRIBUTOR)
-        held.append(project.collaborators.get(organization.name))
-    found = next((role for role in COLLABORATOR_ROLES if role in held), None)
-    return found or (ADMIN if person.is_admin else VIEWER)
+    return project.collaborators.get(person.name) or (ADMIN if person.is_admin else VIEWER)
 
 
-def permissions_of(project: Project, person: Person | None, people: People) -> frozenset[Permission]:
+def permissions_of(project: Project, person: Person | None) -> frozenset[Permission]:
     """Tell what somebody may do in a project.
 
     :param project: the project.
     :param person: who; None for somebody who has not logged in.
-    :param people: knows the organizations.
     """
     if person is None:
         return frozenset()
     if person.is_admin:
         return _ALL
-    return _OF_ROLE.get(role_of(project, person, people), frozenset()) | _OF_EVERYBODY[project.visibility]
+    return _OF_ROLE.get(role_of(project, person), frozenset()) | _OF_EVERYBODY[project.visibility]
 
 
 def operations(permissions: frozenset[Permission]) -> list[str]:

@@ -34,7 +34,6 @@ class Templates:
             "quoted": quote,
             "duration": duration,
             "cents": cents,
-            "clock": clock,
         }
 
     def render(self, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
@@ -103,16 +102,6 @@ def moment(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "–"
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def clock(milliseconds: int, span: str) -> str:
-    """Write a time beneath a drawing: the date where the drawing is of days.
-
-    :param milliseconds: epoch milliseconds.
-    :param span: name of the time that the drawing shows.
-    """
-    form = "%H:%M" if span in ("15 minutes", "hour", "6 hours", "day") else "%m-%d %H:%M"
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime(form)
 
 
 def duration(milliseconds: float) -> str:

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, quote
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from airflow_domino.local import pages_files, pages_runs, pages_usage
+from airflow_domino.local import pages_files, pages_runs
 from airflow_domino.local.gate import cookie_name, session_token, session_value
 from airflow_domino.local.page_templates import Pages
 from airflow_domino.local.platform import Platform
@@ -28,7 +28,6 @@ def router(platform: Platform) -> APIRouter:
     _add_login(routes, pages)
     _add_icon(routes)
     pages_runs.add_to(routes, pages)
-    pages_usage.add_to(routes, pages)
     pages_files.add_to(routes, pages)
     return routes
 

@@ -1,4 +1,4 @@
-"""The pages of files: folders of a commit, one file, and what differs between two commits."""
+"""The pages of files: folders of a commit, and the download of a file."""
 
 from urllib.parse import quote
 
@@ -8,7 +8,6 @@ from fastapi.responses import StreamingResponse
 from airflow_domino.local.errors import NotFound
 from airflow_domino.local.page_templates import Pages
 from airflow_domino.local.parameters import clean_folder, found_file
-from airflow_domino.local.previews import IMAGE_TYPES, ending, preview
 from airflow_domino.local.routes_v1 import started
 
 
@@ -20,7 +19,6 @@ def add_to(routes: APIRouter, pages: Pages) -> None:
     """
     _add_looking(routes, pages)
     _add_content(routes, pages)
-    _add_comparison(routes, pages)
 
 
 def _add_looking(routes: APIRouter, pages: Pages) -> None:
@@ -45,16 +43,6 @@ def _add_looking(routes: APIRouter, pages: Pages) -> None:
             entries=entries,
         )
 
-    @routes.get("/u/{owner}/{name}/view/{path:file}")
-    def view(owner: str, name: str, path: str, commitId: str = "head", plain: bool = False) -> Response:  # noqa: N803
-        project, commit = pages.commit(owner, name, commitId)
-        file = found_file(platform, project.id, commit, path)
-        content = platform.repository(project.id).content(file.key)
-        shown = preview(file.path, file.size, content, plain=plain)
-        return pages.render(
-            "file.html", project=project, commit=commit, file=file, preview=shown, kind=ending(file.path), plain=plain
-        )
-
 
 def _add_content(routes: APIRouter, pages: Pages) -> None:
     platform = pages.platform
@@ -70,33 +58,3 @@ def _add_content(routes: APIRouter, pages: Pages) -> None:
         }
         pieces = started(platform.repository(project.id).content(file.key))
         return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
-
-    @routes.get("/u/{owner}/{name}/image/{path:file}")
-    def image(owner: str, name: str, path: str, commitId: str = "head") -> Response:  # noqa: N803
-        project, commit = pages.commit(owner, name, commitId)
-        file = found_file(platform, project.id, commit, path)
-        if ending(file.path) not in IMAGE_TYPES:
-            raise NotFound(f"{file.path} is no image that can be shown")
-        headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
-        pieces = started(platform.repository(project.id).content(file.key))
-        return StreamingResponse(pieces, media_type=IMAGE_TYPES[ending(file.path)], headers=headers)
-
-
-def _add_comparison(routes: APIRouter, pages: Pages) -> None:
-    platform = pages.platform
-
-    @routes.get("/u/{owner}/{name}/compare")
-    def compare(
-        owner: str,
-        name: str,
-        commitId: str = "head",  # noqa: N803
-        baseCommitId: str = "",  # noqa: N803
-        path: str = "",
-    ) -> Response:
-        project, commit = pages.commit(owner, name, commitId)
-        repository = platform.repository(project.id)
-        base = platform.commit_id(project, baseCommitId) if baseCommitId else repository.parent(commit)
-        found = repository.comparisons(base, commit, path.strip("/")) if base is not None else []
-        return pages.render(
-            "compare.html", project=project, commit=commit, base=base, path=path.strip("/"), comparisons=found
-        )

@@ -11,7 +11,6 @@ from starlette.concurrency import run_in_threadpool
 
 from airflow_domino.local import statuses
 from airflow_domino.local.changes import Change
-from airflow_domino.local.charts import segments
 from airflow_domino.local.clock import now_ms
 from airflow_domino.local.errors import Forbidden
 from airflow_domino.local.job_log import LOG_TYPES, read_page
@@ -61,7 +60,6 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
         status: str = "all",
         tier: str = "",
         user: str = "",
-        tag: str = "",
         text: str = "",
         page: int = 1,
         refresh: int = Query(0, ge=0, le=LONGEST_REFRESH),
@@ -74,12 +72,11 @@ def _add_lists(routes: APIRouter, pages: Pages) -> None:
             group=status,
             tier_id=tier or None,
             user=user or None,
-            tag=tag.strip() or None,
             text=text.strip() or None,
             offset=(number - 1) * _PER_PAGE,
             limit=_PER_PAGE,
         )
-        filters = {"status": status, "tier": tier, "user": user, "tag": tag, "text": text}
+        filters = {"status": status, "tier": tier, "user": user, "text": text}
         return pages.render(
             "jobs.html",
             project=project,
@@ -113,7 +110,7 @@ def _add_run(routes: APIRouter, pages: Pages) -> None:
             project=project,
             run=run,
             facts=facts(platform, project, run),
-            bar=_bar(platform, run),
+            states=_states(platform, run),
             changes=changes[:_MOST_CHANGES],
             changes_left_out=max(0, len(changes) - _MOST_CHANGES),
             lines=lines[-_LINES_SHOWN:],
@@ -193,10 +190,11 @@ def _changes(platform: Platform, project: Project, run: Run) -> list[Change]:
         return []
 
 
-def _bar(platform: Platform, run: Run) -> list[Any]:
-    entries = platform.ledger.entries(run_id=run.id, events=("state",))
-    changes = [(entry["at"], entry["to"]) for entry in entries]
-    return segments(changes, run.saved_at or run.completed_at if run.is_completed else None, now_ms())
+def _states(platform: Platform, run: Run) -> list[tuple[str, int, int | None]]:
+    """List the statuses of a run, each with its begin and its end in epoch milliseconds, None while it goes on."""
+    begun = [(entry["to"], entry["at"]) for entry in platform.ledger.entries(run_id=run.id, events=("state",))]
+    ends = [*(at for _, at in begun[1:]), run.saved_at or run.completed_at if run.is_completed else None]
+    return [(status, at, end) for (status, at), end in zip(begun, ends, strict=False)]
 
 
 def _is_cut(platform: Platform, run: Run, shown: list[Line]) -> bool:

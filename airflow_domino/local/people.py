@@ -1,4 +1,4 @@
-"""The people of the deployment: users, service accounts and organizations; and on whose behalf a request acts."""
+"""The people of the deployment, and on whose behalf a request acts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 
-from airflow_domino.local.database import Database
-from airflow_domino.local.ids import named_object_id, user_id
-
-USER = "user"
-SERVICE_ACCOUNT = "service account"
-ORGANIZATION = "organization"
+from airflow_domino.local.database import Database, of_document
+from airflow_domino.local.ids import user_id
 
 PRACTITIONER = "Practitioner"
 SYSTEM_ADMIN = "SysAdmin"
@@ -33,8 +29,6 @@ SYSTEM_ROLES = (
     "GovernanceAdmin",
     "CloudAdmin",
 )
-MEMBER = "Member"
-MEMBER_ADMIN = "Admin"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 _SCHEMA = "CREATE TABLE IF NOT EXISTS people (name TEXT PRIMARY KEY, document TEXT NOT NULL);"
@@ -48,29 +42,17 @@ class Person:
     :param full_name: name for people.
     :param email: address; empty where it is not known.
     :param roles: roles in the deployment.
-    :param kind: :data:`USER`, :data:`SERVICE_ACCOUNT` or :data:`ORGANIZATION`.
-    :param is_active: whether the person's tokens are accepted.
-    :param members: of an organization: the role of each member, by name.
     """
 
     name: str
     full_name: str = ""
     email: str = ""
     roles: tuple[str, ...] = (PRACTITIONER,)
-    kind: str = USER
-    is_active: bool = True
-    members: dict[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         """Id of the person, the same after every restart."""
         return user_id(self.name)
-
-    @property
-    def idp_id(self) -> str:
-        """Id at the identity provider, by which service accounts are managed: a UUID that depends on the name."""
-        digits = named_object_id("identity", self.name) + named_object_id("identity provider", self.name)
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
 
     @property
     def is_admin(self) -> bool:
@@ -100,7 +82,6 @@ class People:
         database.create(_SCHEMA)
         self._by_name: dict[str, Person] = {}
         self._by_id: dict[str, Person] = {}
-        self._organizations: dict[str, Person] = {}
         self.load()
 
     def load(self) -> None:
@@ -108,15 +89,12 @@ class People:
         with self._lock:
             self._by_name.clear()
             self._by_id.clear()
-            self._organizations.clear()
             for row in self._database.rows("SELECT document FROM people ORDER BY rowid"):
                 values = json.loads(row["document"])
-                self._know(Person(**values | {"roles": tuple(values["roles"])}))
+                self._know(of_document(Person, values | {"roles": tuple(values["roles"])}))
 
     def _know(self, person: Person) -> None:
         self._by_name[person.name] = self._by_id[person.id] = person
-        if person.kind == ORGANIZATION:
-            self._organizations[person.name] = person
 
     def save(self, person: Person) -> Person:
         """Add somebody, or change whoever has this name.
@@ -140,15 +118,15 @@ class People:
         with self._lock:
             return self.save(change(self._by_name[name]))
 
-    def ensure(self, name: str, kind: str = USER) -> Person:
+    def ensure(self, name: str) -> Person:
         """Give whoever has a name; somebody new where nobody has it yet."""
         with self._lock:
-            return self._by_name.get(name) or self.save(Person(name, full_name=name, kind=kind))
+            return self._by_name.get(name) or self.save(Person(name, full_name=name))
 
-    def all(self, *kinds: str) -> list[Person]:
-        """List everybody of some kinds, oldest first; of all kinds where none is named."""
+    def all(self) -> list[Person]:
+        """List everybody, oldest first."""
         with self._lock:
-            return [person for person in self._by_name.values() if not kinds or person.kind in kinds]
+            return list(self._by_name.values())
 
     def named(self, name: str) -> Person | None:
         """Look somebody up by name."""
@@ -157,24 +135,6 @@ class People:
     def find(self, person_id: str) -> Person | None:
         """Look somebody up by id."""
         return self._by_id.get(person_id)
-
-    def organizations_of(self, name: str) -> list[Person]:
-        """List the organizations that somebody is a member of."""
-        return [organization for organization in list(self._organizations.values()) if name in organization.members]
-
-    def set_member(self, organization: str, name: str, role: str | None) -> Person:
-        """Make somebody a member of an organization.
-
-        :param organization: name of the organization, which must exist.
-        :param name: who.
-        :param role: :data:`MEMBER` or :data:`MEMBER_ADMIN`; None ends the membership.
-        """
-
-        def change(known: Person) -> Person:
-            others = {member: held for member, held in known.members.items() if member != name}
-            return replace(known, members=others if role is None else others | {name: role})
-
-        return self.change(organization, change)
 
 
 @dataclass(frozen=True)

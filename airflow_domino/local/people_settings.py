@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.local.memberships import COLLABORATOR_ROLES
-from airflow_domino.local.people import MEMBER, ORGANIZATION, PRACTITIONER, SYSTEM_ADMIN, USER, Person, checked_name
+from airflow_domino.local.people import PRACTITIONER, SYSTEM_ADMIN, Person, checked_name
 from airflow_domino.local.projects import VISIBILITIES
 from airflow_domino.local.root import kept_secret
 from airflow_domino.local.setting_files import read_document
@@ -61,12 +61,10 @@ class PeopleSettings:
     """The people of the settings, and what they are to projects.
 
     :param users: the users; the first is the administrator.
-    :param organizations: names of the members of organizations, by name.
     :param projects: collaborators and visibility of projects.
     """
 
     users: Sequence[UserSetting] = ()
-    organizations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     projects: Sequence[ProjectSetting] = ()
 
     def with_users(self, users: Iterable[UserSetting]) -> PeopleSettings:
@@ -139,7 +137,7 @@ def load_people(path: Path) -> PeopleSettings:
     """Read people from a JSON, TOML or YAML file.
 
     It has ``users``: a list with ``name`` and optionally ``token_file``, ``full_name``, ``email`` and ``roles`` each;
-    and optionally ``organizations``: lists of members by name; and ``projects``: by ``owner/name`` a table with
+    and optionally ``projects``: by ``owner/name`` a table with
     ``visibility`` and ``collaborators`` (roles by name).
 
     :param path: the file; paths in it begin at its folder.
@@ -149,13 +147,10 @@ def load_people(path: Path) -> PeopleSettings:
         document = read_document(path)
     except (OSError, ValueError) as error:
         raise PeopleError(f"{path}: cannot be read: {error}; correct the file, or its name") from error
-    table = _table(path, "the file", document, {"users": list, "organizations": dict, "projects": dict})
+    table = _table(path, "the file", document, {"users": list, "projects": dict})
     users = [_user(path, entry) for entry in table.get("users", [])]
-    organizations = {
-        name: [str(member) for member in members] for name, members in table.get("organizations", {}).items()
-    }
     projects = [_project(path, name, entry) for name, entry in table.get("projects", {}).items()]
-    return PeopleSettings(users, organizations, projects)
+    return PeopleSettings(users, projects)
 
 
 def _table(path: Path, what: str, entry: object, keys: Mapping[str, type]) -> dict[str, Any]:
@@ -204,8 +199,6 @@ def settle_people(platform: Platform) -> dict[str, list[Path]]:
     for position, user in enumerate(settings.with_users([first]).users):
         roles = user.roles if position else tuple(dict.fromkeys((*user.roles, SYSTEM_ADMIN)))
         known = platform.people.named(user.name) or Person(user.name)
-        if known.kind != USER:
-            raise PeopleError(f"{user.name} is a {known.kind} already, and cannot be a user; choose another name")
         full_name = user.full_name or known.full_name or user.name
         platform.people.save(replace(known, full_name=full_name, email=user.email or known.email, roles=roles))
         files = list(user.token_files)
@@ -215,19 +208,7 @@ def settle_people(platform: Platform) -> dict[str, list[Path]]:
             platform.tokens.keep(user.name, checked_text(kept_secret(file)))
         if position:
             told[user.name] = files
-    for name, members in settings.organizations.items():
-        platform.people.ensure(name, ORGANIZATION)
-        for member in members:
-            platform.people.ensure(member)
-            platform.people.set_member(name, member, MEMBER)
     return told
-
-
-def settle_owner(platform: Platform, name: str) -> None:
-    """Let there be somebody who has a name: who owns a project and is no user is an organization of the first user."""
-    if platform.people.named(name) is None:
-        platform.people.ensure(name, ORGANIZATION)
-        platform.people.set_member(name, platform.first_user, MEMBER)
 
 
 def settle_projects(platform: Platform) -> None:
@@ -237,7 +218,7 @@ def settle_projects(platform: Platform) -> None:
     :raises PeopleError: when there is no such project or person.
     """
     for project in platform.projects.all():
-        settle_owner(platform, project.owner)
+        platform.people.ensure(project.owner)
     for setting in platform.people_settings.projects:
         owner, _, name = setting.full_name.partition("/")
         found = platform.projects.named(owner, name)

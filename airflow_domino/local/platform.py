@@ -17,13 +17,13 @@ from airflow_domino.local.disguises import Disguises
 from airflow_domino.local.environments import Environment, Environments, EnvironmentSetting, Revision
 from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.faults import Faults
-from airflow_domino.local.ids import is_object_id, new_object_id, user_id
+from airflow_domino.local.ids import is_object_id, new_object_id
 from airflow_domino.local.ledger import Ledger
 from airflow_domino.local.limits import Limits
 from airflow_domino.local.logs import ReadableLog
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.people import People, caller
-from airflow_domino.local.people_settings import PeopleSettings, settle_owner, settle_people
+from airflow_domino.local.people_settings import PeopleSettings, settle_people
 from airflow_domino.local.project_code import code_of
 from airflow_domino.local.projects import Project, Projects
 from airflow_domino.local.repository import ProjectRepository
@@ -41,7 +41,6 @@ from airflow_domino.local.tiers import DEFAULT_TIERS, Tier, check_tiers
 from airflow_domino.local.tiers_in_use import Capacity as Capacity
 from airflow_domino.local.tiers_in_use import TiersInUse
 from airflow_domino.local.tokens import Tokens
-from airflow_domino.local.variables import Variables
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +108,6 @@ class Platform:
             tiers=self.tiers_in_use,
             environments=self.environments,
             root=self.root,
-            variables=self.variables_of_run,
             stop_grace=self.stop_grace,
             limits=Limits(self.limits_are_enforced),
             simulator=simulator_of(self),
@@ -117,7 +115,6 @@ class Platform:
             layers=Layers(self.root / "layers") if self.install_requirements else None,
         )
         self.people, self.tokens = People(self.database), Tokens(self.database)
-        self.variables = Variables(self.database)
         self.rights = Rights(self.people, self.tokens, self.projects, self.runs, self.runner.run_of_key)
         self.token_files = settle_people(self)
 
@@ -134,10 +131,6 @@ class Platform:
         """Name of the user of the request that is being answered; of the first user when there is none."""
         sender = caller()
         return self.first_user if sender is None or sender.person is None else sender.person.name
-
-    def variables_of_run(self, run: Run) -> dict[str, str]:
-        """Give the environment variables that people want a run to have."""
-        return self.variables.of_run(run.project_id, user_id(run.started_by))
 
     def add_project(self, full_name: str, folder: Path | None = None, results: str | None = None) -> Project:
         """Make a project, or bring an existing one up to date.
@@ -156,7 +149,7 @@ class Platform:
         if known is None or (results is not None and results != known.results):
             project = replace(project, results=results or project.results)
             self.projects.save(project)
-        settle_owner(self, owner)
+        self.people.ensure(owner)
         if folder is not None:
             for note in self.files_of(project.id).import_folder(folder, self.user):
                 logger.warning("%s: %s", full_name, note)
@@ -315,8 +308,6 @@ class Platform:
         self.rights.require(project, Permission.RUN, f"There is no project {project.full_name}")
         if not request.arguments:
             raise BadRequest("The command to run must not be empty")
-        if any("\0" in word for word in request.arguments):
-            raise BadRequest("The command to run must not have a zero character in it")
         self.queue_bound.check()
         run = self.runs.add(resolve(self, project, request))
         for fault in self.faults.of_run(run):

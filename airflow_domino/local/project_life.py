@@ -15,7 +15,7 @@ from airflow_domino.local.clock import now_ms
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
 from airflow_domino.local.ids import new_object_id, user_id
 from airflow_domino.local.memberships import COLLABORATOR_ROLES, OWNER, Permission
-from airflow_domino.local.people import ORGANIZATION, Person
+from airflow_domino.local.people import Person
 from airflow_domino.local.project_code import set_code
 from airflow_domino.local.projects import PRIVATE, VISIBILITIES, Project
 from airflow_domino.local.shapes_projects import tag_id
@@ -36,7 +36,6 @@ class NewProject:
     :param visibility: one of :data:`VISIBILITIES`.
     :param collaborators: roles by name.
     :param tags: names of tags.
-    :param billing_tag: whom its costs are billed to.
     :param code: arguments of :func:`~airflow_domino.local.project_code.set_code`, for a git-based project.
     """
 
@@ -46,7 +45,6 @@ class NewProject:
     visibility: str = PRIVATE
     collaborators: Mapping[str, str] = field(default_factory=dict)
     tags: Sequence[str] = ()
-    billing_tag: str | None = None
     code: Mapping[str, Any] | None = None
 
 
@@ -76,8 +74,8 @@ def copy(platform: Platform, project: Project, new: NewProject) -> Project:
     """Make a project with the files, their history, the tags and the description of another one.
 
     :param platform: the platform of both.
-    :param project: the other one, whose files the sender must be allowed to read. Its collaborators and its
-        environment variables are not for the new one.
+    :param project: the other one, whose files the sender must be allowed to read. Its collaborators are
+        not for the new one.
     :param new: what is to be different.
     :raises BadRequest: when it cannot be, such as one of a name that is taken.
     :raises Forbidden: when the sender cannot make projects of this owner, or not read this one.
@@ -88,9 +86,7 @@ def copy(platform: Platform, project: Project, new: NewProject) -> Project:
         description=new.description or project.description,
         tags=list(new.tags) or project.tags,
         results=project.results,
-        billing_tag=new.billing_tag or project.billing_tag,
         main_repository=project.main_repository,
-        copied_from=project.id,
     )
     folder = platform.root / "projects"
     unfinished, whole = folder / f"{made.id}.git.new", folder / f"{made.id}.git"
@@ -121,12 +117,11 @@ def _new(platform: Platform, new: NewProject) -> Project:
         visibility=new.visibility,
         collaborators=collaborators,
         tags=list(dict.fromkeys(new.tags)),
-        billing_tag=new.billing_tag,
     )
 
 
 def _may_own_for(platform: Platform, owner: Person) -> bool:
-    return platform.rights.is_admin or owner.name == platform.user or platform.user in owner.members
+    return platform.rights.is_admin or owner.name == platform.user
 
 
 def _check_name(platform: Platform, owner: str, name: str) -> None:
@@ -162,47 +157,6 @@ def change(platform: Platform, project_id: str, permission: Permission, make: Ca
     return platform.projects.change(project_id, make)
 
 
-def set_visibility(platform: Platform, project_id: str, visibility: str) -> Project:
-    """Say who may find and see a project beside its collaborators."""
-    _check_visibility(visibility)
-    return change(platform, project_id, Permission.OWN, lambda project: replace(project, visibility=visibility))
-
-
-def rename(platform: Platform, project_id: str, name: str) -> Project:
-    """Give a project another name.
-
-    :raises BadRequest: when its owner has a project of this name already.
-    """
-    project = platform.project(project_id, Permission.OWN)
-    if name != project.name:
-        _check_name(platform, project.owner, name)
-    return platform.projects.change(project_id, lambda known: replace(known, name=name))
-
-
-def transfer(platform: Platform, project_id: str, person: Person) -> Project:
-    """Give a project to another owner; who owned it becomes a contributor.
-
-    :raises BadRequest: when the new owner has a project of this name already.
-    """
-    project = platform.project(project_id, Permission.OWN)
-    if person.name == project.owner:
-        return project
-    _check_name(platform, person.name, project.name)
-    roles = {name: role for name, role in project.collaborators.items() if name != person.name}
-    roles[project.owner] = COLLABORATOR_ROLES[1]
-    return platform.projects.change(project_id, lambda known: replace(known, owner=person.name, collaborators=roles))
-
-
-def set_status(platform: Platform, project_id: str, status: Mapping[str, Any]) -> Project:
-    """Say whether a project is worked on; that it is complete says its owner alone.
-
-    :param status: as version 4 of the API words it.
-    """
-    project = platform.project(project_id, Permission.EDIT)
-    permission = Permission.OWN if status["status"] != project.status["status"] else Permission.EDIT
-    return change(platform, project_id, permission, lambda known: replace(known, status=dict(status)))
-
-
 def archive(platform: Platform, project_id: str) -> None:
     """Take a project out of everybody's sight, and stop its runs. Its name is free again."""
     project = platform.project(project_id, Permission.OWN)
@@ -226,8 +180,7 @@ def set_role(platform: Platform, project_id: str, person: Person, role: str) -> 
 
     :raises BadRequest: when there is no such role, or the person owns the project.
     """
-    if _role(role) == OWNER and person.kind == ORGANIZATION:
-        raise BadRequest("An organization cannot be an owner beside the owner")
+    _role(role)
     if platform.project(project_id, Permission.MANAGE_COLLABORATORS).owner == person.name:
         raise BadRequest(f"{person.name} owns the project")
     if role == OWNER:
@@ -261,7 +214,7 @@ def collaborators(platform: Platform, project: Project) -> list[Person]:
     return [platform.people.ensure(name) for name in project.collaborators]
 
 
-# Tags and goals
+# Tags
 
 
 def add_tags(platform: Platform, project_id: str, names: Sequence[str]) -> Project:
@@ -287,53 +240,3 @@ def remove_tag(platform: Platform, project_id: str, removed: str) -> Project:
     if len(left) == len(project.tags):
         raise NotFound(f"Project {project.full_name} has no tag with the id {removed}")
     return platform.projects.change(project_id, lambda known: replace(known, tags=left))
-
-
-def add_goal(platform: Platform, project_id: str, title: str, description: str | None) -> dict[str, Any]:
-    """Give a project a goal, and give the goal."""
-    goal = {
-        "id": new_object_id(),
-        "projectId": project_id,
-        "title": title,
-        "isComplete": False,
-        "createdBy": user_id(platform.user),
-        "createdAt": now_ms(),
-    }
-    if description:
-        goal["description"] = description
-    change(platform, project_id, Permission.EDIT, lambda project: replace(project, goals=[*project.goals, goal]))
-    return goal
-
-
-def change_goal(platform: Platform, project_id: str, goal_id: str, **values: Any) -> dict[str, Any]:
-    """Change a goal of a project, and give it.
-
-    :raises NotFound: when the project has no such goal.
-    """
-    goal = {**_goal(platform.project(project_id, Permission.EDIT), goal_id), **values}
-
-    def changed(project: Project) -> Project:
-        return replace(project, goals=[goal if known["id"] == goal_id else known for known in project.goals])
-
-    platform.projects.change(project_id, changed)
-    return goal
-
-
-def delete_goal(platform: Platform, project_id: str, goal_id: str) -> None:
-    """Delete a goal of a project.
-
-    :raises NotFound: when the project has no such goal.
-    """
-    _goal(platform.project(project_id, Permission.EDIT), goal_id)
-
-    def without(project: Project) -> Project:
-        return replace(project, goals=[known for known in project.goals if known["id"] != goal_id])
-
-    platform.projects.change(project_id, without)
-
-
-def _goal(project: Project, goal_id: str) -> dict[str, Any]:
-    found = next((goal for goal in project.goals if goal["id"] == goal_id), None)
-    if found is None:
-        raise NotFound(f"Project {project.full_name} has no goal with the id {goal_id}")
-    return found

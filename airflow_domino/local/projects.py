@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from airflow_domino.local.database import Database
+from airflow_domino.local.database import Database, of_document
+from airflow_domino.local.texts import dumped, loaded
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS projects (id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,
@@ -27,17 +27,13 @@ VISIBILITIES = (PUBLIC, SEARCHABLE, PRIVATE)
 class Project:
     """One project.
 
-    :param owner: name of the user or of the organization that owns it.
+    :param owner: name of the user who owns it.
     :param results: whether results of its runs go to the ``main`` line or stay ``isolated``.
     :param created_at: epoch milliseconds.
     :param visibility: who may find and see it beside its collaborators: one of :data:`VISIBILITIES`.
     :param collaborators: the role of each collaborator, by name.
     :param tags: names of its tags.
-    :param goals: its goals, as version 4 of the API words them.
-    :param status: its status, as version 4 of the API words it.
-    :param billing_tag: whom its costs are billed to.
     :param main_repository: the git repository of its code, where it is a git-based project.
-    :param copied_from: id of the project that it is a copy of.
     :param is_archived: whether it was deleted, as far as anybody can see.
     """
 
@@ -50,11 +46,7 @@ class Project:
     visibility: str = PRIVATE
     collaborators: dict[str, str] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
-    goals: list[dict[str, Any]] = field(default_factory=list)
-    status: dict[str, Any] = field(default_factory=lambda: {"status": "active", "isBlocked": False})
-    billing_tag: str | None = None
     main_repository: dict[str, Any] | None = None
-    copied_from: str | None = None
     is_archived: bool = False
 
     @property
@@ -78,7 +70,7 @@ class Projects:
     def save(self, project: Project) -> None:
         """Add a project, or change the one that has this id."""
         values = asdict(project)
-        row = {name: values.pop(name) for name in _COLUMNS} | {"details": json.dumps(values)}
+        row = {name: values.pop(name) for name in _COLUMNS} | {"details": dumped(values)}
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO projects (id, owner, name, results, created_at, details) "
@@ -115,4 +107,4 @@ class Projects:
 
 
 def _project(row: Any) -> Project:
-    return Project(**{name: row[name] for name in _COLUMNS}, **json.loads(row["details"]))
+    return of_document(Project, {name: row[name] for name in _COLUMNS} | loaded(row["details"]))

@@ -13,7 +13,7 @@ import pygit2
 from pygit2.enums import ConfigLevel, SortMode
 
 from airflow_domino.local import changes
-from airflow_domino.local.changes import Change, Comparison
+from airflow_domino.local.changes import Change
 from airflow_domino.local.commits import (
     MAIN,
     commit_at,
@@ -188,16 +188,6 @@ class ProjectRepository:
         with self._opened() as repository:
             return changes.changes(repository, old_id, new_id)
 
-    def comparisons(self, old_id: str, new_id: str, path: str = "") -> list[Comparison]:
-        """Compare two commits line by line, or only the file or folder at a path."""
-        with self._opened() as repository:
-            return changes.comparisons(repository, old_id, new_id, path)
-
-    def parent(self, commit_id: str) -> str | None:
-        """Give the commit that a commit was made from: for results of a run, the run's input commit."""
-        with self._opened() as repository:
-            return changes.first_parent(repository, commit_id)
-
     # Writing
 
     def put_file(self, path: str, source: Path, author: str) -> FileInfo:
@@ -299,7 +289,7 @@ class ProjectRepository:
                     blob = repository.create_blob_fromdisk(str(source))
                     tree = tree_at(repository, with_file(repository, tree, path.split("/"), blob))
             if tree.id == base.tree.id:
-                return SavedResults(None, problem=problem)
+                return SavedResults(str(base.id), is_changed=False, problem=problem)
             commit, is_new = self._commit_of_run(repository, tree, base, run_id, message, author)
             if isolated or reader.count > most:
                 return SavedResults(str(commit), problem=problem)
@@ -347,12 +337,6 @@ class ProjectRepository:
             spared=tuple(conflicts.spared),
             problem=problem,
         )
-
-    def commit_of_run(self, run_id: str) -> str | None:
-        """Give the commit with the results of a run, if there is one."""
-        with self._opened() as repository:
-            name = f"{_RUNS}{run_id}"
-            return str(referred(repository, name).id) if name in repository.references else None
 
     @staticmethod
     def _commit(

@@ -39,22 +39,18 @@ class Rights:
         token = self.tokens.of_text(text)
         if token is not None:
             person = self.people.named(token.owner)
-            is_accepted = token.is_accepted and person is not None and person.is_active
-            return Caller(person) if is_accepted else None
+            return Caller(person) if token.is_accepted and person is not None else None
         run_id = self.run_of_key(text)
         run = None if run_id is None else self.runs.find(run_id)
         if run is None:
             return None
-        person = self.people.named(run.started_by) or Person(run.started_by)
-        return Caller(person, run.id) if person.is_active else None
+        return Caller(self.people.named(run.started_by) or Person(run.started_by), run.id)
 
     def why_refused(self, text: str) -> str:
         """Say for the sender of a token that is not accepted why that is."""
         token = self.tokens.of_text(text)
         if token is not None and token.is_expired:
             return "The token has expired"
-        if token is not None:
-            return "The token was invalidated, or its owner was deactivated"
         return "The request needs a valid token, as X-Domino-Api-Key or as Authorization: Bearer"
 
     @property
@@ -66,7 +62,7 @@ class Rights:
     def of(self, project: Project) -> frozenset[Permission]:
         """Tell what the sender may do in a project."""
         sender = caller()
-        return frozenset(Permission) if sender is None else permissions_of(project, sender.person, self.people)
+        return frozenset(Permission) if sender is None else permissions_of(project, sender.person)
 
     def role(self, project: Project, default: str) -> str:
         """Tell what the sender is in a project.
@@ -76,7 +72,7 @@ class Rights:
         sender = caller()
         if sender is None or sender.person is None:
             return default
-        return role_of(project, sender.person, self.people)
+        return role_of(project, sender.person)
 
     def require(self, project: Project, permission: Permission, missing: str) -> None:
         """Refuse what the sender may not do in a project.
@@ -105,11 +101,3 @@ class Rights:
     def visible(self, permission: Permission = Permission.DISCOVER) -> list[Project]:
         """List the projects that the sender may find, or may do something in."""
         return [project for project in self.projects.all() if permission in self.of(project)]
-
-    def require_admin(self) -> None:
-        """Refuse what only an administrator may do.
-
-        :raises Forbidden: when the sender is none.
-        """
-        if not self.is_admin:
-            raise Forbidden("You must be an administrator of the deployment")

@@ -13,6 +13,7 @@ from airflow_domino.local.errors import BadRequest, NotFound
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.routing import Routes
+from airflow_domino.local.texts import refuse_what_cannot_be_kept
 
 _SLOTS_OF_A_USER = 25
 
@@ -28,6 +29,7 @@ def router(platform: Platform) -> APIRouter:
     async def create_project(request: Request) -> dict[str, Any]:
         # The form of a page of old releases; with a token it needs no proof that the page sent it.
         form = parse_qs((await request.body()).decode(errors="replace"))
+        refuse_what_cannot_be_kept(form)
         return await run_in_threadpool(_created, platform, form)
 
     @routes.get("/projectTags/{tag_id}")

@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from airflow_domino.local import answers_environments as answers
 from airflow_domino.local import answers_public, shapes_public, shapes_v4
 from airflow_domino.local.answers import ObjectId
+from airflow_domino.local.bodies import Body
 from airflow_domino.local.environments import Environment, Revision, interpreter
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
-from airflow_domino.local.memberships import Permission
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_public import metadata
 from airflow_domino.local.routing import Routes
@@ -29,11 +29,7 @@ _NEEDS_BUILD = (
 _WHAT_AN_IMAGE_IS = "on the local Domino an image is the path of a Python interpreter or of a virtual environment"
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class NewRevision(_Body):
+class NewRevision(Body):
     """Body of ``POST /api/environments/beta/environments/{environmentId}/revisions``."""
 
     image: str = ""
@@ -56,7 +52,7 @@ class NewEnvironment(NewRevision):
     duplicate_from_environment_id: str | None = None
 
 
-class ChangedRevision(_Body):
+class ChangedRevision(Body):
     """Body of ``PATCH /api/environments/beta/environments/{environmentId}/revisions/{revisionId}``."""
 
     is_restricted: bool
@@ -70,7 +66,6 @@ def router(platform: Platform) -> APIRouter:
     routes = Routes()
     _add_public(routes, platform)
     _add_v4(routes, platform)
-    _add_v4_changes(routes, platform)
     return routes
 
 
@@ -126,18 +121,13 @@ def _add_v4(routes: APIRouter, platform: Platform) -> None:
         """Give the environment of runs that name none."""
         return _details(platform.default_environment)
 
-    @routes.get(f"{base}/{{environment_id}}", response_model=answers.EnvironmentDetails)
-    def get_environment_by_id(environment_id: ObjectId) -> dict[str, Any]:
-        """Give an environment."""
-        return _details(platform.seen_environment(environment_id))
-
     @routes.get(
         f"{base}/{{environment_id}}/page/{{page}}/pageSize/{{page_size}}/revisions", response_model=answers.Revisions
     )
     def get_built_environment_revisions(environment_id: ObjectId, page: int, page_size: int) -> dict[str, Any]:
         """List the revisions of an environment, the newest first."""
-        if page < 1 or page_size < 1:
-            raise BadRequest("page and pageSize begin at 1")
+        if page < 0 or page_size < 1:
+            raise BadRequest("page begins at 0, and pageSize at 1")
         environment = platform.seen_environment(environment_id)
         newest_first = environment.revisions[::-1]
         return {
@@ -148,7 +138,7 @@ def _add_v4(routes: APIRouter, platform: Platform) -> None:
                     "created": revision.created_at,
                     "active": revision.number == environment.active,
                 }
-                for revision in newest_first[(page - 1) * page_size : page * page_size]
+                for revision in newest_first[page * page_size : (page + 1) * page_size]
             ],
             "pageInfo": {
                 "currentPage": page,
@@ -156,26 +146,6 @@ def _add_v4(routes: APIRouter, platform: Platform) -> None:
                 "pageSize": page_size,
             },
         }
-
-    @routes.get("/v4/projects/{project_id}/environment/{environment_id}", response_model=answers.ProjectsEnvironment)
-    def get_useable_environment_details(project_id: ObjectId, environment_id: ObjectId) -> dict[str, Any]:
-        """Give an environment as a project sees it."""
-        platform.project(project_id, Permission.DISCOVER)
-        details = _details(platform.seen_environment(environment_id))
-        del details["description"], details["latestRevisionDetails"]
-        for name in ("latestRevision", "selectedRevision", "restrictedRevision"):
-            if name in details:
-                del details[name]["isRestricted"]
-        return details
-
-
-def _add_v4_changes(routes: APIRouter, platform: Platform) -> None:
-    @routes.post("/v4/environments/{environment_id}/setactive", status_code=204)
-    def set_active_revision(environment_id: ObjectId, revisionId: ObjectId) -> Response:  # noqa: N803
-        """Make a revision the one of runs that name none."""
-        environment = _own(platform, environment_id)
-        platform.environments.change(environment.id, active=_revision(environment, revisionId).number)
-        return Response(status_code=204)
 
 
 def _made(platform: Platform, body: NewEnvironment) -> Environment:
@@ -212,7 +182,7 @@ def _archive(platform: Platform, environment_id: str) -> Environment:
     environment = _own(platform, environment_id)
     if environment.is_default:
         raise BadRequest(f"{environment.name} is the environment of runs that name none, and cannot be archived")
-    return platform.environments.change(environment.id, is_archived=True)
+    return platform.environments.archive(environment.id)
 
 
 def _revision(environment: Environment, revision_id: str) -> Revision:

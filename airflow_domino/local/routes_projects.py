@@ -1,19 +1,16 @@
-"""Making and changing projects, their collaborators, tags and variables, in version 4 of the API."""
+"""Making and changing projects, their collaborators and tags, in version 4 of the API."""
 
-from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-from airflow_domino.local import answers_people, project_life, shapes_projects
 from airflow_domino.local import answers_projects as answers
+from airflow_domino.local import project_life, shapes_projects
 from airflow_domino.local.answers import Nothing, ObjectId
 from airflow_domino.local.answers_v4 import ProjectTag
-from airflow_domino.local.errors import BadRequest, NotFound
-from airflow_domino.local.memberships import Permission
-from airflow_domino.local.people import Person
+from airflow_domino.local.bodies import Body
+from airflow_domino.local.errors import BadRequest
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.routes_people import found_person
@@ -22,37 +19,27 @@ from airflow_domino.local.routing import Routes
 Role = Literal["ProjectImporter", "Contributor", "ResultsConsumer", "LauncherUser", "Owner"]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class CollaboratorBody(_Body):
+class CollaboratorBody(Body):
     """A person and the role of the person in a project."""
 
     collaborator_id: str
     project_role: Role
 
 
-class TagNames(_Body):
+class TagNames(Body):
     """Names of tags."""
 
     tag_names: list[str]
 
 
-class BillingTag(_Body):
-    """Whom costs are billed to."""
-
-    tag: str
-
-
-class GitReference(_Body):
+class GitReference(Body):
     """Which code of a repository."""
 
     type: str
     value: str | None = None
 
 
-class Repository(_Body):
+class Repository(Body):
     """The git repository of a git-based project."""
 
     uri: str
@@ -61,7 +48,7 @@ class Repository(_Body):
     service_provider: str | None = None
 
 
-class NewProjectBody(_Body):
+class NewProjectBody(Body):
     """Body of ``POST /v4/projects``."""
 
     name: str
@@ -71,11 +58,10 @@ class NewProjectBody(_Body):
     collaborators: list[CollaboratorBody]
     tags: TagNames
     main_repository: Repository | None = None
-    billing_tag: BillingTag | None = None
 
 
-class CopyBody(_Body):
-    """Body of ``POST /v4/projects/{projectId}/copy`` and of ``…/fork``; what is missing is as in the other project."""
+class CopyBody(Body):
+    """Body of ``POST /v4/projects/{projectId}/fork``; what is missing is as in the other project."""
 
     name: str | None = None
     description: str | None = None
@@ -83,58 +69,6 @@ class CopyBody(_Body):
     owner_id: str | None = None
     collaborators: list[CollaboratorBody] = Field(default_factory=list)
     tags: TagNames | None = None
-    billing_tag: BillingTag | None = None
-
-
-class Description(_Body):
-    """Body of ``PATCH /v4/projects/{projectId}/description``."""
-
-    description: str
-
-
-class VisibilityBody(_Body):
-    """Body of ``PATCH /v4/projects/{projectId}/visibility``."""
-
-    visibility: answers.Visibility
-
-
-class NewName(_Body):
-    """Body of ``PATCH /v4/projects/{projectId}/name``."""
-
-    new_name: str
-
-
-class NewOwner(_Body):
-    """Body of ``POST /v4/projects/transferOwnership``."""
-
-    project_id: str
-    new_owner_username_or_email: str
-
-
-class ResultsBody(_Body):
-    """Body of ``PATCH /v4/projects/{projectId}/resultsBranchSetting``."""
-
-    branch: Literal["Isolated", "Main"]
-
-
-class Completion(_Body):
-    """Body of ``POST /v4/projects/portfolio/markProjectComplete``."""
-
-    project_id: str
-    complete_reason: str
-
-
-class Activation(_Body):
-    """Body of ``POST /v4/projects/portfolio/markProjectActive``."""
-
-    project_id: str
-
-
-class VariableBody(_Body):
-    """Body of ``POST /v4/projects/{projectId}/environmentVariables``."""
-
-    name: str
-    value: str
 
 
 def router(platform: Platform) -> APIRouter:
@@ -144,28 +78,12 @@ def router(platform: Platform) -> APIRouter:
     """
     routes = Routes(prefix="/v4/projects")
     _add_making(routes, platform)
-    _add_changing(routes, platform)
-    _add_status(routes, platform)
     _add_tags(routes, platform)
     _add_collaborators(routes, platform)
-    _add_variables(routes, platform)
     return routes
 
 
 def _add_making(routes: APIRouter, platform: Platform) -> None:
-    def copied(project_id: str, body: CopyBody) -> dict[str, Any]:
-        project = platform.project(project_id)
-        new = NewProject(
-            name=body.name or project.name,
-            owner=None if body.owner_id is None else found_person(platform, body.owner_id),
-            description=body.description or "",
-            visibility=body.visibility or project.visibility,
-            collaborators=_roles(platform, body.collaborators),
-            tags=() if body.tags is None else body.tags.tag_names,
-            billing_tag=None if body.billing_tag is None else body.billing_tag.tag,
-        )
-        return shapes_projects.created_project(project_life.copy(platform, project, new))
-
     @routes.post("", response_model=answers.MadeProject)
     def create_project(body: NewProjectBody) -> dict[str, Any]:
         """Make a project."""
@@ -177,20 +95,23 @@ def _add_making(routes: APIRouter, platform: Platform) -> None:
             visibility=body.visibility,
             collaborators=_roles(platform, body.collaborators),
             tags=body.tags.tag_names,
-            billing_tag=None if body.billing_tag is None else body.billing_tag.tag,
             code=None if repository is None else repository.model_dump(),
         )
         return shapes_projects.created_project(project_life.create(platform, new))
 
-    @routes.post("/{project_id}/copy", response_model=answers.MadeProject)
-    def copy_project(project_id: ObjectId, body: CopyBody) -> dict[str, Any]:
-        """Copy a project."""
-        return copied(project_id, body)
-
     @routes.post("/{project_id}/fork", response_model=answers.MadeProject)
     def fork_project(project_id: ObjectId, body: CopyBody) -> dict[str, Any]:
         """Fork a project; here that is to copy it with the history of its files."""
-        return copied(project_id, body)
+        project = platform.project(project_id)
+        new = NewProject(
+            name=body.name or project.name,
+            owner=None if body.owner_id is None else found_person(platform, body.owner_id),
+            description=body.description or "",
+            visibility=body.visibility or project.visibility,
+            collaborators=_roles(platform, body.collaborators),
+            tags=() if body.tags is None else body.tags.tag_names,
+        )
+        return shapes_projects.created_project(project_life.copy(platform, project, new))
 
     @routes.get("/{project_id}", response_model=answers.ProjectSummary)
     def get_project_summary(project_id: ObjectId) -> dict[str, Any]:
@@ -202,66 +123,6 @@ def _add_making(routes: APIRouter, platform: Platform) -> None:
         """Archive a project: nobody sees it any more, and its runs are stopped."""
         project_life.archive(platform, project_id)
         return {}
-
-
-def _add_changing(routes: APIRouter, platform: Platform) -> None:
-    @routes.patch("/{project_id}/description", response_model=Nothing)
-    def update_project_description(project_id: ObjectId, body: Description) -> dict[str, Any]:
-        """Say what a project is for."""
-        project_life.change(
-            platform, project_id, Permission.EDIT, lambda project: replace(project, description=body.description)
-        )
-        return {}
-
-    @routes.patch("/{project_id}/visibility", response_model=Nothing)
-    def update_project_visibility(project_id: ObjectId, body: VisibilityBody) -> dict[str, Any]:
-        """Say who may find and see a project."""
-        project_life.set_visibility(platform, project_id, body.visibility)
-        return {}
-
-    @routes.patch("/{project_id}/name", response_model=Nothing)
-    def update_project_name(project_id: ObjectId, body: NewName) -> dict[str, Any]:
-        """Give a project another name."""
-        project_life.rename(platform, project_id, body.new_name)
-        return {}
-
-    @routes.post("/transferOwnership", response_model=Nothing)
-    def transfer_project_ownership(body: NewOwner) -> dict[str, Any]:
-        """Give a project to another owner."""
-        wanted = body.new_owner_username_or_email
-        person = next((one for one in platform.people.all() if wanted in (one.name, one.email)), None)
-        if not wanted or person is None:
-            raise NotFound(f"There is no user {wanted}")
-        project_life.transfer(platform, body.project_id, person)
-        return {}
-
-    @routes.get("/{project_id}/resultsBranchSetting", response_model=answers.ResultsBranch)
-    def get_results_branch_setting(project_id: ObjectId) -> dict[str, Any]:
-        """Say where results of a project's runs go."""
-        return {"branch": platform.project(project_id).results.title()}
-
-    @routes.patch("/{project_id}/resultsBranchSetting", response_model=answers.ResultsBranch)
-    def update_results_branch_setting(project_id: ObjectId, body: ResultsBody) -> dict[str, Any]:
-        """Set where results of a project's runs go."""
-        wanted = body.branch.lower()
-        project_life.change(
-            platform, project_id, Permission.CHANGE_SETTINGS, lambda project: replace(project, results=wanted)
-        )
-        return {"branch": body.branch}
-
-
-def _add_status(routes: APIRouter, platform: Platform) -> None:
-    @routes.post("/portfolio/markProjectComplete", response_model=answers.StagedProject)
-    def mark_project_complete(body: Completion) -> dict[str, Any]:
-        """Say that a project is complete."""
-        status = {"status": "complete", "isBlocked": False, "completedMessage": body.complete_reason}
-        return shapes_projects.staged_project(project_life.set_status(platform, body.project_id, status))
-
-    @routes.post("/portfolio/markProjectActive", response_model=answers.StagedProject)
-    def mark_project_active(body: Activation) -> dict[str, Any]:
-        """Say that a project is worked on again."""
-        status = {"status": "active", "isBlocked": False}
-        return shapes_projects.staged_project(project_life.set_status(platform, body.project_id, status))
 
 
 def _add_tags(routes: APIRouter, platform: Platform) -> None:
@@ -281,13 +142,6 @@ def _add_tags(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/{project_id}/collaborators", response_model=list[answers_people.Person])
-    def get_project_collaborators(project_id: ObjectId, getUsers: bool = False) -> list[dict[str, Any]]:  # noqa: N803
-        """List who works in a project beside its owner; ``getUsers`` gives members in the place of organizations."""
-        found = project_life.collaborators(platform, platform.project(project_id))
-        if getUsers:
-            found = _with_members(platform, found)
-        return [shapes_projects.person(person) for person in found]
 
     @routes.post("/{project_id}/collaborators", response_model=answers.ProjectCollaborator)
     def add_collaborator(project_id: ObjectId, body: CollaboratorBody) -> dict[str, Any]:
@@ -296,15 +150,6 @@ def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
         project_life.set_role(platform, project_id, person, body.project_role)
         return {"collaboratorId": person.id, "projectRole": body.project_role}
 
-    @routes.patch("/{project_id}/collaboratorRole", response_model=Nothing)
-    def update_collaborator_project_role(project_id: ObjectId, body: CollaboratorBody) -> dict[str, Any]:
-        """Give somebody who works in a project another role there."""
-        person = found_person(platform, body.collaborator_id)
-        if person.name not in platform.project(project_id).collaborators:
-            raise NotFound(f"{person.name} is no collaborator of the project")
-        project_life.set_role(platform, project_id, person, body.project_role)
-        return {}
-
     @routes.delete("/{project_id}/collaborators/{collaborator_id}", response_model=Nothing)
     def remove_collaborator(project_id: ObjectId, collaborator_id: str) -> dict[str, Any]:
         """Let somebody work in a project no longer."""
@@ -312,32 +157,5 @@ def _add_collaborators(routes: APIRouter, platform: Platform) -> None:
         return {}
 
 
-def _add_variables(routes: APIRouter, platform: Platform) -> None:
-    variables = platform.variables
-
-    @routes.get("/{project_id}/environmentVariables", response_model=list[answers_people.Variable])
-    def get_project_environment_variables(project_id: ObjectId) -> list[dict[str, str]]:
-        """List the environment variables that all runs of a project get."""
-        held = variables.of(platform.project(project_id, Permission.CHANGE_SETTINGS).id)
-        return [{"name": name, "value": value} for name, value in held.items()]
-
-    @routes.post("/{project_id}/environmentVariables", response_model=answers_people.Variable)
-    def upsert_project_environment_variable(project_id: ObjectId, body: VariableBody) -> dict[str, str]:
-        """Set an environment variable of a project."""
-        variables.set(platform.project(project_id, Permission.CHANGE_SETTINGS).id, {body.name: body.value})
-        return {"name": body.name, "value": body.value}
-
-    @routes.delete("/{project_id}/environmentVariables/{environment_variable_name}", response_model=Nothing)
-    def delete_project_environment_variable(project_id: ObjectId, environment_variable_name: str) -> dict[str, Any]:
-        """Delete an environment variable of a project."""
-        variables.delete(platform.project(project_id, Permission.CHANGE_SETTINGS).id, environment_variable_name)
-        return {}
-
-
 def _roles(platform: Platform, collaborators: list[CollaboratorBody]) -> dict[str, str]:
     return {found_person(platform, one.collaborator_id).name: one.project_role for one in collaborators}
-
-
-def _with_members(platform: Platform, people: list[Person]) -> list[Person]:
-    names = [name for person in people for name in (person.members or [person.name])]
-    return [platform.people.ensure(name) for name in dict.fromkeys(names)]

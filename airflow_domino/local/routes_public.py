@@ -7,22 +7,19 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field
 
 from airflow_domino.local import answers_public as answers
 from airflow_domino.local import answers_public_jobs as job_answers
-from airflow_domino.local import run_tags, shapes_public
+from airflow_domino.local import shapes_public
 from airflow_domino.local.answers import Nanoseconds, ObjectId
-from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, plain
-from airflow_domino.local.errors import NotFound
+from airflow_domino.local.bodies import LARGEST_NUMBER, OBJECT_ID, Body, plain
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import BINARY, Count, found_file
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routes_v1 import started
 from airflow_domino.local.routing import Routes
-from airflow_domino.local.shapes_projects import public_project
 from airflow_domino.local.shapes_v4 import iso_time, present
 from airflow_domino.local.starting import StartRequest, split_command
 
@@ -42,18 +39,14 @@ _ONE_REVISION = re.compile(r"SomeRevision\(([0-9a-f]{24})\)")
 _Route = Callable[[str, str, str], Response]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
-
-
-class GitRef(_Body):
+class GitRef(Body):
     """``{refType, value}``: which code of a git-based project."""
 
     ref_type: str
     value: str | None = None
 
 
-class Cluster(_Body):
+class Cluster(Body):
     """A compute cluster beside the job, in the words of the public API."""
 
     cluster_type: Literal["spark", "ray", "dask", "mpi"]
@@ -66,7 +59,7 @@ class Cluster(_Body):
     worker_storage_mb: float | None = Field(None, alias="workerStorageMB", gt=0)
 
 
-class NewJob(_Body):
+class NewJob(Body):
     """Body of ``POST /api/jobs/v1/jobs``."""
 
     project_id: str
@@ -80,19 +73,6 @@ class NewJob(_Body):
     compute_cluster: Cluster | None = None
     external_volume_mount_ids: list[str] | None = None
     capacity_type: str | None = None
-
-
-class NewTag(_Body):
-    """Body of ``POST /api/jobs/v1/jobs/{jobId}/tags``."""
-
-    project_id: str
-    tag_name: str
-
-
-class ResultsSettings(_Body):
-    """Body of ``PUT /api/projects/beta/projects/{projectId}/results-settings``."""
-
-    branch: Literal["isolated", "main"]
 
 
 def router(platform: Platform) -> APIRouter:
@@ -147,7 +127,7 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
             sort_field=sortBy,
             descending=not ascending,
             show_archived=showArchived,
-            tag=tagFilter,
+            is_tagged=tagFilter is not None,
             stat=dominoStatsSortFieldName,
             offset=offset,
             limit=limit,
@@ -159,18 +139,6 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
     async def get_job_details(job_id: ObjectId) -> dict[str, Any]:
         """Give a job."""
         return {"job": shapes_public.job_details(platform, platform.run(job_id)), "metadata": metadata()}
-
-    @routes.post("/jobs/v1/jobs/{job_id}/tags", response_model=job_answers.TagEnvelope)
-    def add_job_tag(job_id: ObjectId, body: NewTag) -> dict[str, Any]:
-        """Give a job a tag."""
-        tag = run_tags.tag(platform, platform.run(job_id), body.tag_name)
-        return {"tag": shapes_public.tag(tag), "metadata": metadata()}
-
-    @routes.delete("/jobs/v1/jobs/{job_id}/tags/{tag_id}", response_model=answers.Success)
-    def remove_job_tag(job_id: ObjectId, tag_id: str) -> dict[str, Any]:
-        """Take a tag from a job."""
-        run_tags.untag(platform, platform.run(job_id), tag_id)
-        return {"success": True, "metadata": metadata()}
 
     @routes.get("/jobs/beta/jobs/{job_id}/logs", response_model=job_answers.Log)
     def get_job_logs(
@@ -198,31 +166,6 @@ def _add_jobs(routes: APIRouter, platform: Platform) -> None:
 
 
 def _add_projects(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/projects/beta/projects", response_model=answers.Projects)
-    def get_projects(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
-        """List projects, in pages of ten."""
-        projects = platform.rights.visible()
-        listed = [public_project(project) for project in projects[offset : offset + limit]]
-        return {"projects": listed, "metadata": page_metadata(offset, limit, len(projects))}
-
-    @routes.get("/projects/v1/projects/{project_id}", response_model=answers.ProjectEnvelope)
-    def get_project_by_id(project_id: ObjectId) -> dict[str, Any]:
-        """Give a project."""
-        found = platform.project(project_id)
-        return {"project": public_project(found), "metadata": metadata()}
-
-    @routes.get("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
-    def get_project_result_settings(project_id: ObjectId) -> dict[str, Any]:
-        """Say where results of a project's runs go."""
-        return {"resultsSettings": {"branch": platform.project(project_id).results}, "metadata": metadata()}
-
-    @routes.put("/projects/beta/projects/{project_id}/results-settings", response_model=answers.ResultsEnvelope)
-    def update_project_result_settings(project_id: ObjectId, body: ResultsSettings) -> dict[str, Any]:
-        """Set where results of a project's runs go."""
-        found = platform.add_project(
-            platform.project(project_id, Permission.CHANGE_SETTINGS).full_name, results=body.branch
-        )
-        return {"resultsSettings": {"branch": found.results}, "metadata": metadata()}
 
     @_content_route(routes, "v1")
     def get_project_file_contents(project_id: ObjectId, commit_id: str, path: str) -> Response:
@@ -249,33 +192,6 @@ def _content_route(routes: APIRouter, version: str) -> Callable[[_Route], _Route
 
 
 def _add_others(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/hardwaretiers/v1/hardwaretiers", response_model=answers.Tiers)
-    def get_all_hardware_tiers(
-        offset: Count = 0,
-        limit: Count = 10,
-        includeArchived: bool = False,  # noqa: N803
-    ) -> dict[str, Any]:
-        """List the hardware tiers, in pages of ten."""
-        capacities = platform.capacities()
-        tiers = [tier for tier in platform.tiers if includeArchived or not tier.is_archived]
-        listed = [shapes_public.hardware_tier(tier, capacities[tier.id]) for tier in tiers[offset : offset + limit]]
-        return {"hardwareTiers": listed, "metadata": page_metadata(offset, limit, len(tiers))}
-
-    @routes.get("/hardwaretiers/v1/hardwaretiers/{tier_id}", response_model=answers.TierEnvelope)
-    def get_hardware_tier_by_id(tier_id: str) -> dict[str, Any]:
-        """Give a hardware tier."""
-        found = next((tier for tier in platform.tiers if tier.id == tier_id), None)
-        if found is None:
-            raise NotFound(f"There is no hardware tier {tier_id}")
-        shape = shapes_public.hardware_tier(found, platform.capacities()[found.id])
-        return {"hardwareTier": shape, "metadata": metadata()}
-
-    @routes.get("/environments/beta/environments", response_model=answers.Environments)
-    def get_environments(offset: Count = 0, limit: Count = 10) -> dict[str, Any]:
-        """List the environments, in pages of ten."""
-        known = platform.usable_environments()
-        listed = [shapes_public.environment(one) for one in known[offset : offset + limit]]
-        return {"environments": listed, "metadata": page_metadata(offset, limit, len(known))}
 
     @routes.get("/environments/v1/environments/{environment_id}", response_model=answers.EnvironmentEnvelope)
     def get_environment(environment_id: ObjectId) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 from starlette.concurrency import run_in_threadpool
 
-from airflow_domino.local import answers_v1, shapes_v4
+from airflow_domino.local import answers_v1, statuses
 from airflow_domino.local.answers import CommitId, ObjectId
+from airflow_domino.local.bodies import Body
 from airflow_domino.local.errors import BadRequest, NotFound
+from airflow_domino.local.ids import user_id
 from airflow_domino.local.logs import PREPARE, STDERR, STDOUT, Line
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import BINARY, listed_files, put_file
@@ -31,6 +31,8 @@ _PRE = (
     "<pre style='white-space: pre-wrap; white-space: -moz-pre-wrap; white-space: -pre-wrap; "
     "white-space: -o-pre-wrap; word-wrap: break-word; word-wrap: break-all;'>"
 )
+# Region and instance of the machine of a run.
+_EXECUTOR = "local:i-local"
 # The whole log is one JSON text here, so a huge one is cut at its beginning.
 _MOST_LINES = 50_000
 # A file is sent as it is, whatever its media type.
@@ -39,10 +41,8 @@ _RAW_BODY = {
 }
 
 
-class StartRun(BaseModel):
+class StartRun(Body):
     """Body of ``POST /v1/projects/{owner}/{project}/runs``."""
-
-    model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
 
     command: list[str]
     is_direct: bool | None = False
@@ -185,24 +185,24 @@ def _run_status(run: Run) -> dict[str, Any]:
         "id": run.id,
         "number": run.number,
         "projectId": run.project_id,
-        "startingUserId": run.started_by,
+        "startingUserId": user_id(run.started_by),
         "status": run.status,
         "isCompleted": run.is_completed,
         "isArchived": run.is_archived,
         "queued": run.submitted_at,
+        "started": run.started_at,
+        # Domino's own examples wait for this, and take it that the status is the last one then.
+        "completed": run.completed_at if run.is_completed else None,
+        "postProcessedTimestamp": run.saved_at,
         "commitId": run.input_commit,
+        "outputCommitId": run.output_commit,
+        "executor": None if run.status == statuses.QUEUED else _EXECUTOR,
         "title": run.title,
         "hardwareTierId": run.tier_id,
         "diagnosticStatistics": {
             "isError": run.stats_are_broken,
             "data": [{"key": stat["name"], "value": stat["value"]} for stat in run.stats],
         },
-        **shapes_v4.present(
-            started=run.started_at,
-            completed=run.completed_at,
-            postProcessedTimestamp=run.saved_at,
-            outputCommitId=run.output_commit,
-        ),
     }
 
 

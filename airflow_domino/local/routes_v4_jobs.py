@@ -6,17 +6,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from airflow_domino.local import answers_v4_jobs as answers
-from airflow_domino.local import bodies, run_tags, shapes_v4, statuses
+from airflow_domino.local import bodies, shapes_v4, statuses
 from airflow_domino.local.answers import Nanoseconds, ObjectId
 from airflow_domino.local.bodies import plain
-from airflow_domino.local.errors import NotFound
 from airflow_domino.local.job_log import LARGEST_PAGE, LOG_TYPES, read_page
 from airflow_domino.local.memberships import Permission
 from airflow_domino.local.parameters import Count
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.routing import Routes
 from airflow_domino.local.runs import Run
-from airflow_domino.local.starting import StartRequest, resolve, split_command, wanted_revision
+from airflow_domino.local.starting import StartRequest, split_command
 
 SortField = Literal[
     "number",
@@ -42,7 +41,6 @@ def router(platform: Platform) -> APIRouter:
     routes = Routes(prefix="/v4/jobs")
     _add_verbs(routes, platform)
     _add_marks(routes, platform)
-    _add_choices(routes, platform)
     _add_reading(routes, platform)
     _add_results(routes, platform)
     return routes
@@ -82,38 +80,6 @@ def _add_verbs(routes: APIRouter, platform: Platform) -> None:
         run = platform.run(body.job_id)
         return answer(platform.restart(run, same_commit=body.should_use_original_input_commit))
 
-    @routes.post("/{project_id}/resolveJobDefaults", response_model=answers.JobDefaults)
-    def resolve_job_defaults(project_id: ObjectId, body: bodies.JobDefaults) -> dict[str, Any]:
-        """Say what a start would use."""
-        request = StartRequest(
-            command="",
-            arguments=[],
-            tier_id=body.hardware_tier_id.value if body.hardware_tier_id else None,
-            environment_id=body.environment_id,
-            environment_revision_spec=plain(body.environment_revision_spec),
-            commit_id=body.commit_id,
-            git_ref=plain(body.main_repo_git_ref),
-            compute_cluster=plain(body.compute_cluster_properties),
-            external_volumes=body.external_volume_mount_ids or (),
-        )
-        project = platform.project(project_id)
-        run = resolve(platform, project, request)
-        return {
-            "commitId": run.input_commit,
-            "hardwareTierId": {"value": run.tier_id},
-            "environmentId": run.environment_id,
-            "environmentRevisionSpec": {"revisionId": platform.revision_of(run).id},
-            "datasetSnapshots": [],
-            "netAppVolumeSnapshots": [],
-            "externalVolumeMountIds": [],
-            "netAppVolumeIds": [],
-            "volumeSizeGiB": body.volume_size_gib or 10.0,
-            **shapes_v4.present(
-                mainRepoGitRef=run.git_ref or (project.main_repository or {}).get("defaultRef"),
-                computeClusterProperties=_resolved_cluster(platform, run.compute_cluster),
-            ),
-        }
-
 
 def _add_marks(routes: APIRouter, platform: Platform) -> None:
     def answer(run: Run) -> dict[str, Any]:
@@ -126,51 +92,6 @@ def _add_marks(routes: APIRouter, platform: Platform) -> None:
         platform.runs.change(run.id, lambda run: replace(run, is_archived=True))
         platform.ledger.enter("archive", run, {})
         return answer(platform.run(run.id))
-
-    @routes.post("/{job_id}/name", response_model=answers.Job)
-    def update_job(job_id: ObjectId, body: bodies.JobName) -> dict[str, Any]:
-        """Give a job another title."""
-        run = platform.run(job_id, Permission.RUN)
-        platform.runs.change(run.id, lambda run: replace(run, title=body.name))
-        platform.ledger.enter("rename", run, {"title": body.name})
-        return answer(platform.run(run.id))
-
-    @routes.post("/{job_id}/tag", response_model=answers.TagName)
-    def add_tag_to_job(job_id: ObjectId, body: bodies.NewTag) -> dict[str, Any]:
-        """Give a job a tag."""
-        tag = run_tags.tag(platform, platform.run(job_id), body.tag_name)
-        return {"tagId": tag["tagId"], "name": tag["name"]}
-
-    @routes.delete("/{job_id}/tag", response_model=answers.TagName)
-    def remove_tag_from_job(job_id: ObjectId, body: bodies.OldTag) -> dict[str, Any]:
-        """Take a tag from a job."""
-        tag = run_tags.untag(platform, platform.run(job_id), body.tag_id)
-        return {"tagId": tag["tagId"], "name": tag["name"]}
-
-
-def _add_choices(routes: APIRouter, platform: Platform) -> None:
-    @routes.get("/{project_id}/retrieveValidProperties", response_model=answers.JobChoices)
-    def retrieve_valid_job_properties(project_id: ObjectId) -> dict[str, Any]:
-        """Say what a job of a project may be started with."""
-        platform.project(project_id)
-        return {
-            "hardwareTiers": [{"id": tier.id, "name": tier.name} for tier in platform.tiers if not tier.is_archived],
-            "environments": [
-                {
-                    "id": known.id,
-                    "name": known.name,
-                    "revisions": [
-                        {"id": one.id, "number": one.number, "isActive": one.number == known.active}
-                        for one in reversed(known.revisions)
-                    ],
-                    "isDefault": known.is_default,
-                    "isRestricted": known.restricted is not None,
-                }
-                for known in platform.usable_environments()
-            ],
-            "datasetSnapshots": [],
-            "externalVolumeMounts": [],
-        }
 
 
 def _add_reading(routes: APIRouter, platform: Platform) -> None:
@@ -197,7 +118,7 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
             sort_field=order_by,
             descending=sort_by == "desc",
             show_archived=show_archived,
-            tag=tag,
+            is_tagged=tag is not None,
             text=query,
             stat=dominoStatsSortFieldName,
             offset=offset,
@@ -219,20 +140,10 @@ def _add_reading(routes: APIRouter, platform: Platform) -> None:
             "dominoStatColumns": names,
         }
 
-    @routes.get("/getStatus/values", response_model=answers.StatusGroups)
-    def get_job_statuses() -> dict[str, list[str]]:
-        """Say which words of status the filter words of the list stand for."""
-        return {group: list(words) for group, words in statuses.GROUPS.items()} | {"archived": list(statuses.COMPLETED)}
-
     @routes.get("/{job_id}", response_model=answers.Job)
     async def get_job(job_id: ObjectId) -> dict[str, Any]:
         """Give a job."""
         return shapes_v4.job(platform, platform.run(job_id))
-
-    @routes.get("/{job_id}/tags", response_model=list[answers.Tag])
-    def get_tags_for_job(job_id: ObjectId) -> list[dict[str, Any]]:
-        """List the tags of a job."""
-        return platform.run(job_id).tags
 
 
 def _add_results(routes: APIRouter, platform: Platform) -> None:
@@ -267,37 +178,3 @@ def _add_results(routes: APIRouter, platform: Platform) -> None:
         """Say on which tier and in which environment a job executes."""
         run = platform.run(job_id)
         return shapes_v4.runtime_details(platform, run)
-
-    @routes.get("/{job_id}/results", response_model=answers.Results)
-    def get_results(job_id: ObjectId, projectId: ObjectId) -> dict[str, Any]:  # noqa: N803
-        """List the files that a job changed."""
-        run = platform.run(job_id)
-        project = platform.project(projectId)
-        if run.project_id != project.id:
-            raise NotFound(f"There is no job with the id {job_id} in project {project.full_name}")
-        if run.output_commit is None:
-            return {"commitId": run.input_commit, "fileMetadata": []}
-        repository = platform.repository(project.id)
-        before = {file.path: file.key for file in repository.files(run.input_commit)}
-        files = [file for file in repository.files(run.output_commit) if before.get(file.path) != file.key]
-        return {
-            "commitId": run.output_commit,
-            "fileMetadata": [
-                {
-                    "contentId": file.key,
-                    "filename": file.path,
-                    "size": file.size,
-                    "lastModified": file.last_modified,
-                    "author": run.started_by,
-                }
-                for file in files
-            ],
-        }
-
-
-def _resolved_cluster(platform: Platform, cluster: dict[str, Any] | None) -> dict[str, Any] | None:
-    if cluster is None:
-        return None
-    environment = platform.environment(cluster["computeEnvironmentId"])
-    revision = wanted_revision(environment, cluster.get("computeEnvironmentRevisionSpec"))
-    return {**cluster, "computeEnvironmentRevisionSpec": {"revisionId": revision.id}}

@@ -1,17 +1,14 @@
 """Projects, tiers, environments, users, commits and files in version 4 of the API."""
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter, File, UploadFile
+from fastapi import APIRouter
 
 from airflow_domino.local import answers_v4 as answers
 from airflow_domino.local import shapes_projects, shapes_v4
 from airflow_domino.local.answers import ObjectId
 from airflow_domino.local.memberships import COLLABORATOR_ROLES, OWNER
-from airflow_domino.local.parameters import Count, listed_files, put_file
+from airflow_domino.local.parameters import Count, listed_files
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import PUBLIC, SEARCHABLE
 from airflow_domino.local.routing import Routes
@@ -40,7 +37,6 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/gateway/projects", response_model=list[answers.ListedProject])
     def list_projects(
         relationship: Relationship,
-        showCompleted: bool = True,  # noqa: N803
         limit: Count | None = None,
     ) -> list[dict[str, Any]]:
         """List the projects that somebody owns or works on, or could be interested in."""
@@ -48,7 +44,6 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
             project
             for project in platform.rights.visible()
             if _is_related(relationship, platform.rights.role(project, OWNER), project.visibility)
-            and (showCompleted or project.status["status"] != "complete")
         ]
         return [shapes_projects.listed_project(platform, project, relationship) for project in related[:limit]]
 
@@ -69,21 +64,6 @@ def _add_projects(routes: APIRouter, platform: Platform) -> None:
         platform.project(project_id)
         return shapes_v4.useable_environments(platform)
 
-    @routes.get("/projects/{project_id}/settings", response_model=answers.ProjectSettings)
-    def get_project_settings(project_id: ObjectId) -> dict[str, Any]:
-        """Give the settings of a project."""
-        platform.project(project_id)
-        return {
-            "defaultEnvironmentId": platform.default_environment.id,
-            "defaultEnvironmentRevisionSpec": "ActiveRevision",
-            "defaultHardwareTierId": platform.default_tier.id,
-            "sparkClusterMode": "Local",
-            "defaultVolumeSizeGiB": 10.0,
-            "maxVolumeSizeGiB": 200.0,
-            "minVolumeSizeGiB": 4.0,
-            "recommendedVolumeSizeGiB": 10.0,
-        }
-
 
 def _add_files(routes: APIRouter, platform: Platform) -> None:
     @routes.get("/projects/{project_id}/commits", response_model=list[answers.Commit])
@@ -93,28 +73,6 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
         return [
             {"id": commit.id, "name": commit.message, "commitTime": commit.time}
             for commit in platform.repository(project.id).commits()
-        ]
-
-    @routes.get("/projects/{project_id}/commits/head", response_model=answers.Commit)
-    def get_project_head_commit(project_id: ObjectId) -> dict[str, Any]:
-        """Give the latest commit of a project."""
-        repository = platform.repository(platform.project(project_id).id)
-        commit = repository.commit(repository.head())
-        return {"id": commit.id, "name": commit.message, "commitTime": commit.time}
-
-    @routes.get("/projects/{project_id}/commits/{commit_id}/files/{path:file}", response_model=list[answers.CommitFile])
-    def get_project_files(project_id: ObjectId, commit_id: str, path: str) -> list[dict[str, Any]]:
-        """List the files of a commit below a folder."""
-        project = platform.project(project_id)
-        commit = platform.commit_id(project, commit_id)
-        return [
-            {
-                "path": {"canonicalizedPathString": file.path, "separator": "/"},
-                "lastModified": file.last_modified,
-                "size": file.size,
-                "key": file.key,
-            }
-            for file in listed_files(platform, project.id, commit, path)
         ]
 
     @routes.get("/files/browseFiles", response_model=list[answers.BrowsedFile])
@@ -130,16 +88,23 @@ def _add_files(routes: APIRouter, platform: Platform) -> None:
         found = listed_files(platform, project.id, commit, filePath)
         return [shapes_v4.browsed_file(project, commit, file) for file in found]
 
-    @routes.post(
-        "/projects/{project_id}/commits/head/files/{path:file}", status_code=201, response_model=answers.UploadedFile
-    )
-    def upload_file(project_id: ObjectId, path: str, upfile: UploadFile = File()) -> dict[str, Any]:  # noqa: B008
-        """Put a file into a project, as a new commit."""
-        project = platform.project(project_id)
-        with tempfile.NamedTemporaryFile(dir=platform.root) as copy:
-            shutil.copyfileobj(upfile.file, copy)
-            copy.flush()
-            return shapes_v4.project_file(put_file(platform, project.id, path, Path(copy.name)))
+    @routes.get("/files/browseDirectories", response_model=list[answers.Directory])
+    def list_directories_at_path(
+        ownerUsername: str,  # noqa: N803
+        projectName: str,  # noqa: N803
+        filePath: str,  # noqa: N803
+        commitId: str = "head",  # noqa: N803
+    ) -> list[dict[str, Any]]:
+        """List the folders in a folder of a commit."""
+        project = platform.project_named(ownerUsername, projectName)
+        files = listed_files(platform, project.id, platform.commit_id(project, commitId), filePath)
+        base = "" if filePath.strip("/") in ("", ".") else f"{filePath.strip('/')}/"
+        sizes: dict[str, int] = {}
+        for file in files:
+            name, has_more, _ = file.path.removeprefix(base).partition("/")
+            if has_more:
+                sizes[name] = sizes.get(name, 0) + file.size
+        return [{"path": f"{base}{name}", "name": name, "sizeInBytes": size} for name, size in sorted(sizes.items())]
 
 
 def _is_related(relationship: str, role: str, visibility: str) -> bool:

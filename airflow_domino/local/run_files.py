@@ -184,10 +184,10 @@ class RunFiles:
             values = json.loads(path.read_bytes())
             if not isinstance(values, dict):
                 raise ValueError("it must hold one JSON object")
+            return [{"name": name, "value": stat_text(value)} for name, value in values.items()], False
         except (OSError, ValueError, RecursionError) as error:
             self.say(f"{STATS_FILE} cannot be used: {error}")
             return [], True
-        return [{"name": name, "value": stat_text(value)} for name, value in values.items()], False
 
     def save(self, output: Path) -> SavedResults:
         """Save what the program wrote, and say where it is.

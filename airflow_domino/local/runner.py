@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,7 +46,6 @@ class Runner:
     :param tiers: the tiers.
     :param environments: the environments.
     :param root: folder under which runs work (``work``) and have their logs (``logs``).
-    :param variables: gives the environment variables that people want a run to have.
     :param stop_grace: seconds that a stopped program has between the polite signal and the other one.
     :param limits: holds runs to the cores and the memory of their tier.
     :param simulator: moves the states of runs that are only simulated; None executes runs.
@@ -60,7 +59,6 @@ class Runner:
     tiers: TiersInUse
     environments: Environments
     root: Path
-    variables: Callable[[Run], Mapping[str, str]]
     stop_grace: float = 10.0
     limits: Limits = field(default_factory=Limits)
     simulator: Simulator | None = None
@@ -371,7 +369,6 @@ class Runner:
             datasets=self.root / "datasets" / project.id,
             api_host=self.api_host,
             user_host=self.user_host,
-            variables=self.variables(run),
             stop_grace=self.stop_grace,
             code=self.code(project),
             layers=self.layers,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_domino.local import statuses
 from airflow_domino.local.clock import now_ms
-from airflow_domino.local.database import Database
+from airflow_domino.local.database import Database, of_document
 from airflow_domino.local.ledger import Ledger
+from airflow_domino.local.texts import dumped, harmless, loaded
 
 if TYPE_CHECKING:
     from airflow_domino.local.disguises import Disguises
@@ -97,7 +98,6 @@ class Run:
     exit_code: int | None = None
     stats: list[dict[str, str]] = field(default_factory=list)
     stats_are_broken: bool = False
-    tags: list[dict[str, Any]] = field(default_factory=list)
     is_archived: bool = False
     failure_reason: str | None = None
     failure_message: str | None = None
@@ -107,7 +107,6 @@ class Run:
     cents_per_minute: float | None = None
     usage: dict[str, float] | None = None
     simulation: str | None = None
-    goal_ids: list[str] = field(default_factory=list)
 
     def started_code(self) -> dict[str, Any] | None:
         """Give the reference to exactly the code that the run started from, in a git-based project."""
@@ -204,19 +203,6 @@ class Runs:
         )
         return [_run(row) for row in rows]
 
-    def batch(self, first_id: str, limit: int) -> list[Run]:
-        """List runs of all projects in the order in which they were started.
-
-        :param first_id: from this run on; from the first one where there is none of this id.
-        :param limit: how many at most.
-        """
-        rows = self._database.rows(
-            "SELECT document FROM runs WHERE rowid >= COALESCE((SELECT rowid FROM runs WHERE id = ?), 0) "
-            "ORDER BY rowid LIMIT ?",
-            (first_id, limit),
-        )
-        return [_run(row) for row in rows]
-
     def queue(self, tier_id: str | None = None, limit: int | None = None) -> list[tuple[str, str]]:
         """List the runs that wait for a place on their tier, longest waiting first, as pairs of run id and tier id.
 
@@ -269,7 +255,7 @@ class Runs:
         sort_field: str = "number",
         descending: bool = True,
         show_archived: bool = False,
-        tag: str | None = None,
+        is_tagged: bool = False,
         text: str | None = None,
         tier_id: str | None = None,
         user: str | None = None,
@@ -284,7 +270,7 @@ class Runs:
         :param sort_field: one of :data:`SORT_FIELDS`.
         :param descending: largest first.
         :param show_archived: whether archived runs are in the list; the group ``archived`` has nothing else.
-        :param tag: only runs with the tag of this name.
+        :param is_tagged: only runs that have a tag, which none has here.
         :param text: only runs whose title or command has this text in it, whatever its case.
         :param tier_id: only runs on this tier.
         :param user: only runs that the user of this name started.
@@ -293,7 +279,7 @@ class Runs:
         :param limit: how many runs to give at most; None for all.
         """
         conditions = ["project_id = :project_id"]
-        values: dict[str, Any] = {"project_id": project_id, "now": now_ms(), "stat": stat, "tag": tag, "text": text}
+        values: dict[str, Any] = {"project_id": project_id, "now": now_ms(), "stat": stat, "text": text}
         if group == "archived":
             conditions.append("is_archived = 1")
         elif not show_archived:
@@ -302,8 +288,8 @@ class Runs:
             words = statuses.GROUPS[group]
             values |= {f"status{index}": word for index, word in enumerate(words)}
             conditions.append(f"status IN ({', '.join(f':status{index}' for index in range(len(words)))})")
-        if tag is not None:
-            conditions.append("EXISTS (SELECT 1 FROM json_each(document, '$.tags') WHERE value ->> '$.name' = :tag)")
+        if is_tagged:
+            conditions.append("0")
         if text is not None:
             conditions.append("instr(lower(COALESCE(title, '') || ' ' || command), lower(:text)) > 0")
         if lost := self._disguises.lost() if self._disguises else []:
@@ -338,8 +324,8 @@ _UPDATE = (
 
 def _row(run: Run) -> dict[str, Any]:
     fields = vars(run)
-    return {**{name: fields[name] for name in _COLUMNS}, "document": json.dumps(fields)}
+    return {**{name: harmless(fields[name]) for name in _COLUMNS}, "document": dumped(fields)}
 
 
 def _run(row: sqlite3.Row) -> Run:
-    return Run(**json.loads(row["document"]))
+    return of_document(Run, loaded(row["document"]))

@@ -46,13 +46,15 @@ DEFAULT_LIMITS = FileLimits()
 class SavedResults:
     """What became of the files that a run wrote, changed or removed.
 
-    :param commit: the run's own commit, which holds all of it; None when there was nothing.
+    :param commit: the commit that holds all of it: the run's own, or its input commit when it changed nothing; None
+        when its files were not looked at.
     :param head: the commit by which the main line has it; None when it is kept beside the main line.
     :param overwritten: files that somebody else changed on the main line while the run executed, and the run too: the
         main line has the run's version now.
     :param other: the commit of the main line that has the other versions of those.
     :param spared: files that the run removed and the main line keeps, since somebody else changed them meanwhile.
     :param problem: why not everything could be saved, or not where it belongs; None when it could.
+    :param is_changed: whether there is something of the run in its commit.
     """
 
     commit: str | None
@@ -61,6 +63,7 @@ class SavedResults:
     other: str | None = None
     spared: tuple[str, ...] = ()
     problem: str | None = None
+    is_changed: bool = True
 
     def as_document(self, setting: str) -> dict[str, Any]:
         """Give what the run remembers of it.
@@ -79,7 +82,7 @@ class SavedResults:
 
     def sentences(self) -> list[str]:
         """Say where the results are, for the log of the run."""
-        if self.commit is None:
+        if self.commit is None or not self.is_changed:
             return [self.problem or "The run changed no files"]
         said = [f"Results are in commit {self.commit}"]
         if self.problem is not None:

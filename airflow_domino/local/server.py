@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import uvicorn
@@ -26,7 +26,6 @@ from airflow_domino.local import (
     routes_environments,
     routes_people,
     routes_projects,
-    routes_projects_public,
     routes_public,
     routes_tokens,
     routes_v1,
@@ -43,14 +42,6 @@ from airflow_domino.local.http_head import http_protocol
 from airflow_domino.local.ids import named_object_id
 from airflow_domino.local.page_templates import Templates
 from airflow_domino.local.platform import Platform
-from airflow_domino.local.recorder import Recorder
-from airflow_domino.local.recorder import router as recorder_routes
-from airflow_domino.local.recordings import Exchange
-from airflow_domino.local.replay import Replay
-from airflow_domino.local.routes_job_goals import router as job_goals
-from airflow_domino.local.routes_v4_batch import router as v4_batch
-from airflow_domino.local.routes_v4_lookups import router as v4_lookups
-from airflow_domino.local.routes_v4_runs import router as v4_runs
 from airflow_domino.local.routing import operation_name, take
 
 logger = logging.getLogger(__name__)
@@ -59,12 +50,11 @@ logger = logging.getLogger(__name__)
 DOMINO_VERSION = "6.3.0"
 
 
-def create_app(platform: Platform, access: Access, recording: Sequence[Exchange] | None = None) -> ASGIApp:
+def create_app(platform: Platform, access: Access) -> ASGIApp:
     """Put the server together.
 
     :param platform: what it serves.
     :param access: who may come in.
-    :param recording: answer from this alone; None is the platform itself.
     """
     app = FastAPI(
         openapi_url=None,
@@ -75,8 +65,6 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     )
     freeze, requests = Freeze(), RequestLog()
     bounded = BoundsLayer(app, platform.file_limits.largest)
-    gate = Gate(FaultLayer(bounded, platform.faults, freeze, requests), platform, access)
-    recorder = Recorder(gate, platform.root / "recording.jsonl", lambda: (platform.secret, *platform.runner.keys()))
 
     @app.get("/version", response_model=Version)
     async def version() -> dict[str, Any]:
@@ -98,26 +86,20 @@ def create_app(platform: Platform, access: Access, recording: Sequence[Exchange]
     _add_error_handlers(app)
     take(
         app,
-        v4_lookups(platform),
-        job_goals(platform),
         routes_v4_jobs.router(platform),
         routes_v4_projects.router(platform),
-        v4_runs(platform),
-        v4_batch(platform),
         routes_public.router(platform),
         control.router(platform, freeze, requests),
-        recorder_routes(recorder),
         routes_people.router(platform),
         routes_tokens.router(platform),
         routes_projects.router(platform),
-        routes_projects_public.router(platform),
         routes_environments.router(platform),
         routes_client.router(platform),
         routes_v1.router(platform),
         described.router(app, DOMINO_VERSION),
         pages.router(platform),
     )
-    return recorder if recording is None else Gate(Replay(recording, app), platform, access)
+    return Gate(FaultLayer(bounded, platform.faults, freeze, requests), platform, access)
 
 
 def serve(
@@ -128,7 +110,6 @@ def serve(
     port: int,
     public_url: str | None,
     token: Mapping[str, Any],
-    recording: Sequence[Exchange] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then end all runs.
 
@@ -140,16 +121,14 @@ def serve(
     :param port: port to listen on; 0 takes a free one.
     :param public_url: address under which people reach the server; None is the address it listens on.
     :param token: what that line says of tokens.
-    :param recording: answer from this alone; None is the platform itself.
     """
     with listening(host, port) as listener:
         number = listener.getsockname()[1]
         own_url = f"http://{reachable(host)}:{number}"
         user_url = (public_url or own_url).rstrip("/")
-        if recording is None:
-            platform.runner.start(own_url, user_url)
+        platform.runner.start(own_url, user_url)
         config = uvicorn.Config(
-            create_app(platform, access, recording),
+            create_app(platform, access),
             http=http_protocol(),
             log_config=None,
             access_log=False,

@@ -7,15 +7,23 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from airflow_domino.local.texts import problem
+
 
 def read_document(path: Path) -> Any:
     """Read a JSON, TOML or YAML file; its suffix says which.
 
     :param path: the file.
     :raises OSError: when it cannot be read.
-    :raises ValueError: when it is not in its language.
+    :raises ValueError: when it is not in its language, or holds what no answer could.
     """
-    text = path.read_text(encoding="utf-8")
+    document = _parsed(path, path.read_text(encoding="utf-8"))
+    if (reason := problem(document)) is not None:
+        raise ValueError(reason)
+    return document
+
+
+def _parsed(path: Path, text: str) -> Any:
     if path.suffix == ".json":
         return json.loads(text)
     if path.suffix == ".toml":

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_domino.local.code_repository import PUBLIC_REF_TYPES
 from airflow_domino.local.ids import named_object_id, user_id
 from airflow_domino.local.memberships import OWNER, operations
-from airflow_domino.local.people import ORGANIZATION, Person
+from airflow_domino.local.people import Person
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.projects import Project
 from airflow_domino.local.shapes_v4 import iso_time, present
 
+STATUS = {"status": "active", "isBlocked": False}
 STAGE_ID = named_object_id("stage", "none")
-STAGE = {
-    "id": STAGE_ID,
-    "stage": "Ideation",
-    "createdAt": 0,
-    "isArchived": False,
-    "stageCreationSource": "Domino",
-}
 
 
 # Projects
@@ -59,7 +51,7 @@ def gateway_project(platform: Platform, project: Project) -> dict[str, Any]:
         "allowedOperations": operations(platform.rights.of(project)),
         "details": {"updatedAt": iso_time(project.created_at), "isRestricted": False, "projectType": "Analytic"},
         "stageId": STAGE_ID,
-        "status": project.status,
+        "status": STATUS,
         **present(mainRepository=repository and {name: repository[name] for name in ("id", "uri", "serviceProvider")}),
     }
 
@@ -82,7 +74,7 @@ def listed_project(platform: Platform, project: Project, relationship: str) -> d
         "relationship": relationship,
         "projectType": "Analytic",
         "stageId": STAGE_ID,
-        "status": project.status,
+        "status": STATUS,
         "details": {"updatedAt": iso_time(project.created_at), "isRestricted": False},
     }
 
@@ -102,8 +94,7 @@ def _v4_common(project: Project) -> dict[str, Any]:
         "collaborators": collaborators,
         "tags": [tag(project, name) for name in project.tags],
         "stageId": STAGE_ID,
-        "status": project.status,
-        **present(billingTag=project.billing_tag and {"tag": project.billing_tag}),
+        "status": STATUS,
     }
 
 
@@ -136,82 +127,6 @@ def project_summary(project: Project) -> dict[str, Any]:
     }
 
 
-def staged_project(project: Project) -> dict[str, Any]:
-    """Shape a project with its stage, as changes of its status in version 4 do."""
-    return {"id": project.id, "name": project.name, "stage": STAGE, "status": project.status}
-
-
-_PUBLIC_ROLES = {
-    "Contributor": "contributor",
-    "LauncherUser": "launcherUser",
-    "ResultsConsumer": "resultsConsumer",
-    "ProjectImporter": "projectImporter",
-}
-ROLES_OF_PUBLIC = {public: role for role, public in _PUBLIC_ROLES.items()}
-_REF_TYPES = {word: public for public, word in PUBLIC_REF_TYPES.items()}
-_PROVIDERS = {
-    "github": "Github",
-    "githubEnterprise": "GithubEnterprise",
-    "gitlab": "GitLab",
-    "gitlabEnterprise": "GitLabEnterprise",
-    "bitbucket": "Bitbucket",
-    "bitbucketServer": "BitbucketServer",
-}
-PROVIDERS_OF_PUBLIC = {public: word for word, public in _PROVIDERS.items()}
-
-
-def public_project(project: Project) -> dict[str, Any]:
-    """Shape a project in the public API."""
-    # An owner beside the owner has no word there.
-    collaborators = [
-        {"id": user_id(name), "role": _PUBLIC_ROLES.get(role, "contributor")}
-        for name, role in project.collaborators.items()
-    ]
-    shape = {
-        "id": project.id,
-        "name": project.name,
-        "description": project.description,
-        "ownerId": user_id(project.owner),
-        "ownerUsername": project.owner,
-        "visibility": project.visibility,
-        "collaborators": collaborators,
-        "isRestricted": False,
-        **present(billingTag=project.billing_tag and {"tag": project.billing_tag}),
-    }
-    repository = project.main_repository
-    if repository is not None:
-        default = repository["defaultRef"]
-        shape["mainRepository"] = {
-            "id": repository["id"],
-            "uri": repository["uri"],
-            "serviceProvider": _PROVIDERS.get(repository["serviceProvider"], "Unknown"),
-            "defaultRef": {
-                "refType": _REF_TYPES.get(default["type"], "Head"),
-                **present(value=default.get("value")),
-            },
-            **present(name=repository.get("name")),
-        }
-    return shape
-
-
-def public_collaborator(name: str, role: str) -> dict[str, Any]:
-    """Shape a collaborator in the public API."""
-    return {"id": user_id(name), "role": _PUBLIC_ROLES.get(role, "contributor")}
-
-
-def public_goal(goal: dict[str, Any]) -> dict[str, Any]:
-    """Shape a goal in the public API."""
-    return {
-        "id": goal["id"],
-        "title": goal["title"],
-        "isComplete": goal["isComplete"],
-        "projectId": goal["projectId"],
-        "creatorId": goal["createdBy"],
-        "createdAt": iso_time(goal["createdAt"]),
-        **present(description=goal.get("description")),
-    }
-
-
 # People
 
 
@@ -226,50 +141,13 @@ def person(person: Person) -> dict[str, Any]:
         "firstName": first,
         "lastName": last,
         "avatarUrl": "",
-        "idpId": person.idp_id,
         **present(email=person.email or None),
     }
 
 
-def own_person(person: Person, organizations: Sequence[Person]) -> dict[str, Any]:
+def own_person(person: Person) -> dict[str, Any]:
     """Shape somebody as version 4 answers to himself."""
-    mine = [{"id": organization.id, "name": organization.name} for organization in organizations]
-    return {**_person(person), "roles": list(person.roles), "organizations": mine}
+    return {**_person(person), "roles": list(person.roles), "organizations": []}
 
 
 _person = person
-
-
-def public_person(person: Person) -> dict[str, Any]:
-    """Shape somebody in the public API."""
-    shape = _person(person)
-    del shape["idpId"]
-    return {**shape, "roles": list(person.roles)}
-
-
-def organization(organization: Person) -> dict[str, Any]:
-    """Shape an organization in version 4."""
-    return {
-        "id": organization.id,
-        "organizationUserId": organization.id,
-        "name": organization.name,
-        "members": [{"id": user_id(name), "role": role} for name, role in organization.members.items()],
-    }
-
-
-def public_organization(organization: Person) -> dict[str, Any]:
-    """Shape an organization in the public API."""
-    members = [
-        {"userId": user_id(name), "organizationRole": role.lower()} for name, role in organization.members.items()
-    ]
-    return {"id": organization.id, "name": organization.name, "members": members}
-
-
-def service_account(account: Person) -> dict[str, Any]:
-    """Shape a service account."""
-    return {"id": account.id, "idpId": account.idp_id, "username": account.name, "email": account.email}
-
-
-def is_user(person: Person) -> bool:
-    """Tell whether somebody is no organization."""
-    return person.kind != ORGANIZATION

@@ -7,10 +7,9 @@ from typing import Any
 from airflow_domino.local import shapes_v4, statuses
 from airflow_domino.local.environments import Environment, Revision
 from airflow_domino.local.ids import user_id
-from airflow_domino.local.platform import Capacity, Platform
+from airflow_domino.local.platform import Platform
 from airflow_domino.local.runs import Run
 from airflow_domino.local.shapes_v4 import iso_time, present
-from airflow_domino.local.tiers import Tier
 
 _MEGABYTES = {"MB": 1, "MiB": 2**20 / 10**6, "GB": 1000, "GiB": 2**30 / 10**6}
 _CLUSTER_WORDS = {"spark": "Spark", "ray": "Ray", "dask": "Dask", "mpi": "MPI"}
@@ -56,7 +55,7 @@ def mounted_repository(entry: dict[str, Any]) -> dict[str, Any]:
 
 def job_details(platform: Platform, run: Run) -> dict[str, Any]:
     """Shape a run as ``JobDetailsV1``, the answer of start and get."""
-    shape = job(run) | {"commentsCount": 0, "goalIds": run.goal_ids, "tags": [tag(mark) for mark in run.tags]}
+    shape = job(run) | {"commentsCount": 0, "goalIds": [], "tags": []}
     if run.status == statuses.QUEUED:
         shape["queuedJobStatusDetails"] = {
             "expectedWait": "unknown",
@@ -64,45 +63,6 @@ def job_details(platform: Platform, run: Run) -> dict[str, Any]:
             "helpText": "",
         }
     return shape
-
-
-def hardware_tier(tier: Tier, capacity: Capacity) -> dict[str, Any]:
-    """Shape a tier as ``HardwareTierV1``."""
-    v4 = shapes_v4.hardware_tier(tier, capacity)["hardwareTier"]
-    shape = {
-        "id": tier.id,
-        "name": tier.name,
-        "centsPerMinute": tier.cents_per_minute,
-        "resources": {
-            "cores": tier.cores,
-            "memory": {"value": tier.memory_gib, "units": "GiB"},
-            "allowSharedMemoryToExceedDefault": False,
-        },
-        "flags": {
-            "isDefault": tier.is_default,
-            "isGlobal": True,
-            "isVisible": True,
-            "isArchived": tier.is_archived,
-            "isDataAnalystTier": False,
-        },
-        "capacity": {
-            "executingRuns": capacity.executing,
-            "queuedRuns": capacity.queued,
-            "numberOfExecutors": 1,
-            "maxNumberOfExecutors": 1,
-            "maxConcurrentRuns": capacity.limit,
-            "availableCapacityWithoutLaunching": capacity.free,
-            "maxAvailableCapacity": capacity.free,
-            "capacityLevel": "CanExecuteWithCurrentInstances" if capacity.free else "Full",
-        },
-        "maxSimultaneousExecutions": tier.capacity,
-        "podCustomization": {},
-        "metadata": {},
-        "creationTime": v4["creationTime"],
-        "updateTime": v4["updateTime"],
-        "dataPlaneId": v4["dataPlaneId"],
-    }
-    return shape | present(gpuConfiguration=v4.get("gpuConfiguration"))
 
 
 def environment(environment: Environment) -> dict[str, Any]:
@@ -162,13 +122,3 @@ def _cluster(cluster: dict[str, Any] | None) -> dict[str, Any] | None:
         maxWorkerCount=cluster.get("maxWorkerCount"),
         workerStorageMB=storage and storage["value"] * _MEGABYTES[storage["unit"]],
     )
-
-
-def tag(tag: dict[str, Any]) -> dict[str, Any]:
-    """Shape a tag."""
-    return {
-        "id": tag["tagId"],
-        "name": tag["name"],
-        "creatorId": tag["createdBy"],
-        "createdAt": iso_time(tag["createdAt"]),
-    }

@@ -41,10 +41,10 @@ def job(platform: Platform, run: Run, places: Mapping[str, int] | None = None) -
         ),
         "startedBy": {"id": user_id(run.started_by), "username": run.started_by},
         "commitDetails": present(inputCommitId=run.input_commit, outputCommitId=run.output_commit),
-        "tags": run.tags,
+        "tags": [],
         "dominoStats": run.stats,
         "commentsCount": 0,
-        "goalIds": run.goal_ids,
+        "goalIds": [],
         "dependentRepositories": run.repositories,
         "dependentDatasetMounts": [],
         "dependentProjects": [],
@@ -201,17 +201,6 @@ def browsed_file(project: Project, commit_id: str, file: FileInfo) -> dict[str, 
         "isFileLaunchableAsNotebook": False,
         "isFileRunnableFromView": name.endswith((".py", ".sh")),
         "isFileRunnableAsApp": False,
-    }
-
-
-def project_file(file: FileInfo) -> dict[str, Any]:
-    """Shape a file as ``ProjectFile``, the answer of an upload."""
-    return {
-        "path": file.path,
-        "lastModified": file.last_modified,
-        "size": file.size,
-        "key": file.key,
-        "goalIds": [],
     }
 
 

@@ -271,7 +271,8 @@ class Simulator:
         if run.status in statuses.STOP_WISHES:
             return replace(run, status=statuses.STOPPING, completed_at=now)
         if run.status == statuses.STOPPING:
-            return replace(run, status=statuses.STOPPED, saved_at=now)
+            kept = run.input_commit if run.keep_results and run.started_at is not None else None
+            return replace(run, status=statuses.STOPPED, saved_at=now, output_commit=kept)
         way = plan.way
         later = way[way.index(run.status) + 1 :] if run.status in way else ()
         if not later:
@@ -330,12 +331,13 @@ def simulator_of(platform: Platform) -> Simulator | None:
 
 def _ended(run: Run, plan: Plan, now: int, results: str | None) -> Run:
     failure = plan.failure(run)
+    has_results = plan.last_status in (statuses.SUCCEEDED, statuses.FAILED, statuses.STOPPED)
     return replace(
         run,
         status=plan.last_status,
         completed_at=run.completed_at or now,
         saved_at=now,
-        output_commit=results,
+        output_commit=results or (run.input_commit if has_results else None),
         stats=[{"name": name, "value": stat_text(value)} for name, value in plan.stats.items()],
         failure_reason=failure and failure[0],
         failure_message=failure and failure[1],

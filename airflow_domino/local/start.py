@@ -29,7 +29,6 @@ from airflow_domino.local.people_settings import (
 )
 from airflow_domino.local.platform import RESULTS_SETTINGS, Platform
 from airflow_domino.local.project_code import set_code
-from airflow_domino.local.recordings import MASK, Masks, load
 from airflow_domino.local.root import RootInUseError, kept_secret
 from airflow_domino.local.saved_results import FileLimits
 from airflow_domino.local.simulation import Simulation, load_simulation
@@ -38,6 +37,8 @@ from airflow_domino.local.tokens import MADE_TOKEN, checked_text
 
 # What is wrong with the settings, the folder or the port; each with a message for the person who starts the server.
 CANNOT_START = (ValueError, OSError, RootInUseError)
+_MASK = "***"
+_SHORTEST_SECRET = 8
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _SHOWN_TOKEN = (
     "Whoever is on this machine can read --token in the list of processes; "
@@ -75,21 +76,21 @@ def serve(args: argparse.Namespace) -> None:
             port=args.port,
             public_url=args.url,
             token=told,
-            recording=None if args.replay is None else load(args.replay),
         )
     finally:
         platform.close()
 
 
 def _keep_secrets_from_logs(platform: Platform) -> None:
-    masks = Masks()
-
     class WithoutSecrets(logging.Formatter):
         """Formats entries of the log without the tokens of people and runs, also in traces of errors."""
 
         def format(self, record: logging.LogRecord) -> str:
-            masks.learn([platform.secret, *platform.runner.keys()])
-            return MADE_TOKEN.sub(MASK, masks.text(super().format(record)))
+            text = super().format(record)
+            for secret in (platform.secret, *platform.runner.keys()):
+                # A shorter one is too often part of another word.
+                text = text.replace(secret, _MASK) if len(secret) >= _SHORTEST_SECRET else text
+            return MADE_TOKEN.sub(_MASK, text)
 
     for handler in logging.getLogger().handlers:
         handler.setFormatter(WithoutSecrets(_LOG_FORMAT))

@@ -15,9 +15,6 @@ from airflow_domino.local.ids import named_object_id, new_object_id
 
 KEY = "key"
 PERSONAL = "personal access token"
-OF_SERVICE_ACCOUNT = "service account token"
-# Domino's own default: four months.
-SERVICE_ACCOUNT_LIFE = 120 * 86400
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, owner TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
@@ -31,7 +28,7 @@ class Token:
 
     :param id: its id, of 24 hexadecimal digits.
     :param owner: name of the person on whose behalf it acts.
-    :param kind: :data:`KEY`, :data:`PERSONAL` or :data:`OF_SERVICE_ACCOUNT`.
+    :param kind: :data:`KEY` or :data:`PERSONAL`.
     :param name: the name that its owner gave it.
     :param description: what its owner said about it.
     :param created_at: epoch milliseconds.
@@ -84,7 +81,8 @@ class Tokens:
         with self._lock:
             self._by_hash = dict(self._named)
             self._hashes = {token.id: digest for digest, token in self._named.items()}
-            for row in self._database.rows("SELECT * FROM tokens ORDER BY rowid"):
+            # Earlier versions had tokens of other kinds, whose owners are not there any more.
+            for row in self._database.rows("SELECT * FROM tokens WHERE kind IN (?, ?) ORDER BY rowid", (KEY, PERSONAL)):
                 token = Token(**{**dict(row), "is_valid": bool(row["is_valid"])})
                 self._know(self.text(token), token)
 
@@ -141,7 +139,7 @@ class Tokens:
         """Make a token.
 
         :param owner: on whose behalf it acts.
-        :param kind: :data:`KEY`, :data:`PERSONAL` or :data:`OF_SERVICE_ACCOUNT`.
+        :param kind: :data:`KEY` or :data:`PERSONAL`.
         :param name: its name.
         :param description: more about it.
         :param life: seconds until it expires; None for never.
@@ -170,20 +168,9 @@ class Tokens:
         """Tell whether a token is known after a restart without being named in the settings again."""
         return self._hashes.get(token.id) == _hash(self.text(token))
 
-    def invalidate(self, token: Token) -> Token:
-        """Accept a token no longer."""
-        return self._save(replace(token, is_valid=False))
-
     def expire(self, token: Token) -> Token:
         """Let the time of a token be over now."""
         return self._save(replace(token, expires_at=now_ms()))
-
-    def delete(self, token: Token) -> None:
-        """Forget a token."""
-        with self._lock:
-            self._by_hash.pop(self._hashes.pop(token.id, b""), None)
-            with self._database.transaction() as connection:
-                connection.execute("DELETE FROM tokens WHERE id = ?", (token.id,))
 
 
 # The text of a token that was made here.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +39,6 @@ class Workplace:
     """Where and for whom a run is executed.
 
     :param limits: what keeps runs to the cores and the memory of their tier.
-    :param variables: environment variables that people want the run to have.
     :param folder: the run's own folder, which is gone after it.
     :param datasets: folder of the project's datasets, which stays.
     :param code: where its code comes from; None for a project whose files are all in Domino's own file system.
@@ -57,7 +55,6 @@ class Workplace:
     datasets: Path
     api_host: str
     user_host: str
-    variables: Mapping[str, str]
     stop_grace: float
     code: Code | None = None
     layers: Layers | None = None

@@ -191,7 +191,7 @@ class LocalDomino(Asking):
 
     def head(self) -> str:
         """Give the latest commit of the first project."""
-        return str(self.get(f"/v4/projects/{self.project_id}/commits/head")["id"])
+        return str(self.get(f"/v1/projects/{self.project}/commits")[0])
 
     def files(self, commit_id: str) -> dict[str, str]:
         """Give paths and keys of the files of the first project at a commit."""

@@ -44,8 +44,9 @@ def test_a_link_to_files_leads_there_after_the_login_and_the_login_is_remembered
     page.goto(address)
     log_in(page, domino)
     page.wait_for_url(address)
-    page.get_by_role("link", name="hello.txt").click()
-    page.get_by_text("hello\nworld").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="hello.txt").click()
+    assert download.value.path().read_text() == "hello\nworld\n"
     page.goto(f"{domino.url}/jobs/{domino.project}")
     page.get_by_role("cell", name="Succeeded").wait_for()
 

@@ -68,14 +68,12 @@ def test_a_run_is_followed_without_javascript(look, domino, tmp_path: Path, pict
     page.screenshot(path=str(pictures / "local-run.png"), full_page=True)
 
 
-def test_from_a_run_to_the_difference_to_its_input(look, domino, pictures: Path) -> None:
+def test_from_a_run_to_the_files_of_its_output(look, domino, pictures: Path) -> None:
     job = domino.run("work.py")
     page = look(f"/jobs/{domino.project}/{job['id']}/logs", color_scheme="dark")
-    page.get_by_role("link", name="compare with the input").click()
-    page.get_by_text("+# worked").wait_for()
-    page.screenshot(path=str(pictures / "local-compare.png"), full_page=True)
-    page.get_by_role("link", name="work.py").click()
-    page.get_by_text("pathlib.Path").first.wait_for()
+    page.get_by_role("link", name=job["commitDetails"]["outputCommitId"]).click()
+    page.get_by_role("link", name="scores.csv").wait_for()
+    page.screenshot(path=str(pictures / "local-files.png"), full_page=True)
 
 
 def test_the_runs_are_filtered_by_keyboard_alone(look, domino) -> None:
@@ -90,19 +88,3 @@ def test_the_runs_are_filtered_by_keyboard_alone(look, domino) -> None:
     page.wait_for_url("**text=wanted**")
     assert page.locator("tbody tr").count() == 1
     assert "the wanted one" in page.locator("tbody").inner_text()
-
-
-def test_the_timeline_can_be_told_apart_in_both_schemes(look, domino, pictures: Path) -> None:
-    domino.run("work.py")
-    page = look("/timeline?span=everything")
-    parts = ("path.executing", "line.capacity")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        colours = page.evaluate(
-            """parts => parts.map(part => getComputedStyle(document.querySelector(part)))
-                .map(style => style.fill + style.stroke).concat(getComputedStyle(document.body).backgroundColor)""",
-            parts,
-        )
-        assert len(set(colours)) == 3
-        page.screenshot(path=str(pictures / f"local-timeline-{scheme}.png"), full_page=True)
-    assert page.locator("svg[role=img]").count() == 1

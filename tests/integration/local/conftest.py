@@ -23,9 +23,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import jsonschema
 import pygit2
 import pytest
+import requests
 import yaml
-
-from airflow_domino.local.recordings import Exchange
 
 _FOLDER = os.environ.get("DOMINO_OPENAPI_DIR")
 _CONTRACT = Path(__file__).parents[2] / "contract" / "domino.yaml"
@@ -76,24 +75,24 @@ class Judge:
         for template, methods in self._document["paths"].items():
             yield from ((method.upper(), template) for method in methods if method in ("get", "put", "post", "delete"))
 
-    def problems_of_answer(self, judged: Judged, exchange: Exchange) -> Iterator[str]:
+    def problems_of_answer(self, judged: Judged, answer: requests.Response) -> Iterator[str]:
         """Say what is wrong with an answer."""
         responses = judged.operation["responses"]
-        status = str(exchange.status)
-        if status not in responses and exchange.status in _UNLISTED:
+        status = str(answer.status_code)
+        if status not in responses and answer.status_code in _UNLISTED:
             # It is worded as the refusals of its kind that are listed.
             status = next((listed for listed in ("400", "404", "500") if listed in responses), "")
         elif status not in responses:
-            yield f"the status {exchange.status} is not listed: {exchange.body[:300]!r}"
+            yield f"the status {answer.status_code} is not listed: {answer.content[:300]!r}"
         if status not in responses:
             return
         schema = _schema(self._resolved(responses[status]))
         if schema is not None:
-            yield from self._problems(schema, json.loads(exchange.body))
+            yield from self._problems(schema, json.loads(answer.content))
 
-    def problems_of_request(self, judged: Judged, exchange: Exchange) -> Iterator[str]:
+    def problems_of_request(self, judged: Judged, request: requests.PreparedRequest) -> Iterator[str]:
         """Say what is wrong with a request; unknown parameters and fields are."""
-        query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
+        query = parse_qs(urlsplit(str(request.url)).query, keep_blank_values=True)
         places = {"path": {name: [unquote(value)] for name, value in judged.path_values.items()}, "query": query}
         known: dict[str, set[str]] = {"path": set(), "query": set()}
         for raw in judged.operation.get("parameters", ()):
@@ -110,18 +109,18 @@ class Judge:
             for value in values:
                 yield from (f"{name}: {one}" for one in self._problems_of_text(parameter["schema"], value))
         yield from (f"the parameter {name} is unknown" for name in set(query) - known["query"])
-        yield from self._problems_of_body(judged.operation, exchange)
+        yield from self._problems_of_body(judged.operation, request)
 
-    def _problems_of_body(self, operation: dict[str, Any], exchange: Exchange) -> Iterator[str]:
+    def _problems_of_body(self, operation: dict[str, Any], request: requests.PreparedRequest) -> Iterator[str]:
         body = self._resolved(operation.get("requestBody", {}))
         if not body:
-            if exchange.request_body:
+            if request.body:
                 yield "there is a body, and none is listed"
             return
         schema = _schema(body)
         if schema is None:
             return
-        yield from self._problems(_closed(self._resolved(schema)), json.loads(exchange.request_body or b"null"))
+        yield from self._problems(_closed(self._resolved(schema)), json.loads(request.body or b"null"))
 
     def _problems_of_text(self, schema: dict[str, Any], text: str) -> Iterator[str]:
         kind = self._resolved(schema).get("type")
@@ -160,18 +159,18 @@ class Judges:
     dominos: list[Judge]
     own: Judge
 
-    def problems(self, exchange: Exchange, *, with_request: bool = False) -> list[str]:
+    def problems(self, answer: requests.Response, *, with_request: bool = False) -> list[str]:
         """Say what is wrong with an answer, and with the request if that is wanted, in the eyes of any judge."""
-        path = urlsplit(exchange.url).path
+        path, method = urlsplit(str(answer.request.url)).path, str(answer.request.method)
         found = []
         for judge in (*self.dominos, self.own):
-            judged = judge.find(exchange.method, path)
+            judged = judge.find(method, path)
             if judged is None:
                 continue
-            found += list(judge.problems_of_answer(judged, exchange))
+            found += list(judge.problems_of_answer(judged, answer))
             if with_request:
-                found += list(judge.problems_of_request(judged, exchange))
-        return [f"{exchange.method} {path}: {problem}" for problem in found]
+                found += list(judge.problems_of_request(judged, answer.request))
+        return [f"{method} {path}: {problem}" for problem in found]
 
     def is_known(self, method: str, path: str, *, by_domino: bool) -> bool:
         """Tell whether a judge knows an operation."""
@@ -282,6 +281,8 @@ _PROGRAMS = Path(__file__).with_name("dominos_client")
 _FILES = {
     "hello.py": "print('hello')\nopen('hello.txt', 'w').write('hello\\nworld\\n')\n",
     "write.py": "import sys\nname, _, text = sys.argv[1].partition('=')\nopen(name, 'w').write(text)\n",
+    "main.py": "print('main')\n",
+    "copy.py": "import shutil, sys, time\ntime.sleep(0.5)\nshutil.copy(*sys.argv[1:])\n",
     "fail.py": "raise SystemExit(3)\n",
     "sleep.py": "import sys, time\nprint('sleeping', flush=True)\ntime.sleep(float(sys.argv[1]))\n",
 }

@@ -21,7 +21,6 @@ import requests
 import yaml
 
 from airflow_domino.local import described
-from airflow_domino.local.recordings import Exchange, load
 
 ROWS = Path(__file__).parents[2] / "contract" / "exercises.yaml"
 UNKNOWN = "0" * 24
@@ -34,16 +33,17 @@ TIERS = """[
 
 @dataclass
 class Answered:
-    """Everything that was asked and answered, the served descriptions, and the judges made of these."""
+    """All answers, the served descriptions, and the judges made of these."""
 
-    exchanges: list[Exchange]
+    answers: list[requests.Response]
     documents: list[dict[str, Any]]
     own_judges: list[Any]
+    not_refused: list[str]
 
 
 @pytest.fixture(scope="module")
 def answered(serve_domino, tmp_path_factory, make_judge) -> Iterator[Answered]:
-    """Ask for everything, with the recorder on."""
+    """Ask for everything."""
     folder = tmp_path_factory.mktemp("answers")
     files = folder / "files"
     files.mkdir()
@@ -54,26 +54,27 @@ def answered(serve_domino, tmp_path_factory, make_judge) -> Iterator[Answered]:
         folder / "root", {"domino/answers": files}, [f"--tiers={folder / 'tiers.json'}", "--stop-grace=0.1"]
     )
     try:
-        yield asked(domino, folder, make_judge)
+        yield asked(domino, make_judge)
     finally:
         domino.stop()
 
 
-def asked(domino: Any, folder: Path, make_judge: Any) -> Answered:
-    """Ask well and badly, and give what was recorded."""
+def asked(domino: Any, make_judge: Any) -> Answered:
+    """Ask well and badly, and give what was answered."""
     context = prepared(domino)
     documents = [
         requests.get(f"{domino.url}{generation.address}", timeout=30).json() for generation in described.GENERATIONS
     ]
-    domino.post("/_local/recording/start")
+    answers: list[requests.Response] = []
+    domino.session.hooks["response"].append(lambda answer, **_: answers.append(answer))
+    not_refused: list[str] = []
     for row in yaml.safe_load(ROWS.read_text()):
+        not_refused += spoiled(domino, context, row)
         exercise(domino, context, row)
     for document in documents:
-        refuse(domino, document)
-    domino.post("/_local/recording/stop")
-    (folder / "answers.har").write_bytes(domino.request("GET", "/_local/recording/download").content)
+        answers += refuse(domino, document)
     own = [make_judge(document, document["servers"][0]["url"].rstrip("/")) for document in documents]
-    return Answered(load(folder / "answers.har"), documents, own)
+    return Answered(answers, documents, own, not_refused)
 
 
 def prepared(domino: Any) -> dict[str, Any]:
@@ -109,12 +110,40 @@ def exercise(domino: Any, context: dict[str, Any], row: dict[str, Any]) -> None:
     body: dict[str, Any] = {"json": filled(row.get("send"), context)}
     if "raw" in row:
         body = {"data": row["raw"].encode()}
-    elif "form" in row:
-        body = {"files": {row["form"]: ("new.txt", b"content")}}
     answer = domino.request(method, filled(path, context), **body)
     assert answer.ok, f"{row['ask']}: {answer.status_code} {answer.text}"
     for name, place in row.get("keep", {}).items():
         context[name] = part(answer.json(), place)
+
+
+def spoiled(domino: Any, context: dict[str, Any], row: dict[str, Any]) -> Iterator[str]:
+    """Send the body of a row with what is no text in place of one of its texts, and give what is not refused."""
+    method, _, path = row["ask"].partition(" ")
+    body = filled(row.get("send"), context)
+    for place in places(body):
+        for text in ("\ud800", "a\0b"):
+            sent = json.dumps(replaced(body, place, text))
+            answer = domino.request(
+                method, filled(path, context), data=sent, headers={"Content-Type": "application/json"}
+            )
+            if answer.status_code != 400:
+                yield f"{row['ask']}: {place} {text!r}: {answer.status_code}"
+
+
+def places(value: Any) -> Iterator[tuple[Any, ...]]:
+    """Where the texts of a body are."""
+    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in parts:
+        yield from [(key,)] if isinstance(one, str) else ((key, *below) for below in places(one))
+
+
+def replaced(value: Any, place: tuple[Any, ...], text: str) -> Any:
+    """A copy of a body with another text somewhere."""
+    if not place:
+        return text
+    copy = value.copy()
+    copy[place[0]] = replaced(value[place[0]], place[1:], text)
+    return copy
 
 
 def part(value: Any, place: str) -> Any:
@@ -133,26 +162,30 @@ def filled(value: Any, context: dict[str, Any]) -> Any:
     return [filled(one, context) for one in value] if isinstance(value, list) else value
 
 
-def refuse(domino: Any, document: dict[str, Any]) -> None:
+def refuse(domino: Any, document: dict[str, Any]) -> Iterator[requests.Response]:
     """Ask every operation of a description for what does not exist, for nonsense, and without a token."""
     for operation in described.operations(document):
         for word in (UNKNOWN, "nonsense"):
             path = re.sub(r"{[^}]*}", word, operation.path)
             domino.request(operation.method, path, json={"projectId": word, "jobId": word})
-        requests.request(operation.method, f"{domino.url}{path}", timeout=30)
+        yield requests.request(operation.method, f"{domino.url}{path}", timeout=30)
 
 
-def told(document: dict[str, Any], judge: Any, exchange: Exchange) -> str | None:
+def told(document: dict[str, Any], judge: Any, answer: requests.Response) -> str | None:
     """The described operation that a request belongs to."""
-    found = judge.find(exchange.method, urlsplit(exchange.url).path)
-    return None if found is None else f"{exchange.method} {document['servers'][0]['url'].rstrip('/')}{found.template}"
+    found = judge.find(answer.request.method, urlsplit(answer.url).path)
+    return (
+        None
+        if found is None
+        else f"{answer.request.method} {document['servers'][0]['url'].rstrip('/')}{found.template}"
+    )
 
 
 def test_every_operation_was_answered_well_and_refused(answered):
     seen: Counter[tuple[str | None, bool]] = Counter()
     for document, judge in zip(answered.documents, answered.own_judges, strict=True):
-        for exchange in answered.exchanges:
-            seen[told(document, judge, exchange), exchange.status < 400] += 1
+        for answer in answered.answers:
+            seen[told(document, judge, answer), answer.ok] += 1
     operations = [one for document in answered.documents for one in described.operations(document)]
     names = [f"{one.method} {one.path}" for one in operations]
     assert [name for name in names if not seen[name, True]] == [], f"each needs a row in {ROWS.name}"
@@ -161,31 +194,35 @@ def test_every_operation_was_answered_well_and_refused(answered):
 
 
 def test_every_answer_is_as_domino_documents_it(answered, judges):
-    assert [problem for one in answered.exchanges for problem in judges.problems(one)] == []
+    assert [problem for one in answered.answers for problem in judges.problems(one)] == []
 
 
 def test_every_answer_is_as_it_is_described_here(answered):
     problems = []
     for judge in answered.own_judges:
-        for exchange in answered.exchanges:
-            found = judge.find(exchange.method, urlsplit(exchange.url).path)
+        for answer in answered.answers:
+            found = judge.find(answer.request.method, urlsplit(answer.url).path)
             if found is not None:
-                problems += [f"{exchange.url}: {one}" for one in judge.problems_of_answer(found, exchange)]
+                problems += [f"{answer.url}: {one}" for one in judge.problems_of_answer(found, answer)]
     assert problems == []
 
 
+def test_what_cannot_be_kept_is_refused_in_every_text_of_every_body(answered):
+    assert answered.not_refused == []
+
+
 def test_no_answer_is_an_error_of_the_server(answered):
-    assert {exchange.status for exchange in answered.exchanges} == {200, 201, 204, 400, 401, 404}
+    assert {answer.status_code for answer in answered.answers} == {200, 201, 400, 401, 404}
 
 
 def test_refusals_are_worded_as_their_generation_words_them(answered):
-    for exchange in answered.exchanges:
-        if exchange.status < 400:
+    for answer in answered.answers:
+        if answer.ok:
             continue
-        body = json.loads(exchange.body)
-        if "/api/" not in exchange.url:
+        body = answer.json()
+        if "/api/" not in answer.url:
             assert set(body) == {"message"}
-        elif exchange.status == 401:
+        elif answer.status_code == 401:
             assert set(body) == {"requestId", "errors"}
         else:
             assert set(body) == {"error"}

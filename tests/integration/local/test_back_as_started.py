@@ -79,12 +79,12 @@ def test_a_seed_can_be_used_again_without_giving_an_id_twice(domino):
 
 
 def test_a_project_can_be_added_and_brought_up_to_date(domino):
-    domino.add_project("you/third", {"c.txt": "1"}, results="isolated")
-    project_id = domino.add_project("you/third", {"c.txt": "2"})
-    head = domino.get(f"/v4/projects/{project_id}/commits/head")["id"]
+    domino.add_project("you/third", {"c.txt": "1", "write.py": "open('d.txt', 'w').write('1')"}, results="isolated")
+    project_id = domino.add_project("you/third", {"c.txt": "2", "write.py": "open('d.txt', 'w').write('1')"})
+    head = domino.get("/v1/projects/you/third/commits")[0]
     assert domino.answer("GET", f"/api/projects/v1/projects/{project_id}/files/{head}/c.txt/content").text == "2"
-    settings = domino.get(f"/api/projects/beta/projects/{project_id}/results-settings")
-    assert settings["resultsSettings"] == {"branch": "isolated"}
+    domino.run("write.py", projectId=project_id)
+    assert domino.get("/v1/projects/you/third/commits")[0] == head
     for order in ({"name": "nonsense"}, {"name": "a/b", "folder": "relative"}, {"name": "a/b", "folder": "/no/such"}):
         assert domino.request("POST", "/_local/projects", json=order).status_code == 400
 

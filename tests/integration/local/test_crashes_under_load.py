@@ -52,7 +52,6 @@ class Acknowledged:
 
     runs: dict[str, str] = field(default_factory=dict)
     stops: set[str] = field(default_factory=set)
-    tags: dict[str, str] = field(default_factory=dict)
     uploads: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     lines: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
@@ -77,10 +76,7 @@ class Soak:
         """Do one thing after the other until it is over; what fails since the server is gone is left."""
         chance = random.Random(f"{SEED}/{number}")
         doings = (
-            [self.start] * 4
-            + [self.read] * 6
-            + [self.look] * 3
-            + [self.stop, self.upload, self.upload, self.tag, self.spoil]
+            [self.start] * 4 + [self.read] * 6 + [self.look] * 3 + [self.stop, self.upload, self.upload, self.spoil]
         )
         for count in range(1_000_000):
             if self.is_over.is_set():
@@ -135,12 +131,6 @@ class Soak:
         path = f"up/{name}.txt"
         answer = self.ask("PUT", f"/v1/projects/me/main/{path}", data=name.encode() * chance.randrange(1, 50))
         self.said.uploads[path] = answer["key"]
-
-    def tag(self, chance: random.Random, name: str) -> None:
-        if run_id := self.some_run(chance):
-            project_id = self.ask("GET", f"/v4/jobs/{run_id}").get("projectId")
-            self.ask("POST", f"/v4/jobs/{run_id}/tag", json={"tagName": name, "projectId": project_id})
-            self.said.tags[name] = run_id
 
     def spoil(self, chance: random.Random, name: str) -> None:
         """Let the answer to somebody's next start or upload be lost, halved or bad."""
@@ -269,8 +259,6 @@ def test_the_ledger_and_the_database_agree_about_every_status(soak, documents):
 def test_every_stop_and_tag_that_was_acknowledged_is_there(soak, documents):
     stops = {entry["runId"] for entry in soak.domino.ledger(event="stop")}
     assert soak.said.stops <= stops
-    tags = {tag["name"]: run["id"] for run in documents.values() for tag in run["tags"]}
-    assert soak.said.tags.items() <= tags.items()
 
 
 def test_every_commit_of_a_run_is_in_git_and_every_one_in_git_is_a_runs(soak, documents, repositories):

@@ -19,7 +19,6 @@ def test_a_project_is_made_with_everything_that_can_be_said_of_it(projects):
     assert made["visibility"] == "Private"
     assert [one["projectRole"] for one in made["collaborators"]] == ["ResultsConsumer"]
     assert [tag["name"] for tag in made["tags"]] == ["first"]
-    assert made["billingTag"] == {"tag": "research"}
 
 
 def test_a_project_is_made_by_the_form_of_old_releases(projects):

@@ -89,9 +89,8 @@ def put(domino, path: str, text: str) -> None:
 
 
 def revisions(domino) -> dict[int, str]:
-    listed = domino.get(f"/v4/jobs/{domino.project_id}/retrieveValidProperties")["environments"]
-    known = next(known for known in listed if known["name"] == NAME)
-    return {revision["number"]: revision["id"] for revision in known["revisions"]}
+    listed = domino.get(f"/v4/environments/{environment(domino)['id']}/page/0/pageSize/1000/revisions")["revisions"]
+    return {revision["number"]: revision["id"] for revision in listed}
 
 
 def test_the_interpreter_that_is_named_last_is_the_active_revision(domino, interpreters):
@@ -140,6 +139,7 @@ def test_requirements_that_cannot_be_installed_fail_the_run_before_its_program(d
     job = domino.run("use.py", environmentId=environment(domino)["id"])
     assert job["statuses"]["executionStatus"] == "Failed"
     assert job["abnormalStatus"]["runFailureReason"] == "SetupFailed"
+    assert "results/stdout.txt" in domino.files(job["commitDetails"]["outputCommitId"])
     assert "greeting==2.0" in "\n".join(domino.log(job["id"], "prepareoutput"))
     assert domino.log(job["id"], "stdout") == []
 
@@ -171,9 +171,11 @@ def test_an_environment_is_made_through_the_api_and_archived(domino, interpreter
     fields = {"environmentId": made["id"]}
     job = domino.run("where.py", **fields, environmentRevisionSpec="RestrictedRevision")
     assert domino.log(job["id"], "stdout") == [str(interpreters["first"])]
-    answer = domino.request("POST", f"/v4/environments/{made['id']}/setactive", params={"revisionId": first})
-    assert answer.status_code == 204
-    assert domino.get(f"/v4/environments/{made['id']}")["selectedRevision"]["number"] == 1
+    listed = domino.get(f"/v4/environments/{made['id']}/page/0/pageSize/1/revisions")
+    assert [(revision["number"], revision["active"]) for revision in listed["revisions"]] == [(2, True)]
+    assert listed["pageInfo"] == {"currentPage": 0, "totalPages": 2, "pageSize": 1}
+    last = domino.get(f"/v4/environments/{made['id']}/page/1/pageSize/1/revisions")["revisions"]
+    assert [revision["id"] for revision in last] == [first]
     assert domino.request("DELETE", f"/api/environments/v1/environments/{made['id']}").json()["environment"]["archived"]
     refused = domino.request(
         "POST", "/v4/jobs/start", json={"projectId": domino.project_id, "commandToRun": "where.py", **fields}

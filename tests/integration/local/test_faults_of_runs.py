@@ -59,7 +59,7 @@ def test_an_output_commit_can_be_kept_back_for_ever(local_domino):
     assert job["statuses"] == SUCCEEDED
     assert "outputCommitId" not in job["commitDetails"]
     run = local_domino.get(f"/v1/projects/{local_domino.project}/runs/{job['id']}")
-    assert "outputCommitId" not in run
+    assert run["outputCommitId"] is None
     commit = local_domino.get(f"/_local/runs/{job['id']}")["outputCommitId"]
     assert local_domino.content(commit, "kept.txt") == b"back"
 

@@ -28,7 +28,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from airflow_domino.local import described
-from airflow_domino.local.recordings import Exchange
 
 WISHED = os.environ.get("DOMINO_GENERATED_REQUESTS")
 # To make up bad requests takes long: every how many operations get some.
@@ -70,7 +69,6 @@ def target(serve_domino, tmp_path_factory) -> Iterator[Target]:
     done = domino.run("hello.py", title="done")
     domino.wait_for_status(domino.start("folder/sleep.py")["id"], "Running")
     waiting = domino.start("hello.py", title="waiting")
-    tag = domino.post(f"/v4/jobs/{done['id']}/tag", tagName="known", projectId=domino.project_id)
     environment = domino.get(f"/v4/projects/{domino.project_id}/useableEnvironments")["currentlySelectedEnvironment"]
     user = domino.get("/v4/users/self")
     known = {
@@ -81,7 +79,6 @@ def target(serve_domino, tmp_path_factory) -> Iterator[Target]:
         "commitid": [domino.head(), "head"],
         "tierid": ["only"],
         "tiername": ["Only"],
-        "tagid": [tag["tagId"]],
         "environmentid": [environment["id"]],
         "userid": [user["id"]],
         "username": [user["userName"]],
@@ -145,9 +142,7 @@ def asked(target: Target, address: str, mode: GenerationMode, judges: Any) -> No
                 use_known(case, target.known, choice)
             response = case.call(headers=target.headers, session=target.session)
             case.validate_response(response, checks=checks, excluded_checks=[])
-            sent, method = response.request, str(response.request.method)
-            exchange = Exchange(method, str(sent.url), (), b"", response.status_code, (), response.content)
-            assert judges.problems(exchange) == []
+            assert judges.problems(response) == []
 
         if is_good or operation.body or any(True for _ in operation.iter_parameters()):
             ask()
@@ -211,7 +206,6 @@ def test_no_operation_is_carried_out_without_a_token(target):
         "/v4/users/self/",
         "/v4/users/self%00",
         "/_local/ledger",
-        "/_local/recording/download",
     ],
 )
 def test_no_way_of_writing_an_address_leads_past_the_token(target, path):

@@ -114,14 +114,11 @@ def test_code_is_chosen_by_a_reference(domino, remote: Remote, reference: dict[s
     assert job["mainRepoGitRef"] == reference
 
 
-def test_the_public_api_and_the_runs_of_version_4_have_their_own_words_for_it(domino, remote: Remote):
+def test_the_public_api_has_its_own_words_for_it(domino, remote: Remote):
     body = {"projectId": domino.project_id, "runCommand": "where.py"}
     answer = domino.post("/api/jobs/v1/jobs", **body, mainRepoGitRef={"refType": "branches", "value": "dev"})
     assert version(domino, domino.wait(answer["job"]["id"])) == "dev"
     assert answer["job"]["mainRepoGitRef"] == {"refType": "branches", "value": "dev"}
-    body = {"projectId": domino.project_id, "commandToRun": "where.py"}
-    answer = domino.post("/v4/runs", **body, mainRepoGitRef={"refType": "tags", "refValue": "v1"})
-    assert version(domino, domino.wait(answer["runId"])) == "one"
 
 
 @pytest.mark.parametrize(
@@ -149,11 +146,6 @@ def test_a_commit_of_the_code_is_no_commit_of_the_artifacts(domino, remote: Remo
     answer = domino.request("POST", "/v4/jobs/start", json=body)
     assert answer.status_code == 400
     assert "mainRepoGitRef" in answer.json()["message"]
-
-
-def test_what_a_start_would_use_names_the_default_code(domino):
-    used = domino.post(f"/v4/jobs/{domino.project_id}/resolveJobDefaults")
-    assert used["mainRepoGitRef"] == {"type": "head"}
 
 
 def test_an_artifacts_commit_and_a_code_reference_are_chosen_apart(domino, remote: Remote):

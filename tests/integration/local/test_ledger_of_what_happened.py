@@ -29,18 +29,14 @@ def test_the_states_of_a_run_follow_on_each_other_and_the_last_tells_of_its_resu
     assert local_domino.statuses(job["id"])[-1] == "Succeeded"
 
 
-def test_uploads_tags_names_and_archiving_are_entered(local_domino):
+def test_uploads_and_archiving_are_entered(local_domino):
     last = local_domino.get("/_local/ledger/totals")["last"]
     run_id = local_domino.run("true")["id"]
     key = local_domino.answer("PUT", f"/v1/projects/{local_domino.project}/noted.txt", data=b"1").json()["key"]
-    tag = local_domino.post(f"/v4/jobs/{run_id}/tag", tagName="best", projectId=local_domino.project_id)["tagId"]
-    local_domino.answer("DELETE", f"/v4/jobs/{run_id}/tag", json={"tagId": tag, "projectId": local_domino.project_id})
-    local_domino.post(f"/v4/jobs/{run_id}/name", name="renamed")
     local_domino.post("/v4/jobs/archive", jobId=run_id)
-    entries = local_domino.ledger(after=last, event=["upload", "tag", "untag", "rename", "archive"])
-    assert [entry["event"] for entry in entries] == ["upload", "tag", "untag", "rename", "archive"]
+    entries = local_domino.ledger(after=last, event=["upload", "archive"])
+    assert [entry["event"] for entry in entries] == ["upload", "archive"]
     assert (entries[0]["path"], entries[0]["key"], entries[0]["runId"]) == ("noted.txt", key, None)
-    assert (entries[1]["tag"], entries[3]["title"]) == ("best", "renamed")
 
 
 def test_somebody_can_wait_for_the_next_entry(local_domino):

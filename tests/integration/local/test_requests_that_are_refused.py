@@ -20,7 +20,7 @@ def refusal(domino, method: str, path: str, **options):
         ({"commandToRun": ""}, 400, "must not be empty"),
         ({"commandToRun": "   "}, 400, "must not be empty"),
         ({"commandToRun": 'say "hi'}, 400, "cannot be split"),
-        ({"commandToRun": "a\0b"}, 400, "zero character"),
+        ({"commandToRun": "a\0b"}, 400, "a NUL"),
         ({"commandToRun": None}, 400, "commandToRun"),
         ({"projectId": "nonsense"}, 400, "projectId"),
         ({"projectId": UNKNOWN_ID}, 404, UNKNOWN_ID),
@@ -122,8 +122,6 @@ def test_a_run_of_another_project_is_unknown_to_this_one(start_local_domino, tmp
     domino = start_local_domino(projects={"domino/one": None, "domino/two": None})
     run_id = domino.start("true")["id"]
     assert refusal(domino, "GET", f"/v1/projects/domino/two/runs/{run_id}")[0] == 404
-    two = domino.projects["domino/two"]
-    assert refusal(domino, "GET", f"/v4/jobs/{run_id}/results?projectId={two}")[0] == 404
 
 
 @pytest.mark.parametrize(

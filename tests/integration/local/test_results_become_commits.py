@@ -55,11 +55,27 @@ def output(job: dict[str, Any]) -> str:
     return str(job["commitDetails"]["outputCommitId"])
 
 
-def test_a_run_that_changes_nothing_has_no_output_commit(domino):
+@pytest.mark.parametrize(("command", "status"), [("true", "Succeeded"), ("false", "Failed")])
+def test_the_output_commit_of_a_run_that_changes_nothing_is_its_input_commit(domino, command, status):
+    domino.run(command)
     head = domino.head()
-    job = domino.run("true")
-    assert job["commitDetails"] == {"inputCommitId": head}
+    job = domino.run(command)
+    assert job["statuses"]["executionStatus"] == status
+    assert job["commitDetails"] == {"inputCommitId": head, "outputCommitId": head}
     assert domino.head() == head
+    assert domino.get(f"/_local/runs/{job['id']}")["results"] is None
+    assert "The run changed no files" in domino.log(job["id"], "prepareoutput")
+
+
+def test_a_run_stopped_with_its_results_has_an_output_commit_and_one_that_never_began_has_none(start_local_domino):
+    tier = {"id": "one", "name": "One", "cores": 1, "memory_gib": 1, "cents_per_minute": 1, "capacity": 1}
+    domino = start_local_domino(FILES, tiers=[{**tier, "default": True}])
+    running, waiting = domino.start("sleep 600")["id"], domino.start("sleep 600")["id"]
+    domino.wait_for_status(running, "Running")
+    for run_id in (waiting, running):
+        domino.post("/v4/jobs/stop", jobId=run_id, commitResults=True)
+    assert domino.wait(running)["commitDetails"]["outputCommitId"] == domino.head()
+    assert "outputCommitId" not in domino.wait(waiting)["commitDetails"]
 
 
 def test_changes_additions_and_removals_of_a_run_are_in_its_commit(domino):
@@ -139,14 +155,6 @@ def test_isolated_results_stay_beside_the_main_line_and_can_be_started_from(star
     assert output(first) in commits
 
 
-def test_the_results_setting_can_be_changed_through_the_api(domino):
-    path = f"/api/projects/beta/projects/{domino.project_id}/results-settings"
-    assert domino.request("PUT", path, json={"branch": "isolated"}).json()["resultsSettings"] == {"branch": "isolated"}
-    head = domino.head()
-    domino.run("sh -c 'echo 1 > first.txt'")
-    assert domino.head() == head
-
-
 def test_files_that_dominoignore_names_are_neither_kept_nor_removed(start_local_domino):
     files = {".dominoignore": "# caches\ncache/\n*.tmp\n", "cache/old.txt": "old", "main.txt": "1"}
     domino = start_local_domino(files)
@@ -205,10 +213,3 @@ def test_a_restart_starts_from_the_same_commit_or_from_the_latest(domino):
     assert domino.wait(latest["id"])["commitDetails"]["inputCommitId"] != old["commitDetails"]["inputCommitId"]
     assert domino.log(same["id"]) == ["original"]
     assert domino.log(latest["id"]) == ["2"]
-
-
-def test_results_of_a_run_list_the_files_that_it_made_or_changed(domino):
-    job = domino.run("sh -c 'echo 1 > a.txt; echo 2 > shared.txt'")
-    results = domino.get(f"/v4/jobs/{job['id']}/results", projectId=domino.project_id)
-    assert results["commitId"] == output(job)
-    assert {file["filename"] for file in results["fileMetadata"]} == {"a.txt", "shared.txt"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import requests
 
 from airflow_domino.domino import DominoClient, GitRef, NotFoundError, RunRequest, auth
-from airflow_domino.local.recordings import Exchange, load
 
 # Domino's documents do not list what its own Python client sends as well.
 UNLISTED = "POST /v4/jobs/stop: $: Additional properties are not allowed ('projectId' was unexpected)"
@@ -17,8 +18,8 @@ SILENT = {"close", "use", "run_url", "files_url", "from_environment"}
 
 
 @pytest.fixture(scope="module")
-def asked(serve_domino, tmp_path_factory) -> Iterator[tuple[list[Exchange], set[str]]]:
-    """Every request of a client of which each method was called, and the names of these."""
+def asked(serve_domino, tmp_path_factory) -> Iterator[tuple[list[requests.Response], set[str]]]:
+    """Every answer to a client of which each method was called, and the names of these."""
     folder = tmp_path_factory.mktemp("client")
     (folder / "files").mkdir()
     (folder / "files" / "hello.py").write_text("open('out put.txt', 'w').write('x')\nprint('hello')\n")
@@ -30,12 +31,17 @@ def asked(serve_domino, tmp_path_factory) -> Iterator[tuple[list[Exchange], set[
             called.add(name)
             return super().__getattribute__(name)
 
-    domino.post("/_local/recording/start")
-    with Noted(domino.url, auth.ApiKey(domino.token)) as client:
+    answers: list[requests.Response] = []
+    send = requests.Session.send
+
+    def noted(session: requests.Session, *arguments: Any, **options: Any) -> requests.Response:
+        answers.append(send(session, *arguments, **options | {"stream": False}))
+        return answers[-1]
+
+    with pytest.MonkeyPatch.context() as patch, Noted(domino.url, auth.ApiKey(domino.token)) as client:
+        patch.setattr(requests.Session, "send", noted)
         use_everything(client, domino.project, folder)
-    domino.post("/_local/recording/stop")
-    (folder / "client.har").write_bytes(domino.request("GET", "/_local/recording/download").content)
-    yield load(folder / "client.har"), called
+    yield answers, called
     domino.stop()
 
 
@@ -101,16 +107,24 @@ def test_every_method_was_tried(asked):
 
 
 def test_every_request_and_answer_is_as_documented(asked, judges):
-    exchanges, _ = asked
-    assert len(exchanges) > 30
-    problems = [problem for one in exchanges for problem in judges.problems(one, with_request=True)]
+    answers, _ = asked
+    assert len(answers) > 30
+    problems = [problem for one in answers for problem in judges.problems(one, with_request=True)]
     assert [problem for problem in problems if problem != UNLISTED] == []
 
 
 def test_our_contract_knows_every_request_and_nothing_else(asked, judges):
-    exchanges, _ = asked
-    asked_for = {(one.method, one.url.split("?")[0].split("/", 3)[3]) for one in exchanges}
+    answers, _ = asked
+    asked_for = {(one.request.method, one.url.split("?")[0].split("/", 3)[3]) for one in answers}
     assert [one for one in sorted(asked_for) if not judges.is_known(one[0], f"/{one[1]}", by_domino=False)] == []
+
+
+def answer(method: str, path: str, sent: bytes, status: int, body: bytes) -> requests.Response:
+    """An answer that no server has given."""
+    made = requests.Response()
+    made.request = requests.Request(method, f"http://domino{path}", data=sent).prepare()
+    made.url, made.status_code, made._content = str(made.request.url), status, body
+    return made
 
 
 @pytest.mark.parametrize(
@@ -126,9 +140,7 @@ def test_our_contract_knows_every_request_and_nothing_else(asked, judges):
     ],
 )
 def test_the_judges_find_what_is_wrong_with_a_request(judges, method, url, body, problem):
-    found = judges.problems(
-        Exchange(method, f"http://domino{url}", (), body, 400, (), b'{"message": ""}'), with_request=True
-    )
+    found = judges.problems(answer(method, url, body, 400, b'{"message": ""}'), with_request=True)
     assert problem in " ".join(found)
 
 
@@ -142,5 +154,5 @@ def test_the_judges_find_what_is_wrong_with_a_request(judges, method, url, body,
     ],
 )
 def test_the_judges_find_what_is_wrong_with_an_answer(judges, status, body, problem):
-    found = judges.problems(Exchange("GET", "http://domino/v4/users/self", (), b"", status, (), body))
+    found = judges.problems(answer("GET", "/v4/users/self", b"", status, body))
     assert problem in " ".join(found)

@@ -120,18 +120,6 @@ def test_a_tier_can_be_taken_away_with_its_spot_machines_and_be_brought_back(dom
     assert domino.wait(waiting["id"])["statuses"]["executionStatus"] == "Succeeded"
 
 
-def test_the_export_of_runs_tells_what_they_cost(domino):
-    ids = [domino.run("cores.py")["id"] for _ in range(2)]
-    batch = domino.get("/v4/gateway/runs/getByBatchId", batchId=ids[0], limit=1)
-    (run,) = batch["runs"]
-    assert (run["runId"], run["hardwareTier"], run["hardwareTierCostAmount"]) == (ids[0], "Tiny", 0.6)
-    assert run["totalCostAmount"] == pytest.approx(run["runDurationSec"] / 60 * 0.6, abs=1e-5)
-    assert batch["nextBatchId"] == ids[1]
-    last = domino.get("/v4/gateway/runs/getByBatchId", batchId=ids[1])
-    assert [run["runId"] for run in last["runs"]] == [ids[1]]
-    assert "nextBatchId" not in last
-
-
 def test_an_unknown_sort_of_machine_is_refused(domino):
     body = {"projectId": domino.project_id, "commandToRun": "cores.py", "capacityType": "reserved"}
     assert domino.request("POST", "/v4/jobs/start", json=body).status_code == 400

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 
 # What docs/local-domino.md says of this client is made from this list.
 PUBLISHED = Path(__file__).parents[2] / "contract" / "asked_by_dominos_client.txt"
-SUBJECTS = ("jobs", "runs", "files", "projects", "environments")
+SUBJECTS = ("jobs", "runs", "examples", "files", "projects", "environments")
 # Methods for things that the local Domino does not have; the documentation says so.
 NOT_EMULATED = (
     "app_",

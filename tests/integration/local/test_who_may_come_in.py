@@ -30,7 +30,7 @@ def ask(domino, path: str, method: str = "GET", **headers: str) -> http.client.H
         "/v4/no/such/route",
         "/v1/projects/domino/luigi-multi-run/runs",
         "/v1/environments",
-        "/api/users/v1/self",
+        "/api/pat/v1/tokens",
         "/_local/ledger",
         "/_local/faults",
     ],

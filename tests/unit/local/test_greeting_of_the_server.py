@@ -26,7 +26,7 @@ def test_it_says_where_things_are_and_names_the_token_by_its_file(platform: Plat
     assert platform.secret not in said
     assert f"in the file {platform.root}/token" in said
     assert f"DOMINO_TOKEN_FILE={platform.root}/token DOMINO_API_HOST={URL} DOMINO_PROJECT_OWNER=domino" in said
-    for part in ("domino/quick-start", "X-Large ($1.92 an hour, 4 at once)", f"{URL}/timeline"):
+    for part in ("domino/quick-start", "X-Large ($1.92 an hour, 4 at once)", f"{URL}/  (projects and runs)"):
         assert part in said
 
 

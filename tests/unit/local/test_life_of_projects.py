@@ -1,4 +1,4 @@
-"""Projects of the local Domino: made, copied, shared, handed on and archived, by whoever may."""
+"""Projects of the local Domino: made, copied, shared and archived, by whoever may."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from airflow_domino.local import project_life
 from airflow_domino.local.errors import BadRequest, Forbidden, NotFound
-from airflow_domino.local.people import MEMBER, ORGANIZATION, Caller, calling
+from airflow_domino.local.people import Caller, calling
 from airflow_domino.local.platform import Platform
 from airflow_domino.local.project_life import NewProject
 from airflow_domino.local.projects import Projects
@@ -19,10 +19,8 @@ from airflow_domino.local.projects import Projects
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     platform = Platform(tmp_path / "root", first_user="root")
-    for name in ("ada", "bob"):
+    for name in ("ada", "bob", "eve"):
         platform.people.ensure(name)
-    platform.people.ensure("team", ORGANIZATION)
-    platform.people.set_member("team", "ada", MEMBER)
     yield platform
     platform.close()
 
@@ -32,11 +30,9 @@ def by(platform: Platform, name: str):
     return calling(Caller(platform.people.named(name)))
 
 
-def test_a_project_belongs_to_who_makes_it_or_to_an_organization_of_his(platform):
+def test_a_project_belongs_to_who_makes_it(platform):
     with by(platform, "ada"):
         assert project_life.create(platform, NewProject("own")).full_name == "ada/own"
-        made = project_life.create(platform, NewProject("ours", platform.people.named("team")))
-        assert made.full_name == "team/ours"
         with pytest.raises(Forbidden):
             project_life.create(platform, NewProject("his", platform.people.named("bob")))
 
@@ -62,18 +58,16 @@ def test_a_project_whose_repository_cannot_be_is_not_made(platform):
         project_life.create(platform, NewProject("code"))
 
 
-def test_a_copy_has_files_with_their_history_and_neither_variables_nor_collaborators(platform, tmp_path):
+def test_a_copy_has_files_with_their_history_and_no_collaborators(platform, tmp_path):
     (tmp_path / "file.txt").write_text("content")
     with by(platform, "ada"):
         project = project_life.create(platform, NewProject("one", collaborators={"bob": "Contributor"}, tags=["x"]))
         platform.repository(project.id).put_file("file.txt", tmp_path / "file.txt", "ada")
-        platform.variables.set(project.id, {"A": "1"})
     with by(platform, "bob"):
         copied = project_life.copy(platform, project, NewProject("two"))
         assert copied.full_name == "bob/two"
-        assert (copied.tags, copied.collaborators, copied.copied_from) == (["x"], {}, project.id)
+        assert (copied.tags, copied.collaborators) == (["x"], {})
         assert platform.repository(copied.id).head() == platform.repository(project.id).head()
-        assert platform.variables.of(copied.id) == {}
         platform.repository(copied.id).put_file("more.txt", tmp_path / "file.txt", "bob")
         assert platform.repository(copied.id).head() != platform.repository(project.id).head()
 
@@ -85,20 +79,11 @@ def test_files_that_one_may_not_read_cannot_be_copied(platform):
         project_life.copy(platform, project, NewProject("two"))
 
 
-def test_a_project_that_is_handed_on_keeps_its_old_owner_as_contributor(platform):
-    with by(platform, "ada"):
-        project = project_life.create(platform, NewProject("one", collaborators={"bob": "LauncherUser"}))
-        changed = project_life.transfer(platform, project.id, platform.people.named("bob"))
-        assert (changed.owner, changed.collaborators) == ("bob", {"ada": "Contributor"})
-        with pytest.raises(Forbidden):
-            project_life.rename(platform, project.id, "mine-again")
-
-
 def test_contributors_let_people_in_but_make_no_owners(platform):
     with by(platform, "ada"):
         project = project_life.create(platform, NewProject("one", collaborators={"bob": "Contributor"}))
     with by(platform, "bob"):
-        project_life.set_role(platform, project.id, platform.people.named("team"), "ResultsConsumer")
+        project_life.set_role(platform, project.id, platform.people.named("eve"), "ResultsConsumer")
         with pytest.raises(Forbidden):
             project_life.set_role(platform, project.id, platform.people.named("root"), "Owner")
         with pytest.raises(BadRequest, match="owns"):
@@ -115,29 +100,9 @@ def test_everybody_may_leave_a_project(platform):
             platform.project(project.id)
 
 
-def test_only_the_owner_says_that_a_project_is_complete(platform):
-    with by(platform, "ada"):
-        project = project_life.create(platform, NewProject("one", collaborators={"bob": "Contributor"}))
-    with by(platform, "bob"):
-        blocked = {"status": "active", "isBlocked": True, "blockedReason": "waiting"}
-        assert project_life.set_status(platform, project.id, blocked).status == blocked
-        with pytest.raises(Forbidden):
-            project_life.set_status(platform, project.id, {"status": "complete", "isBlocked": False})
-
-
-def test_goals_are_set_reached_and_deleted(platform):
-    with by(platform, "ada"):
-        project = project_life.create(platform, NewProject("one"))
-        goal = project_life.add_goal(platform, project.id, "reach it", None)
-        assert project_life.change_goal(platform, project.id, goal["id"], isComplete=True)["isComplete"] is True
-        project_life.delete_goal(platform, project.id, goal["id"])
-        with pytest.raises(NotFound):
-            project_life.delete_goal(platform, project.id, goal["id"])
-
-
 def test_what_is_known_of_a_project_is_known_after_a_restart(platform):
     with by(platform, "ada"):
-        project = project_life.create(platform, NewProject("one", description="text", tags=["x"], billing_tag="y"))
+        project = project_life.create(platform, NewProject("one", description="text", tags=["x"]))
     assert Projects(platform.database).find(project.id) == project
     changed = platform.projects.change(project.id, lambda known: replace(known, description="other"))
     assert Projects(platform.database).find(project.id) == changed

@@ -109,9 +109,8 @@ class Project(RuleBasedStateMachine):
         run_id = f"run{self.number}"
         saved = self.repository.commit_run(worker.checkout, run_id, "Run", "ada", extra={}, isolated=isolated, notes=[])
         head = self.files(self.repository.head())
-        if saved.commit is None:
-            assert after == worker.before
-            assert head == before
+        if not saved.is_changed:
+            assert (saved.commit, after, head) == (worker.checkout.commit, worker.before, before)
             return
         self.results[saved.commit] = after
         if isolated:

@@ -50,8 +50,17 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
         ("GET", "/api/apps/beta/apps", None, 404),
     ],
     "Building environments from images": [("POST", "/api/environments/beta/environments", IMAGE, 400)],
-    "Changing hardware tiers through Domino's API": [("POST", "/api/hardwaretiers/v1/hardwaretiers", {}, 405)],
-    "Comments on jobs": [("GET", "/v4/jobs/{project}/comments", None, 404)],
+    "Users, projects and hardware tiers in the public API": [
+        ("GET", "/api/users/v1/self", None, 404),
+        ("GET", "/api/projects/beta/projects", None, 404),
+        ("GET", "/api/hardwaretiers/v1/hardwaretiers", None, 404),
+        ("POST", "/api/hardwaretiers/v1/hardwaretiers", {}, 404),
+    ],
+    "Comments on jobs, their tags, and other titles for them": [
+        ("GET", "/v4/jobs/{project}/comments", None, 404),
+        ("POST", "/v4/jobs/{project}/tag", {"tagName": "x", "projectId": "{project}"}, 404),
+        ("POST", "/v4/jobs/{project}/name", {"name": "x"}, 404),
+    ],
     "Governance and audit trail": [
         ("GET", "/api/governance/v1/bundles", None, 404),
         ("GET", "/api/audittrail/v1/auditevents", None, 404),
@@ -59,6 +68,22 @@ PROBES: dict[str, list[tuple[str, str, Any, int]]] = {
     "Budgets and billing tags": [
         ("GET", "/v4/cost/budgets/defaults", None, 404),
         ("GET", "/v4/cost/billingtags", None, 404),
+    ],
+    "Organizations and service accounts": [
+        ("GET", "/api/organizations/v1/organizations", None, 404),
+        ("GET", "/api/serviceAccounts/v1/serviceAccounts", None, 404),
+    ],
+    "Goals of projects and jobs": [
+        ("GET", "/api/jobs/v1/goals", None, 404),
+        ("POST", f"/api/projects/v1{PROJECT.removeprefix('/v4')}/goals", {"title": "x"}, 404),
+    ],
+    "Environment variables of projects and users": [
+        ("GET", f"{PROJECT}/environmentVariables", None, 404),
+        ("GET", "/v4/users/environmentVariables", None, 404),
+    ],
+    "Portfolio, status and transfer of projects": [
+        ("GET", "/v4/projects/portfolio/getProjectPortfolio", None, 404),
+        ("PUT", f"/api/projects/v1{PROJECT.removeprefix('/v4')}/status", {}, 404),
     ],
     "Metrics and alerts of models": [
         ("POST", "/api/metricAlerts/v1", {}, 404),

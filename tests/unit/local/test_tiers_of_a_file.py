@@ -76,6 +76,20 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text):
         load_tiers(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("t.yaml", YAML.replace("Small", '"\\ud800"'), "half of a surrogate pair"),
+        ("t.json", json.dumps([{**SMALL, "name": "a\0b"}]), "a NUL"),
+        ("t.yaml", YAML.replace("0.5", ".inf"), "inf is not a number"),
+    ],
+)
+def test_what_no_answer_could_hold_is_refused(tmp_path, name, text, reason):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(TiersError, match=reason):
+        load_tiers(tmp_path / name)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(TiersError, match=r"missing\.json"):
         load_tiers(tmp_path / "missing.json")

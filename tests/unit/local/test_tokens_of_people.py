@@ -9,7 +9,7 @@ import pytest
 
 from airflow_domino.local.clock import CLOCK
 from airflow_domino.local.database import Database
-from airflow_domino.local.tokens import KEY, OF_SERVICE_ACCOUNT, PERSONAL, Tokens, checked_text
+from airflow_domino.local.tokens import KEY, PERSONAL, Tokens, checked_text
 
 
 @pytest.fixture
@@ -48,28 +48,13 @@ def test_the_time_of_a_token_can_be_ended(database):
     assert tokens.expire(token).is_expired
 
 
-def test_an_invalidated_token_is_known_and_not_accepted(database):
-    tokens = Tokens(database)
-    token = tokens.make("ada", PERSONAL, "first")
-    tokens.invalidate(token)
-    assert not tokens.find(token.id).is_accepted
-
-
-def test_a_deleted_token_is_not_known(database):
-    tokens = Tokens(database)
-    token = tokens.make("ada", PERSONAL, "first")
-    tokens.delete(token)
-    assert tokens.find(token.id) is None
-    assert tokens.of_text(tokens.text(token)) is None
-
-
 def test_tokens_are_good_after_a_restart_as_they_were(database):
     tokens = Tokens(database)
-    kept, taken_back = (tokens.make("ada", PERSONAL, name) for name in ("kept", "taken back"))
-    tokens.invalidate(taken_back)
+    kept, expired = (tokens.make("ada", PERSONAL, name) for name in ("kept", "expired"))
+    tokens.expire(expired)
     again = Tokens(database)
     assert again.of_text(tokens.text(kept)) == kept
-    assert not again.of_text(tokens.text(taken_back)).is_accepted
+    assert not again.of_text(tokens.text(expired)).is_accepted
 
 
 def test_no_text_of_a_token_is_stored(database, tmp_path):
@@ -99,7 +84,7 @@ def test_two_people_cannot_have_the_same_key(database):
 def test_tokens_are_listed_by_sort_and_owner(database):
     tokens = Tokens(database)
     tokens.keep("ada", "key")
-    for owner, kind in (("ada", PERSONAL), ("bob", PERSONAL), ("robot", OF_SERVICE_ACCOUNT)):
+    for owner, kind in (("ada", PERSONAL), ("bob", PERSONAL)):
         tokens.make(owner, kind, f"of {owner}")
     assert [token.name for token in tokens.listed(PERSONAL)] == ["of ada", "of bob"]
     assert [token.name for token in tokens.listed(PERSONAL, "bob")] == ["of bob"]
