@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,6 +80,7 @@ __all__ = [
     "log_url",
     "mask_secret",
     "redact",
+    "own_hostname",
     "task_state_of",
     "task_state_seen_by_trigger",
     "task_state_store",
@@ -203,6 +205,15 @@ def log_url(task_instance: Any) -> str | None:
     :param task_instance: the worker's own task instance.
     """
     return getattr(task_instance, "log_url", None) if conf.get("api", "base_url", fallback=None) else None
+
+
+def own_hostname() -> str:
+    """Return the name by which Airflow knows this machine (``[core] hostname_callable``)."""
+    try:
+        from airflow.utils.net import get_hostname
+    except ImportError:
+        return socket.getfqdn()  # what Airflow takes where nothing is set
+    return str(get_hostname())  # type: ignore[no-untyped-call]  # Airflow's has no types
 
 
 def _states_request(task_instance: Any) -> Any:

@@ -120,10 +120,9 @@ async def _stop(waiting: _Waiting, why: str) -> None:
 
 def _launched_by_triggerer(waiting: _Waiting) -> Mapping[str, Any] | None:
     """Read from Airflow's database which run the triggerer has launched for a task; None when it has launched none."""
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
     from sqlalchemy import select
 
+    from airflow_domino.compat_server import XComModel, create_session
     from airflow_domino.hooks.runs import RUN_KEY
 
     with create_session() as session:

@@ -8,20 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.models.dagbag import DBDagBag
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from sqlalchemy import func, select
 
+from airflow_domino.compat_server import DagRun, DBDagBag, TaskInstance, TaskStateStoreModel, XComModel, is_missing
 from airflow_domino.domino.launch import RunMark
 from airflow_domino.hooks.identity import LAUNCH_STEP, REMEMBERED_LAUNCHES, STORE_KEY, creation_key, was_cleared
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle
-
-try:
-    from airflow.models.task_state_store import TaskStateStoreModel
-except ImportError:  # Airflow below 3.3
-    TaskStateStoreModel = None  # type: ignore[assignment, misc]
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -106,7 +98,7 @@ class OrphanFinder:
     """Finds orphans again and again, remembering what cannot have changed: whose run is whose, and on which tier."""
 
     def __init__(self) -> None:
-        self._dags = DBDagBag()
+        self._dags = None if is_missing(DBDagBag) else DBDagBag()
         self._dag_runs: dict[str, tuple[str, str]] = {}
         self._strangers: dict[str, int] = {}
         self._handles: dict[str, RunHandle] = {}
@@ -176,7 +168,7 @@ class OrphanFinder:
         if dag_run is None:
             self._dag_runs.pop(owner_key, None)
             return
-        dag = self._dags.get_dag_for_run(dag_run=dag_run, session=session)
+        dag = self._dags.get_dag_for_run(dag_run=dag_run, session=session) if self._dags else None
         retries = {task.task_id: task.retries for task in dag.tasks} if dag is not None else {}
         columns = (TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state, TaskInstance.max_tries)
         where = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)

@@ -107,6 +107,29 @@ def serve_domino() -> Callable[..., LocalDomino]:
 
 
 @pytest.fixture(scope="session")
+def make_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes environments of their own with this package, and gives their interpreters.
+
+    All else is as in requirements.txt, but for packages whose names begin with one of `free`.
+    """
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+
+    def make(*asked: str, extras: str = "", free: str = "airflow-domino", options: Sequence[str] = ()) -> Path:
+        if uv is None:
+            pytest.skip("no uv to make an environment with")
+        folder = tmp_path_factory.mktemp("environment")
+        pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith(free)]
+        (folder / "pins.txt").write_text("\n".join(pins))
+        python = folder / "python" / "bin" / "python"
+        subprocess.run([uv, "venv", "--quiet", f"--python={sys.executable}", python.parents[1]], check=True)
+        where = [f"--python={python}", f"--constraint={folder / 'pins.txt'}"]
+        subprocess.run([uv, "pip", "install", "--quiet", *where, *options, f"{ROOT}{extras}", *asked], check=True)
+        return python
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which tasks on the worker keep their targets and outputs."""
     return tmp_path_factory.mktemp("data")

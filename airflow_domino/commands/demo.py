@@ -40,6 +40,7 @@ def execute(options: argparse.Namespace) -> int:
     from airflow_domino.demo.airflow_api import AirflowApiError
     from airflow_domino.demo.airflow_stack import AirflowStackError
     from airflow_domino.demo.local_domino import LocalDominoError
+    from airflow_domino.demo.processes import ProcessesLeftError
     from airflow_domino.demo.runner import DemoError, DemoOptions, run_demo
     from airflow_domino.demo.state import StateInUseError
     from airflow_domino.local.root import EmptySecretError
@@ -51,5 +52,12 @@ def execute(options: argparse.Namespace) -> int:
         return run_demo(DemoOptions(**asked), Console())
     except (StateInUseError, EmptySecretError) as error:
         raise CommandError(str(error)) from error
-    except (DemoError, AirflowStackError, AirflowApiError, LocalDominoError, requests.RequestException) as error:
+    except (
+        DemoError,
+        AirflowStackError,
+        AirflowApiError,
+        LocalDominoError,
+        ProcessesLeftError,
+        requests.RequestException,
+    ) as error:
         raise CommandError(str(error), NOT_WELL) from error

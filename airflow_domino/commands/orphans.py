@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow.cli.simple_table import AirflowConsole
-from airflow.utils.session import create_session
 
 from airflow_domino.commands.failures import NOT_WELL, CommandError, explain
 from airflow_domino.commands.output import seconds
 from airflow_domino.compat import AirflowException
+from airflow_domino.compat_server import create_session
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import DominoError, NotFoundError
 from airflow_domino.hooks.domino import DominoHook

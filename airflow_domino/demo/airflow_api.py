@@ -197,6 +197,13 @@ class AirflowApi:
         content = self.call("GET", path, query={"full_content": "true", "map_index": map_index})["content"]
         return "\n".join(_log_line(event) for event in content)
 
+    def reports_of_scheduler(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
+        """List what the scheduler noted of one try of a task, such as that its worker has ended without a word."""
+        query = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "try_number": try_number}
+        events = self.call("GET", "/eventLogs", query=query)["event_logs"]
+        # The events of people and of the tasks themselves have an owner.
+        return [event["extra"] for event in events if event["extra"] and event["owner"] is None]
+
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """Read an XCom value.
 

@@ -16,7 +16,7 @@ from types import TracebackType
 import requests
 
 from airflow_domino.demo.airflow_api import AirflowApi
-from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, end_processes, free_port
+from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, free_port
 from airflow_domino.local.root import kept_secret
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -87,6 +87,7 @@ class AirflowStack:
                 "execution_api_server_url": f"{self.url}/execution/",
                 "fernet_key": self._secret("fernet_key", lambda: base64.urlsafe_b64encode(os.urandom(32)).decode()),
                 "simple_auth_manager_all_admins": "True",
+                "dagbag_import_timeout": "240",
                 "test_connection": "Enabled",
             },
             "database": {
@@ -98,11 +99,18 @@ class AirflowStack:
                 "base_url": self.url,
                 "host": "127.0.0.1",
                 "port": str(self.port),
+                "log_fetch_timeout_sec": "30",
                 "secret_key": self._secret("secret_key", lambda: secrets.token_urlsafe(32)),
             },
             "api_auth": {"jwt_secret": self._secret("jwt_secret", lambda: secrets.token_urlsafe(48))},
             "scheduler": {"scheduler_idle_sleep_time": "0.1"},
-            "dag_processor": {"refresh_interval": "20", "min_file_process_interval": "20"},
+            "dag_processor": {
+                "refresh_interval": "20",
+                "min_file_process_interval": "20",
+                "dag_file_processor_timeout": "300",
+            },
+            # Airflow's own 5 s are not enough for an answer where all its parts share a busy machine.
+            "workers": {"execution_api_timeout": "30"},
             "logging": {
                 "base_log_folder": str(self.home / "logs"),
                 "worker_log_server_port": str(free_port()),
@@ -139,8 +147,7 @@ class AirflowStack:
     def prepare(self) -> None:
         """End what a killed owner of this folder left behind, and bring the database to this Airflow's schema."""
         self.home.mkdir(parents=True, exist_ok=True)
-        end_processes(self._register.read())
-        self._register.clear()
+        self._register.end_all()
         migrated = self.home / "migrated-to"
         wanted = version("apache-airflow")
         if not migrated.exists() or migrated.read_text() != wanted:
@@ -161,6 +168,10 @@ class AirflowStack:
                 self.start_component(name)
         self.wait_until_healthy(timeout)
 
+    def log_of(self, label: str) -> Path:
+        """Return the file with the output of a component."""
+        return self.home / "logs" / "components" / f"{label}.log"
+
     def start_component(self, name: str, label: str | None = None) -> ManagedProcess:
         """Start one component, for example again after :meth:`ManagedProcess.kill`.
 
@@ -169,7 +180,7 @@ class AirflowStack:
         """
         label = label or name
         command = [sys.executable, "-m", "airflow", name]
-        log = self.home / "logs" / "components" / f"{label}.log"
+        log = self.log_of(label)
         environment = self.environment | (_API_SERVER if name == "api-server" else {})
         process = ManagedProcess(label, command, environment, log, self.home)
         self._register.add(process.identity)
@@ -212,12 +223,14 @@ class AirflowStack:
         """End every component with all its descendants.
 
         :param grace: seconds until what has not ended by itself is killed (the triggerer takes ten for nothing)
+        :raises ProcessesLeftError: when some go on
         """
-        end_processes([process.identity for process in self.processes.values()], grace)
-        for process in self.processes.values():
-            process.wait(5)
-        self.processes.clear()
-        self._register.clear()
+        try:
+            self._register.end_all(grace)
+        finally:
+            for process in self.processes.values():
+                process.wait(5)
+            self.processes.clear()
 
     def __enter__(self) -> AirflowStack:
         """Start, and stop again when that fails half way."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, end_processes, free_port
+from airflow_domino.demo.processes import ManagedProcess, ProcessRegister, free_port
 from airflow_domino.demo.state import StateFolder
 
 PROJECT = "domino/luigi-multi-run"
@@ -40,8 +40,7 @@ class LocalDomino:
 
     def start(self) -> None:
         """Start it, without waiting until it answers."""
-        end_processes(self._register.read())
-        self._register.clear()
+        self._register.end_all()
         self._state.token()
         log = self._state.domino_log
         self._said_before = log.stat().st_size if log.exists() else 0
@@ -91,12 +90,16 @@ class LocalDomino:
         return self._process.exit_code if self._process else None
 
     def stop(self) -> None:
-        """End it with every run that goes on."""
-        if self._process is not None:
-            end_processes([self._process.identity])
-            self._process.wait(5)
-            self._process = None
-        self._register.clear()
+        """End it with every run that goes on.
+
+        :raises ProcessesLeftError: when some processes go on
+        """
+        try:
+            self._register.end_all()
+        finally:
+            if self._process is not None:
+                self._process.wait(5)
+                self._process = None
 
     def __enter__(self) -> LocalDomino:
         """Start, and stop again when that fails half way."""

@@ -12,8 +12,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+_PROC = Path("/proc")
+_BOOT_ID = _PROC / "sys" / "kernel" / "random" / "boot_id"
+_DEATH_SECONDS = 10.0
 
 
 def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
@@ -33,23 +38,56 @@ def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
     raise OSError(f"no free port on {host}; end a program that listens there")
 
 
+class ProcessesLeftError(Exception):
+    """Processes go on although they were killed; the text names them."""
+
+
+def birth_of(pid: int) -> str | None:
+    """Return what tells a process from all others that had, or will have, its id; None where there is none.
+
+    No step of the system's clock changes it, unlike psutil's ``create_time()`` (on Linux reckoned from the clock).
+    """
+    try:
+        # The name, in brackets, may have anything in it; the 22nd field is the start, in ticks since the system's.
+        ticks = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[19]
+        return f"{_BOOT_ID.read_text().strip()}:{int(ticks)}"
+    except OSError:
+        return None if _BOOT_ID.exists() else _birth_by_ps(pid)
+
+
+def _birth_by_ps(pid: int) -> str | None:
+    # Elsewhere (macOS) the kernel notes the moment of the start once, and ps writes just that.
+    environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stdout.strip() or None
+
+
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process that can be recognised later, although process ids are used again."""
+    """A process that can be recognised later, although process ids are used again.
+
+    :param birth: see :func:`birth_of`
+    """
 
     pid: int
-    started: float
+    birth: str
 
     @classmethod
-    def of(cls, process: psutil.Process) -> ProcessIdentity:
-        """Take the identity of a living process."""
-        return cls(process.pid, process.create_time())
+    def of(cls, pid: int) -> ProcessIdentity:
+        """Take the identity of a process that has not been waited for.
+
+        :raises psutil.NoSuchProcess: when there is none
+        """
+        birth = birth_of(pid)
+        if birth is None:
+            raise psutil.NoSuchProcess(pid)
+        return cls(pid, birth)
 
     def process(self) -> psutil.Process | None:
-        """Find the process, or None when it has ended (and perhaps another has its id now)."""
+        """Find the process, or None when it is gone (and perhaps another has its id now)."""
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.started) < 1:
+            if birth_of(self.pid) == self.birth:
                 return process
         return None
 
@@ -80,7 +118,7 @@ class ManagedProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.identity = ProcessIdentity.of(psutil.Process(self._popen.pid))
+        self.identity = ProcessIdentity.of(self._popen.pid)
 
     @property
     def pid(self) -> int:
@@ -89,8 +127,16 @@ class ManagedProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code, or None while it runs."""
-        return self._popen.poll()
+        """The exit code, negative for a signal, or None while it runs.
+
+        It is not reaped before :meth:`wait`: until then nobody else can have its id, and what it left is found by it.
+        """
+        if self._popen.returncode is not None:
+            return self._popen.returncode
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def log_tail(self, lines: int = 20) -> str:
         """Read the last lines of its output."""
@@ -112,34 +158,50 @@ class ManagedProcess:
 def end_processes(identities: Iterable[ProcessIdentity], grace: float = 10.0) -> list[int]:
     """End programs with all their descendants: SIGTERM, a while of patience, then SIGKILL.
 
-    :param identities: the programs that were started
+    :param identities: the programs that were started, each as the leader of a session
     :param grace: seconds between SIGTERM and SIGKILL
-    :return: ids of the processes that needed SIGKILL
+    :return: ids of the processes that go on all the same
     """
     roots = [process for identity in identities if (process := identity.process())]
-    family = {process.pid: process for root in roots for process in _family(root)}
+    family: dict[int, psutil.Process] = {}
+
+    def living() -> list[psutil.Process]:
+        # Who loses its parent, or leaves the session, is in neither any more, so those seen before are kept in mind.
+        for process in [*roots, *family.values()]:
+            family.update({member.pid: member for member in _descendants(process)})
+        sessions = {root.pid for root in roots}
+        family.update({member.pid: member for member in psutil.process_iter() if _session(member.pid) in sessions})
+        return [process for process in family.values() if _is_running(process)]
+
+    alive = living()
     for root in roots:
         _signal_group(root.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace
-    alive = list(family.values())
     while alive and time.monotonic() < deadline:
-        _, alive = psutil.wait_procs(alive, timeout=0.2)
-        alive = [process for process in alive if _is_running(process)]
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            family.update({child.pid: child for child in process.children(recursive=True)})
-    stubborn = [process for process in family.values() if _is_running(process)]
-    for process in stubborn:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=5)
-    return [process.pid for process in stubborn]
+        psutil.wait_procs(alive, timeout=0.2)
+        alive = living()
+    deadline = time.monotonic() + _DEATH_SECONDS
+    # What is killed may have made another process just before, so this is done until nothing is left.
+    while alive and time.monotonic() < deadline:
+        for process in alive:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(alive, timeout=0.2)
+        alive = living()
+    return [process.pid for process in alive]
 
 
-def _family(root: psutil.Process) -> list[psutil.Process]:
+def _descendants(root: psutil.Process) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return [root, *root.children(recursive=True)]
     return [root]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
@@ -167,21 +229,43 @@ class ProcessRegister:
         """Note a program that was just started."""
         self._write([*self.read(), identity])
 
-    def clear(self) -> None:
-        """Forget them all: they have been ended."""
+    def end_all(self, grace: float = 10.0) -> None:
+        """End the programs noted with all their descendants, and forget them.
+
+        :param grace: seconds until what has not ended by itself is killed
+        :raises ProcessesLeftError: when some go on; they stay noted
+        """
+        noted = self.read()
+        left = end_processes(noted, grace)
+        if left:
+            self._write([*noted, *(ProcessIdentity(pid, birth) for pid in left if (birth := birth_of(pid)))])
+            raise ProcessesLeftError(
+                f"the processes {', '.join(map(str, left))} go on although they were killed; end them, or start the "
+                f"demo again on the same folder, which tries it anew: they stay noted in {self._path}"
+            )
         self._path.unlink(missing_ok=True)
 
     def read(self) -> list[ProcessIdentity]:
         """List the programs noted."""
         if not self._path.exists():
             return []
-        return [
-            ProcessIdentity(int(entry["pid"]), float(entry["started"])) for entry in json.loads(self._path.read_text())
-        ]
+        noted = [_identity_of(entry) for entry in json.loads(self._path.read_text())]
+        return [identity for identity in noted if identity is not None]
 
     def _write(self, identities: Sequence[ProcessIdentity]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([{"pid": identity.pid, "started": identity.started} for identity in identities])
+        text = json.dumps([{"pid": identity.pid, "birth": identity.birth} for identity in identities])
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(text)
         temporary.replace(self._path)
+
+
+def _identity_of(entry: Mapping[str, Any]) -> ProcessIdentity | None:
+    if "birth" in entry:
+        return ProcessIdentity(int(entry["pid"]), str(entry["birth"]))
+    # Registers of before hold the moment of the start by the clock.
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(int(entry["pid"]))
+        if abs(process.create_time() - float(entry["started"])) < 1:
+            return ProcessIdentity.of(process.pid)
+    return None

@@ -20,6 +20,7 @@ from rich.console import Console
 from airflow_domino.demo.airflow_api import FINISHED_STATES, AirflowApi
 from airflow_domino.demo.airflow_stack import AirflowStack
 from airflow_domino.demo.local_domino import PROJECT, LocalDomino
+from airflow_domino.demo.reasons import reason_of
 from airflow_domino.demo.rows import RowReader, TaskRow
 from airflow_domino.demo.screen import progress_on, show_results, write
 from airflow_domino.demo.state import StateFolder
@@ -30,7 +31,6 @@ from airflow_domino.progress import changing
 DAGS = ("hello_world", "ensemble")
 RESULTS = ("data/hello_world.txt", "report/score_report.json")
 CONNECTION_ID = "domino_default"
-LOG_TAIL_LINES = 25
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -150,7 +150,7 @@ def _run_dags(
     write(console, "")
     show_results(console, rows)
     write(console, "")
-    _explain(rows, runs, airflow, console)
+    _explain(rows, runs, stack, console)
     for dag_id, dag_run_id in runs.items():
         write(console, f"{dag_id}: {states[dag_id]}  {airflow.url}/dags/{dag_id}/runs/{quote(dag_run_id)}")
     succeeded = all(word == "success" for word in states.values())
@@ -159,15 +159,13 @@ def _run_dags(
     return succeeded
 
 
-def _explain(rows: Sequence[TaskRow], runs: Mapping[str, str], airflow: AirflowApi, console: Console) -> None:
+def _explain(rows: Sequence[TaskRow], runs: Mapping[str, str], stack: AirflowStack, console: Console) -> None:
     complete = [row.name for row in rows if row.already_complete]
     if complete:
         write(console, f"Already complete, so nothing was run for: {', '.join(complete)}")
     for row in rows:
         if row.state == "failed":
-            log = airflow.task_log(row.dag_id, runs[row.dag_id], row.task_id, row.try_number).rstrip()
-            tail = "\n".join(log.splitlines()[-LOG_TAIL_LINES:])
-            write(console, f"{row.name} failed. The end of its log:\n{tail}\n")
+            write(console, f"{reason_of(row, runs[row.dag_id], stack.api, stack.log_of('scheduler'))}\n")
 
 
 def _watch(

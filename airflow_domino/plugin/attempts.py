@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.taskinstancehistory import TaskInstanceHistory
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
+from airflow_domino.compat_server import attempts_of
 from airflow_domino.plugin.history import Scope, find_history
 from airflow_domino.plugin.past_run import PastRun
 
@@ -74,19 +73,15 @@ def find_attempts(session: Session, task: TaskName, looks: Iterable[Look] = ()) 
 
 
 def _statement(task: TaskName) -> Select[Any]:
-    present, past = _columns(TaskInstance, task, is_past=False), _columns(TaskInstanceHistory, task, is_past=True)
-    both = union_all(present, past).subquery("attempts")
-    return select(both).order_by(both.c.try_number.desc(), both.c.is_past.desc()).limit(MOST_LISTED)
-
-
-def _columns(table: Any, task: TaskName, *, is_past: bool) -> Select[Any]:
-    columns = (table.try_number, table.state, table.start_date, table.end_date, literal(int(is_past)).label("is_past"))
-    return select(*columns).where(
-        table.dag_id == task.dag_id,
-        table.run_id == task.airflow_run_id,
-        table.task_id == task.task_id,
-        table.map_index == task.map_index,
-    )
+    names = {
+        "dag_id": task.dag_id,
+        "run_id": task.airflow_run_id,
+        "task_id": task.task_id,
+        "map_index": task.map_index,
+    }
+    statement = attempts_of(names, ("try_number", "state", "start_date", "end_date"))
+    columns = statement.selected_columns
+    return statement.order_by(columns.try_number.desc(), columns.is_past.desc()).limit(MOST_LISTED)
 
 
 def _attempt(row: Any, runs: Sequence[PastRun]) -> Attempt:

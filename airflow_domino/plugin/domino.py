@@ -29,7 +29,10 @@ class DominoPlugin(AirflowPlugin):
         """A navigation entry, and tabs on the pages of a DAG run and of a task instance, in Airflow's own frame.
 
         What Airflow's UI puts in for the braces is quoted by it. A tab is shown for every DAG run and task instance.
+        There are none where the application was to be built and could not.
         """
+        if self.__dict__.get("fastapi_apps") == []:
+            return []
         dag_run = "dag_id={DAG_ID}&run_id={RUN_ID}"
         task = f"{dag_run}&task_id={{TASK_ID}}&map_index={{MAP_INDEX}}"
         return [
@@ -41,7 +44,10 @@ class DominoPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The page's own web application; read by the api-server alone, so built there alone."""
+        """The page's own web application; read by the api-server alone, so built there alone.
+
+        Where Airflow lacks what a page needs, the application says so at that page's address.
+        """
         try:
             from airflow_domino.plugin.app import create_app
         except ImportError:

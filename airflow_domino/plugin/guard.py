@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from airflow.configuration import conf
 from fastapi import Depends, HTTPException, Request
+
+from airflow_domino.compat_server import DagAccessEntity, GetUserDep, get_auth_manager, get_user, requires_access_dag
 
 EVERY_ROUTE = [
     Depends(get_user),

@@ -13,12 +13,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from sqlalchemy import RowMapping, Select, and_, null, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
+from airflow_domino.compat_server import (
+    XCOM_RETURN_KEY,
+    DagRun,
+    TaskInstance,
+    TaskStateStoreModel,
+    XComModel,
+    instance_column,
+)
 from airflow_domino.domino.launch import RunMark
 from airflow_domino.hooks.identity import STORE_KEY
 from airflow_domino.hooks.past_runs import PAST_RUNS_KEY
@@ -27,11 +32,6 @@ from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.plugin.luigi_runs import LuigiWorker, at_work, told_by_luigi
 from airflow_domino.plugin.past_run import Launcher, PastRun, from_facts
 from airflow_domino.plugin.stored import mapping, mappings, plain, text, web_address
-
-try:
-    from airflow.models.task_state_store import TaskStateStoreModel
-except ImportError:  # Airflow below 3.3
-    TaskStateStoreModel = None  # type: ignore[assignment, misc]
 
 if TYPE_CHECKING:
     from airflow_domino.domino.models import Run
@@ -117,7 +117,7 @@ def _present(scope: Scope) -> Select[Any]:
     """Ask for the XComs of present attempts, and what was noted at their launch."""
     link = aliased(XComModel)
     others = {key: aliased(XComModel) for key in (XCOM_RETURN_KEY, RUN_ID_KEY, RUN_KEY)}
-    same_task = and_(*(getattr(TaskInstance, name) == getattr(link, name) for name in _TASK))
+    same_task = _same_task(link)
     columns = (*_instance_columns(link), link.value.label(LINK_KEY), link.timestamp)
     values = (other.value.label(f"xcom_{key}") for key, other in others.items())
     statement = select(*columns, *values).select_from(link).join(TaskInstance, same_task)
@@ -135,13 +135,18 @@ def _present(scope: Scope) -> Select[Any]:
 
 
 def _same_instance(one: Any, other: Any) -> list[Any]:
-    return [getattr(one, name) == getattr(other, name) for name in ("dag_run_id", "task_id", "map_index")]
+    names = ("dag_run_id", "task_id", "map_index")
+    return [instance_column(one, name) == instance_column(other, name) for name in names]
+
+
+def _same_task(names: Any) -> Any:
+    return and_(*(instance_column(TaskInstance, name) == instance_column(names, name) for name in _TASK))
 
 
 def _instance_columns(names: Any) -> tuple[Any, ...]:
     instance = TaskInstance
     return (
-        *(getattr(names, name) for name in _TASK),
+        *(instance_column(names, name) for name in _TASK),
         instance.state,
         instance.try_number,
         instance.start_date,
@@ -151,7 +156,7 @@ def _instance_columns(names: Any) -> tuple[Any, ...]:
 
 def _in_scope(names: Any, scope: Scope) -> list[Any]:
     wanted = {"run_id": scope.airflow_run_id, "task_id": scope.task_id, "map_index": scope.map_index}
-    exact = [getattr(names, name) == value for name, value in wanted.items() if value is not None]
+    exact = [instance_column(names, name) == value for name, value in wanted.items() if value is not None]
     return [names.dag_id.in_(scope.dag_ids), *exact]
 
 
@@ -181,8 +186,7 @@ def _noted(session: Session, scope: Scope, limit: int) -> dict[str, tuple[Launch
     store = TaskStateStoreModel
     if store is None:
         return {}
-    same_task = and_(*(getattr(TaskInstance, name) == getattr(store, name) for name in _TASK))
-    statement = select(*_instance_columns(store), store.value).outerjoin(TaskInstance, same_task)
+    statement = select(*_instance_columns(store), store.value).outerjoin(TaskInstance, _same_task(store))
     statement = statement.where(store.key == PAST_RUNS_KEY, *_in_scope(store, scope))
     if scope.since is not None:
         statement = statement.where(store.updated_at >= scope.since)

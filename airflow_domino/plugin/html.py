@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
+from airflow_domino.compat_server import MissingInAirflowError, lacks
 from airflow_domino.plugin import static, words
 
 SECURITY_HEADERS = {
@@ -26,6 +27,8 @@ SECURITY_HEADERS = {
 MESSAGES = {
     401: ("You are not signed in", "Sign in to Airflow, then open this page again."),
     403: ("Not for this account", "This page needs the permission to read task instances and XComs in Airflow."),
+    500: ("This page has failed", ""),
+    501: ("This page does not work here", ""),
     404: ("Nothing here", "The page 'Domino' has no such address."),
 }
 UNSPECIFIC = frozenset({"Not authenticated", "Forbidden", "Not Found"})
@@ -85,7 +88,10 @@ def page(request: Request, template: str, current: str, **values: Any) -> HTMLRe
     """
     query = request.query_params
     carried = f"?{urlencode({'dag_id': query['dag_id']})}" if query.get("dag_id") else ""
-    return fragment(template, **{"current": current, "tab": is_tab(request), "carried": carried, **values})
+    return fragment(
+        template,
+        **{"current": current, "lacks": lacks(current), "tab": is_tab(request), "carried": carried, **values},
+    )
 
 
 def is_tab(request: Request) -> bool:
@@ -105,6 +111,23 @@ async def add_headers(request: Request, call_next: Callable[[Request], Awaitable
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
     return response
+
+
+async def fail(request: Request, error: Exception) -> Response:
+    """Tell why a page does not work where that is a lack of this version of Airflow, and otherwise where to look.
+
+    Other errors may hold what is not for everybody: they are in the log of the api-server alone.
+    """
+    response = await refuse(request, failure(error))
+    response.headers.update(SECURITY_HEADERS | {"Cache-Control": "no-store"})  # it does not come by `add_headers`
+    return response
+
+
+def failure(error: Exception) -> HTTPException:
+    """Make the answer of a page that has failed."""
+    if isinstance(error, MissingInAirflowError):
+        return HTTPException(501, str(error))
+    return HTTPException(500, f"{type(error).__name__}: look into the log of Airflow's api-server for the details")
 
 
 async def refuse(request: Request, error: Exception) -> Response:

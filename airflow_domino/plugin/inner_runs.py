@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from sqlalchemy.orm import Session
 
+from airflow_domino.compat_server import TaskInstance, XComModel
 from airflow_domino.plugin.history import Scope, find_history
 from airflow_domino.plugin.look import Look
 from airflow_domino.plugin.luigi_runs import told_by_luigi

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow.utils.session import create_session
 from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_domino.compat import AirflowException, expiry_warning_days
+from airflow_domino.compat_server import MissingInAirflowError, create_session
 from airflow_domino.domino.errors import AuthenticationError, ConfigurationError, NotFoundError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.orphans import Orphan, OrphanFinder
@@ -158,6 +158,6 @@ class DominoEye:
         try:
             with create_session() as session:
                 return tuple(self._orphans.find(session, client, project, active))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, MissingInAirflowError):
             log.warning("Airflow's database did not tell which runs are awaited", exc_info=True)
             return None

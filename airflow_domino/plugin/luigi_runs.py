@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
+from airflow_domino.compat_server import TaskInstance, XComModel, instance_column
 from airflow_domino.domino.launch import RunMark
 from airflow_domino.plugin.past_run import LIVE_STATES, Launcher
 from airflow_domino.plugin.stored import mappings, text, web_address
@@ -69,7 +68,7 @@ def told_by_luigi(
     :param conditions: which XComs, beside their key.
     :param since: older XComs are left out.
     """
-    same_task = and_(*(getattr(TaskInstance, name) == getattr(XComModel, name) for name in _NAMES))
+    same_task = and_(*(instance_column(TaskInstance, name) == instance_column(XComModel, name) for name in _NAMES))
     statement = select(XComModel.value, XComModel.timestamp, *_instance_columns()).join(TaskInstance, same_task)
     statement = statement.where(XComModel.key == TASKS_KEY, *conditions)
     if since is not None:
@@ -93,7 +92,7 @@ def at_work(session: Session, conditions: Collection[Any]) -> list[LuigiWorker]:
 
 def _instance_columns() -> list[Any]:
     names = (*_NAMES, "state", "try_number", "start_date", "end_date", "max_tries")
-    return [getattr(TaskInstance, name) for name in names]
+    return [instance_column(TaskInstance, name) for name in names]
 
 
 def _worker(row: Mapping[Any, Any]) -> LuigiWorker:

@@ -12,13 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from airflow.models.dagrun import DagRun
-from airflow.models.serialized_dag import SerializedDagModel
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from sqlalchemy import and_, exists, select
 from sqlalchemy.orm import Session, aliased
 
+from airflow_domino.compat_server import (
+    XCOM_RETURN_KEY,
+    DagRun,
+    SerializedDagModel,
+    TaskInstance,
+    XComModel,
+    column_or_null,
+    serialized_dag_columns,
+)
 from airflow_domino.plugin.luigi_graph import Told, put_together
 from airflow_domino.plugin.luigi_values import AirflowTask, LuigiGraph
 from airflow_domino.plugin.stored import mapping, plain, web_address
@@ -29,7 +34,6 @@ TASKS_KEY = "luigi_tasks"
 LINK_KEY = "domino_run_link"
 # So many are looked through for Luigi tasks.
 _NEWEST_DAG_RUNS = 2_000
-_FACTS = (DagRun.dag_id, DagRun.run_id, DagRun._state, DagRun.start_date, DagRun.end_date)
 OPERATORS = frozenset({"LuigiTaskOperator", "LuigiTargetSensor", "LuigiPlanOperator"})
 
 
@@ -44,6 +48,10 @@ class DagRunFacts:
     ended_at: datetime | None
 
 
+def _facts() -> tuple[Any, ...]:
+    return (DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date)
+
+
 def runs_with_luigi(session: Session, dag_ids: Collection[str], limit: int = 50) -> list[DagRunFacts]:
     """The latest DAG runs whose tasks told of Luigi tasks.
 
@@ -55,13 +63,13 @@ def runs_with_luigi(session: Session, dag_ids: Collection[str], limit: int = 50)
     order = (DagRun.run_after.desc(), DagRun.id.desc())
     newest = select(DagRun.id).where(DagRun.dag_id.in_(dag_ids)).order_by(*order).limit(_NEWEST_DAG_RUNS).subquery()
     told = exists().where(XComModel.dag_run_id == DagRun.id, XComModel.key.in_((GRAPH_KEY, PLAN_KEY, TASKS_KEY)))
-    statement = select(*_FACTS).join(newest, newest.c.id == DagRun.id).where(told).order_by(*order).limit(limit)
+    statement = select(*_facts()).join(newest, newest.c.id == DagRun.id).where(told).order_by(*order).limit(limit)
     return [DagRunFacts(*row) for row in session.execute(statement)]
 
 
 def find_run(session: Session, dag_id: str, run_id: str) -> DagRunFacts | None:
     """One DAG run; None where there is none."""
-    row = session.execute(select(*_FACTS).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).first()
+    row = session.execute(select(*_facts()).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).first()
     return DagRunFacts(*row) if row else None
 
 
@@ -98,7 +106,7 @@ def _airflow_tasks(
         "state": TaskInstance.state,
         "try_number": TaskInstance.try_number,
         "operator": TaskInstance.operator,
-        "name": TaskInstance._task_display_property_value,
+        "name": column_or_null(TaskInstance, "_task_display_property_value"),
         "hostname": TaskInstance.hostname,
         "started_at": TaskInstance.start_date,
         "ended_at": TaskInstance.end_date,
@@ -145,7 +153,9 @@ def _results(session: Session, dag_id: str, run_id: str) -> dict[tuple[str, int]
 
 def _edges(session: Session, dag_id: str, run_id: str) -> Mapping[str, Sequence[str]]:
     """Ids of the tasks right below each task of the DAG, as this DAG run began with it."""
-    columns = (SerializedDagModel._data, SerializedDagModel._data_compressed)
+    columns = serialized_dag_columns()
+    if not columns:
+        return {}
     statement = select(*columns).join(DagRun, DagRun.created_dag_version_id == SerializedDagModel.dag_version_id)
     row = session.execute(statement.where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).first()
     if row is None:

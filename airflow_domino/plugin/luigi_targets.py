@@ -20,8 +20,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from airflow.utils.net import get_hostname
-
+from airflow_domino.compat import own_hostname
 from airflow_domino.plugin.luigi_values import LuigiTask, Target
 
 #: How a person says it.
@@ -110,7 +109,7 @@ def _is_seen(place: Place) -> bool:
 
 @cache
 def _own_host() -> str:
-    return str(get_hostname())  # type: ignore[no-untyped-call]  # Airflow's has no types
+    return own_hostname()
 
 
 def _look_into_storage(address: str) -> Answer:

@@ -13,11 +13,11 @@ from io import StringIO
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.configuration import conf
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
+from airflow_domino.compat_server import SessionDep
 from airflow_domino.plugin import html, look, pictures, static
 from airflow_domino.plugin.costs import GROUPINGS, PERIODS, Costs, begin_of, costs
 from airflow_domino.plugin.guard import ReadableDags

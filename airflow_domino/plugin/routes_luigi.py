@@ -7,10 +7,10 @@ second at most for answers about targets: those that come later are shown when t
 
 from typing import Annotated, Any
 
-from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
+from airflow_domino.compat_server import SessionDep
 from airflow_domino.plugin import html
 from airflow_domino.plugin.guard import ReadableDags
 from airflow_domino.plugin.luigi_store import DagRunFacts, find_run, read_graph, runs_with_luigi

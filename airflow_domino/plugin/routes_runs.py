@@ -8,11 +8,10 @@ those that go on is added from the latest look, which is taken in the background
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
-from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
+from airflow_domino.compat_server import GetUserDep, SessionDep
 from airflow_domino.plugin import html, words
 from airflow_domino.plugin.guard import ReadableDags, editable
 from airflow_domino.plugin.inner_runs import inner_runs_of, latest_inner_runs, together

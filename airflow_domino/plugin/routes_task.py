@@ -4,11 +4,10 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
+from airflow_domino.compat_server import GetUserDep, SessionDep
 from airflow_domino.plugin import html
 from airflow_domino.plugin.attempts import TaskName, find_attempts
 from airflow_domino.plugin.guard import ReadableDags

@@ -8,12 +8,11 @@ one that stops a run, which waits three seconds at most.
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from airflow_domino.compat_server import GetUserDep, SessionDep
 from airflow_domino.domino.launch import RunMark
 from airflow_domino.orphans import Orphan
 from airflow_domino.plugin import html, stops

@@ -8,10 +8,10 @@ told of, up to three more.
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
 
+from airflow_domino.compat_server import SessionDep
 from airflow_domino.plugin import html, look, pictures, static
 from airflow_domino.plugin.guard import ReadableDags
 from airflow_domino.plugin.history import MOST_RUNS, Scope, find_history

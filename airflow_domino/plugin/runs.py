@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from sqlalchemy import RowMapping, Select, and_, null, select
 from sqlalchemy.orm import Session, aliased
 
+from airflow_domino.compat_server import (
+    XCOM_RETURN_KEY,
+    TaskInstance,
+    TaskStateStoreModel,
+    XComModel,
+    instance_column,
+)
 from airflow_domino.plugin.stored import mapping, number, plain, text, web_address, whole_number
-
-try:
-    from airflow.models.task_state_store import TaskStateStoreModel
-except ImportError:  # Airflow below 3.3
-    TaskStateStoreModel = None  # type: ignore[assignment, misc]
 
 LINK_KEY = "domino_run_link"
 RUN_ID_KEY = "run_id"
@@ -229,7 +229,7 @@ def _of(newest: Any, stored: Any, key: str) -> Any:
     return and_(
         stored.dag_run_id == newest.c.dag_run_id,
         stored.task_id == newest.c.task_id,
-        stored.map_index == newest.c.map_index,
+        instance_column(stored, "map_index") == newest.c.map_index,
         stored.key == key,
     )
 

@@ -7,9 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow.utils.session import create_session
-
 from airflow_domino.compat import AirflowException
+from airflow_domino.compat_server import create_session
 from airflow_domino.domino.errors import DominoError
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.orphans import Orphan, OrphanFinder

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,9 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
-# Says that it runs, and has a child in a session of its own; neither ends at a polite signal.
+# Says that it runs, and has a child in a session of its own; neither ends at a polite signal. Only as a program: the
+# pipeline is imported too, where a DAG is drawn of it.
 STUBBORN = """\
-import os, pathlib, signal, time
+import os, pathlib, signal, sys, time
+if __name__ != "__main__":
+    sys.exit("only a program")
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if os.fork() == 0:
     os.setsid()
@@ -35,9 +39,30 @@ pathlib.Path({running!r}).touch()
 time.sleep(900)
 """
 
+# A demo whose clock is stepped by 18 s as soon as a file is there: psutil reckons the start of a process from it.
+STEPPED_CLOCK = """\
+import pathlib, sys, time, psutil
+stepped = pathlib.Path({stepped!r})
+boot_time, now = psutil._pslinux.boot_time, time.time
+psutil._pslinux.boot_time = lambda: boot_time() + 18 * stepped.exists()
+time.time = lambda: now() + 18 * stepped.exists()
+from airflow_domino.cli import main
+sys.exit(main())
+"""
+# A demo whose workers give Airflow no time to answer, as on a machine that is far too busy.
+NO_PATIENCE = """\
+import sys
+from airflow_domino.demo import airflow_stack
+settings = airflow_stack.AirflowStack._settings
+hasty = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "0.000001", "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "1"}
+airflow_stack.AirflowStack._settings = lambda stack: settings(stack) | hasty
+from airflow_domino.cli import main
+sys.exit(main())
+"""
 
-def demo(state: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "airflow_domino.cli", "demo", "--state", str(state), *arguments]
+
+def demo(state: Path, *arguments: str, program: Sequence[str] = ("-m", "airflow_domino.cli")) -> list[str]:
+    return [sys.executable, *program, "demo", "--state", str(state), *arguments]
 
 
 def environment(state: Path) -> dict[str, str]:
@@ -209,6 +234,39 @@ def test_a_demo_whose_run_fails_tells_the_end_of_the_log_and_fails(
     assert "the pipeline is broken on purpose" in ended.stdout
     assert not (tmp_path / "results").exists()
     assert left_behind(state) == []
+
+
+@pytest.mark.deep
+def test_a_demo_whose_worker_dies_without_a_word_tells_what_the_scheduler_reports(
+    first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    command = demo(state, "--once", "--airflow-port", "0", "--domino-port", "0", program=("-c", NO_PATIENCE))
+    ended = subprocess.run(command, env=environment(state), capture_output=True, text=True, check=False, timeout=600)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    told = ended.stdout[ended.stdout.index("ensemble.extract_features failed. The end of its log:") :]
+    assert "The scheduler's report:" in told
+    assert "<TaskInstance: ensemble.extract_features " in told
+    assert re.search(r"Before it, a worker had: httpx\.\w*Timeout", told)
+    assert str(state / "airflow" / "logs" / "components" / "scheduler.log") in told
+
+
+@pytest.mark.deep
+@pytest.mark.skipif(sys.platform != "linux", reason="only here psutil reckons the start of a process from the clock")
+def test_a_demo_that_is_interrupted_after_a_step_of_the_clock_leaves_no_process(
+    state: Path, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    stepped = tmp_path / "stepped"
+    program = ("-c", STEPPED_CLOCK.format(stepped=str(stepped)))
+    command = demo(state, "--airflow-port", "0", "--domino-port", "0", program=program)
+    with started(command, state) as running:
+        wait_for_line(running, "Triggered")
+        stepped.touch()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert left_behind(state) == []
+    assert list(state.rglob("processes.json")) == []
 
 
 @pytest.mark.deep

@@ -12,22 +12,30 @@ import json
 import sys
 import tempfile
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import luigi
 import luigi.retcodes
-import numpy as np
 from luigi.format import Nop
 
 from airflow_domino.luigi import DominoRunTask
 
 if TYPE_CHECKING:
+    import numpy as np
     from sklearn.base import ClassifierMixin
 
-# scikit-learn is imported where it is used: asking whether a task is complete then takes no seconds.
 SEED = 7
+
+
+def needed(name: str) -> Any:
+    """Import a library where it is used: to draw the pipeline, or to ask what is complete, none is needed."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as missing:
+        what = "install what this sample trains with where it runs: pip install 'airflow-domino[samples]'"
+        raise ModuleNotFoundError(f"{missing}; {what}") from missing
 
 
 class CleanDigits(luigi.Task):
@@ -37,9 +45,7 @@ class CleanDigits(luigi.Task):
         return luigi.LocalTarget("data/clean_digits.csv")
 
     def run(self) -> None:
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
+        np, digits = needed("numpy"), needed("sklearn.datasets").load_digits()
         rows = np.unique(np.column_stack([digits.target, digits.data]).astype(int), axis=0)
         with self.output().open("w") as table:
             np.savetxt(table, rows, fmt="%d", delimiter=",")
@@ -55,8 +61,7 @@ class ExtractFeatures(luigi.Task):
         return luigi.LocalTarget("data/features.npz", format=Nop)
 
     def run(self) -> None:
-        from sklearn.model_selection import train_test_split
-
+        np, train_test_split = needed("numpy"), needed("sklearn.model_selection").train_test_split
         rows = np.loadtxt(self.input().path, delimiter=",")
         digits, pixels = rows[:, 0].astype(int), rows[:, 1:] / 16
         images = pixels.reshape(-1, 8, 8)
@@ -79,17 +84,15 @@ class TrainTask(luigi.Task):
         raise NotImplementedError
 
     def run(self) -> None:
-        from threadpoolctl import threadpool_limits
-
-        features = np.load(self.input().path)
+        features = needed("numpy").load(self.input().path)
         # The matrices are too small to be shared between threads: that would only take turns.
-        with threadpool_limits(1):
+        with needed("threadpoolctl").threadpool_limits(1):
             model = self.classifier().fit(features["x_train"], features["y_train"])
             accuracy = float(model.score(features["x_test"], features["y_test"]))
         about = {"classifier": str(model), "accuracy": round(accuracy, 4)}
         with tempfile.TemporaryDirectory() as folder, self.output().open("w") as archive:
             Path(folder, "about.json").write_text(json.dumps(about, indent=2) + "\n")
-            joblib.dump(model, Path(folder, "model.joblib"))
+            needed("joblib").dump(model, Path(folder, "model.joblib"))
             zip_folder(Path(folder), archive)
         write_domino_stats(about)
 
@@ -101,9 +104,7 @@ class TrainRForest(TrainTask):
         return luigi.LocalTarget("models/rforest.zip", format=Nop)
 
     def classifier(self) -> ClassifierMixin:
-        from sklearn.ensemble import RandomForestClassifier
-
-        return RandomForestClassifier(n_estimators=300, random_state=SEED)
+        return needed("sklearn.ensemble").RandomForestClassifier(n_estimators=300, random_state=SEED)
 
 
 class TrainNNet(TrainTask):
@@ -113,9 +114,7 @@ class TrainNNet(TrainTask):
         return luigi.LocalTarget("models/nnet.zip", format=Nop)
 
     def classifier(self) -> ClassifierMixin:
-        from sklearn.neural_network import MLPClassifier
-
-        return MLPClassifier(hidden_layer_sizes=(64,), max_iter=400, random_state=SEED)
+        return needed("sklearn.neural_network").MLPClassifier(hidden_layer_sizes=(64,), max_iter=400, random_state=SEED)
 
 
 class PredictTask(luigi.Task):
@@ -130,7 +129,8 @@ class PredictTask(luigi.Task):
 
     def run(self) -> None:
         model = load_model(self.input()["model"].path)
-        write_probabilities(self.output(), model.predict_proba(np.load(self.input()["features"].path)["x_test"]))
+        features = needed("numpy").load(self.input()["features"].path)
+        write_probabilities(self.output(), model.predict_proba(features["x_test"]))
 
 
 class PredictRForest(PredictTask):
@@ -163,7 +163,8 @@ class CombinePredictions(luigi.Task):
         return luigi.LocalTarget("data/ensemble_predictions.csv")
 
     def run(self) -> None:
-        write_probabilities(self.output(), np.mean([read_probabilities(said) for said in self.input()], axis=0))
+        both = [read_probabilities(said) for said in self.input()]
+        write_probabilities(self.output(), needed("numpy").mean(both, axis=0))
 
 
 class ScoreReport(luigi.Task):
@@ -183,7 +184,7 @@ class ScoreReport(luigi.Task):
         return luigi.LocalTarget("report/score_report.json")
 
     def run(self) -> None:
-        inputs = self.input()
+        np, inputs = needed("numpy"), self.input()
         features = np.load(inputs["features"].path)
         said = {name: read_probabilities(inputs[name]).argmax(axis=1) for name in ("forest", "net", "ensemble")}
         accuracy = {name: round(float(np.mean(digits == features["y_test"])), 4) for name, digits in said.items()}
@@ -209,7 +210,7 @@ def zip_folder(folder: Path, archive: Any) -> None:
 def load_model(path: str) -> ClassifierMixin:
     """Return the classifier in a model's zip."""
     with zipfile.ZipFile(path) as zipped, zipped.open("model.joblib") as model:
-        return joblib.load(model)
+        return needed("joblib").load(model)
 
 
 def model_card(path: str) -> dict[str, Any]:
@@ -221,12 +222,12 @@ def model_card(path: str) -> dict[str, Any]:
 def write_probabilities(target: luigi.LocalTarget, probabilities: np.ndarray) -> None:
     """Write one line per image, one column per digit."""
     with target.open("w") as table:
-        np.savetxt(table, probabilities, fmt="%.6f", delimiter=",")
+        needed("numpy").savetxt(table, probabilities, fmt="%.6f", delimiter=",")
 
 
 def read_probabilities(target: luigi.LocalTarget) -> np.ndarray:
     """Read what write_probabilities wrote."""
-    return np.loadtxt(target.path, delimiter=",")
+    return needed("numpy").loadtxt(target.path, delimiter=",")
 
 
 def write_domino_stats(stats: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ import luigi.retcodes
 from container_job import ContainerJob
 from luigi.format import UTF8
 from pivot_job import read_sums
-from pivot_storage import is_on_s3, size
+from pivot_storage import boto, is_on_s3, size
 
 REGIONS = ("North", "East", "South", "West")
 PRODUCTS = ("apples", "bread", "coffee", "milk", "tea")
@@ -152,6 +152,7 @@ def target(address: str) -> luigi.Target:
 @cache
 def s3_client(process: int, thread: int) -> Any:
     """Return Luigi's client of a thread: made once, as that takes longer than a request, and not fit to be shared."""
+    boto()
     from luigi.contrib.s3 import S3Client
 
     return S3Client()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,17 @@ def write(address: str, data: bytes) -> None:
     part.replace(path)
 
 
-def _s3() -> Any:
-    import boto3  # only where files are on S3
+def boto() -> Any:
+    """Import boto3, which only files on S3 need."""
+    try:
+        return import_module("boto3")
+    except ModuleNotFoundError as missing:
+        what = "install what reaches S3 where this runs: pip install 'airflow-domino[samples]'"
+        raise ModuleNotFoundError(f"{missing}; {what}") from missing
 
-    return boto3.client("s3")
+
+def _s3() -> Any:
+    return boto().client("s3")
 
 
 def _place(address: str) -> dict[str, str]:

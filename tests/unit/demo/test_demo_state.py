@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from airflow.configuration import retrieve_configuration_description
 
 from airflow_domino.demo.airflow_stack import AirflowStack
 from airflow_domino.demo.state import StateFolder, StateInUseError
 
+ROOT = Path(__file__).parents[3]
 HOLD = "import sys; from pathlib import Path; from airflow_domino.demo.state import StateFolder\n"
 HOLD += "with StateFolder(Path(sys.argv[1])): print('taken', flush=True); sys.stdin.read()"
 
@@ -66,3 +68,27 @@ def test_an_interrupted_first_start_leaves_no_secret_behind(tmp_path: Path, monk
 def test_nobody_else_can_look_into_the_folder(tmp_path: Path) -> None:
     with StateFolder(tmp_path / "state"):
         assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
+def test_no_part_of_airflow_has_only_five_seconds_for_an_answer_on_a_busy_machine(tmp_path: Path) -> None:
+    sections = retrieve_configuration_description(include_providers=False)
+    options = {(name, key): option for name, section in sections.items() for key, option in section["options"].items()}
+    short = [
+        names
+        for names, option in options.items()
+        if "timeout" in names[1] and option["type"] in ("integer", "float") and 0 < _number(option["default"]) <= 5
+    ]
+
+    environment = AirflowStack(tmp_path / "home", tmp_path).environment
+
+    assert ("workers", "execution_api_timeout") in short
+    given = {(section, key): environment.get(f"AIRFLOW__{section}__{key}".upper(), "") for section, key in short}
+    assert given == dict.fromkeys(short, "30")
+    assert 'AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT: "30"' in (ROOT / "docker-compose.yml").read_text()
+
+
+def _number(default: str | None) -> float:
+    try:
+        return float(default or 0)
+    except ValueError:  # a template of Airflow's
+        return 0

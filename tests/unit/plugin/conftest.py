@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
 
@@ -17,12 +18,58 @@ import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, event, insert
+from sqlalchemy import create_engine, event, insert, select, update
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
 STARTED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RUN_URL = "https://domino.example.com/u/ann/churn/jobs/{}"
+
+
+IS_ROW_PER_ATTEMPT = find_spec("airflow.models.taskinstancehistory") is None
+"""Whether each attempt is a task instance of its own (Airflow 3.4)."""
+
+
+def put(session: Session, model: Any, **values: Any) -> Any:
+    """Insert a row with those of the values for which this version of Airflow has a column; return its key."""
+    table = model.__table__
+    known = {("region_index" if name == "map_index" and name not in table.c else name): values[name] for name in values}
+    made = session.execute(insert(table).values({name: value for name, value in known.items() if name in table.c}))
+    return made.inserted_primary_key[0]
+
+
+def put_dag_run(session: Session, dag_id: str, run_id: str, **values: Any) -> None:
+    """Insert a DAG run, or change the one that is there."""
+    from airflow.models.dagrun import DagRun
+
+    table = DagRun.__table__
+    which = (table.c.dag_id == dag_id, table.c.run_id == run_id)
+    if session.execute(select(table.c.id).where(*which)).first() is None:
+        needed = {
+            "run_type": "manual",
+            "run_after": STARTED,
+            "span_status": "",
+            "clear_number": 0,
+            "log_template_id": 1,
+        }
+        put(session, DagRun, dag_id=dag_id, run_id=run_id, **{**needed, **values})
+    else:
+        known = {name: value for name, value in values.items() if name in table.c and name != "id"}
+        session.execute(update(table).where(*which).values(known))
+
+
+def table_of_past_attempts() -> Any:
+    if IS_ROW_PER_ATTEMPT:
+        from airflow.models.taskinstance import TaskInstance
+
+        return TaskInstance
+    from airflow.models.taskinstancehistory import TaskInstanceHistory
+
+    return TaskInstanceHistory
+
+
+TABLES = {"task_instance", "task_instance_history", "task_state_store", "dag_run", "serialized_dag"}
+TABLES |= {"xcom", "xcom_v1", "xcom_v2", "legacy_task_data_owner"}
 
 
 class Permissions:
@@ -72,40 +119,63 @@ class Store:
         """
         from airflow.models.task_state_store import TaskStateStoreModel
         from airflow.models.taskinstance import TaskInstance
-        from airflow.models.xcom import XComModel
 
         dag_run_id = self._dag_runs.setdefault((dag_id, airflow_run_id), len(self._dag_runs) + 1)
         names = {"dag_id": dag_id, "task_id": task_id, "run_id": airflow_run_id, "map_index": map_index}
         with self.sessions.begin() as session:
-            session.execute(
-                insert(TaskInstance.__table__).values(
-                    **names,
-                    state=state,
-                    start_date=started_at,
-                    try_number=try_number,
-                    pool="default_pool",
-                    pool_slots=1,
-                    span_status="not_started",
-                    executor_config={},
-                )
+            task = put(
+                session,
+                TaskInstance,
+                **names,
+                state=state,
+                start_date=started_at,
+                try_number=try_number,
+                pool="default_pool",
+                pool_slots=1,
+                span_status="not_started",
+                executor_config={},
             )
             for key, value in {"domino_run": launch_record, "domino_runs": past_runs}.items():
                 if value is not None:
                     kept = {"dag_run_id": dag_run_id, "key": key, "value": json.dumps(value)}
-                    session.add(TaskStateStoreModel(**names, **kept, updated_at=started_at))
+                    put(session, TaskStateStoreModel, **names, **kept, updated_at=started_at)
             for key, value in xcoms.items():
-                session.add(XComModel(**names, dag_run_id=dag_run_id, key=key, value=value, timestamp=started_at))
+                self._add_xcom(
+                    session, task, key=key, value=value, timestamp=started_at, dag_run_id=dag_run_id, **names
+                )
+
+    def _add_xcom(self, session: Session, task: Any, *, dag_run_id: int, **values: Any) -> None:
+        if IS_ROW_PER_ATTEMPT:
+            from airflow.models.xcom import XComModelV2
+
+            put_dag_run(session, values["dag_id"], values["run_id"], id=dag_run_id, state="success")
+            put(session, XComModelV2, task_instance_id=task, **values)
+        else:
+            from airflow.models.xcom import XComModel
+
+            put(session, XComModel, dag_run_id=dag_run_id, **values)
+
+    def add_dag_run(self, dag_id: str, run_id: str, **values: Any) -> None:
+        """Add a DAG run, or change the one that is there."""
+        with self.sessions.begin() as session:
+            put_dag_run(session, dag_id, run_id, **values)
 
     def add_past_attempt(self, try_number: int, state: str = "failed", started_at: datetime = STARTED) -> None:
         """Add an attempt before the present one of the task that :meth:`add` makes when it is told nothing."""
-        from airflow.models.taskinstancehistory import TaskInstanceHistory
-
         names = {"dag_id": "ensemble", "task_id": "train", "run_id": "manual__1", "map_index": -1}
         times = {"start_date": started_at, "end_date": started_at + timedelta(minutes=1)}
         other = {"pool": "default_pool", "pool_slots": 1, "span_status": "not_started", "task_instance_id": uuid4()}
         with self.sessions.begin() as session:
-            table = TaskInstanceHistory.__table__
-            session.execute(insert(table).values(**names, **times, **other, try_number=try_number, state=state))
+            put(
+                session,
+                table_of_past_attempts(),
+                **names,
+                **times,
+                **other,
+                try_number=try_number,
+                state=state,
+                working_set=None,
+            )
 
     def add_finished(self, dag_id: str = "ensemble", task_id: str = "train", number: int = 1, **facts: Any) -> None:
         """Add a task that succeeded, whose operator has stored everything about its run."""
@@ -128,18 +198,11 @@ class Store:
 def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[sessionmaker[Session]]:
     from airflow import settings
     from airflow.models.base import Base
-    from airflow.models.dagrun import DagRun
-    from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.models.task_state_store import TaskStateStoreModel
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.models.taskinstancehistory import TaskInstanceHistory
-    from airflow.models.xcom import XComModel
     from airflow.utils.db import import_all_models
 
     import_all_models()
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    models = (TaskInstance, TaskInstanceHistory, XComModel, TaskStateStoreModel, DagRun, SerializedDagModel)
-    Base.metadata.create_all(engine, tables=[model.__table__ for model in models])
+    Base.metadata.create_all(engine, tables=[Base.metadata.tables[name] for name in TABLES & set(Base.metadata.tables)])
     made = sessionmaker(engine, expire_on_commit=False)
     monkeypatch.setattr(settings, "Session", made)
     monkeypatch.setattr(settings, "NonScopedSession", made)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from airflow_domino.domino.launch import RunMark
 from airflow_domino.domino.models import Run, RunStatus
@@ -51,15 +51,11 @@ def history(sessions):
 
 
 @pytest.fixture
-def dag_run(sessions):
+def dag_run(store):
     """Adds a DAG run without any task's XComs."""
-    from airflow.models.dagrun import DagRun
 
     def add(dag_id="ensemble", run_id="manual__1"):
-        values = {"dag_id": dag_id, "run_id": run_id, "run_type": "manual", "run_after": STARTED, "state": "success"}
-        with sessions.begin() as session:
-            other = {"span_status": "not_started", "clear_number": 1, "log_template_id": None}
-            session.execute(insert(DagRun.__table__).values(**values, **other))
+        store.add_dag_run(dag_id, run_id, state="success", clear_number=1)
 
     return add
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
 from airflow_domino.domino.errors import DominoError
@@ -23,9 +22,6 @@ STARTED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def database(sessions, monkeypatch):
     """Airflow's database with DAG runs in it, none of whose DAGs is known."""
-    from airflow.models.dagrun import DagRun
-
-    DagRun.__table__.create(sessions.kw["bind"], checkfirst=True)
 
     @contextmanager
     def create_session():
@@ -44,14 +40,9 @@ def eye(database, domino_connection):
 
 
 @pytest.fixture
-def dag_run(database):
+def dag_run(database, store):
     def add(dag_id="ours", run_id="manual__1", state="running"):
-        from airflow.models.dagrun import DagRun
-
-        with database.begin() as session:
-            values = {"dag_id": dag_id, "run_id": run_id, "state": state, "run_type": "manual", "span_status": ""}
-            times = {"run_after": STARTED, "data_interval_end": STARTED, "log_template_id": None}
-            session.execute(insert(DagRun.__table__).values(**values, **times))
+        store.add_dag_run(dag_id, run_id, state=state, run_after=STARTED, data_interval_end=STARTED)
 
     return add
 

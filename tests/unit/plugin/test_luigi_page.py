@@ -59,7 +59,6 @@ def row(family: str, state: str = "done", **more: Any) -> dict[str, Any]:
 @pytest.fixture
 def luigi_run(store, permissions) -> Callable[..., None]:
     """Adds a DAG run with Luigi tasks, as their operators leave them."""
-    from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
 
     permissions.dag_ids |= {"sales"}
@@ -81,18 +80,12 @@ def luigi_run(store, permissions) -> Callable[..., None]:
         with store.sessions.begin() as session:
             named = (TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id, TaskInstance.task_id == task_id)
             session.execute(update(TaskInstance).where(*named).values(operator=operator))
-            if f"{dag_id} {run_id}" in made:
-                return
-            made.append(f"{dag_id} {run_id}")
-            when = BEGAN + timedelta(minutes=len(made))
-            facts = {"state": "success", "run_type": "manual", "run_after": when, "start_date": when}
-            other = {
-                "span_status": "not_started",
-                "clear_number": 0,
-                "log_template_id": 1,
-                "id": store._dag_runs[dag_id, run_id],
-            }
-            session.execute(insert(DagRun.__table__).values(dag_id=dag_id, run_id=run_id, **facts, **other))
+        if f"{dag_id} {run_id}" in made:
+            return
+        made.append(f"{dag_id} {run_id}")
+        when = BEGAN + timedelta(minutes=len(made))
+        facts = {"state": "success", "run_type": "manual", "run_after": when, "start_date": when}
+        store.add_dag_run(dag_id, run_id, id=store._dag_runs[dag_id, run_id], **facts)
 
     return add
 

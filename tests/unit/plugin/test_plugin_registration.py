@@ -84,8 +84,11 @@ def test_each_tab_has_an_address_of_its_own_in_airflow():
     assert len(set(addresses)) == len(addresses)
 
 
-def test_where_airflow_lacks_what_the_page_needs_there_is_no_page_and_airflow_goes_on(monkeypatch, caplog):
+def test_where_the_page_cannot_be_built_there_is_no_page_and_no_entry_and_airflow_goes_on(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "airflow_domino.plugin.app", None)
 
-    assert DominoPlugin().fastapi_apps == []
+    plugin = DominoPlugin()
+
+    assert plugin.fastapi_apps == []
+    assert plugin.external_views == []
     assert "not served" in caplog.text
