@@ -13,10 +13,13 @@ from airflow import __version__ as airflow_version
 from airflow.configuration import conf
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
+from airflow_domino.domino.storable import storable
+
 try:
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
+        AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
@@ -29,6 +32,7 @@ except ImportError:  # Airflow 3.1 keeps them elsewhere
     from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
         AirflowException,
         AirflowFailException,
+        AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
@@ -51,6 +55,7 @@ except ImportError:  # Airflow 3.1
 __all__ = [
     "AirflowException",
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
@@ -79,8 +84,8 @@ __all__ = [
     "kill_is_only_for_users",
     "log_url",
     "mask_secret",
-    "redact",
     "own_hostname",
+    "redact",
     "task_state_of",
     "task_state_seen_by_trigger",
     "task_state_store",
@@ -97,8 +102,8 @@ def _release() -> tuple[int, int]:
 
 
 def trigger_event(payload: Any) -> TriggerEvent:
-    """Build an event (Airflow's own constructor has no types)."""
-    return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+    """Build an event that Airflow's database takes (Airflow's own constructor has no types)."""
+    return TriggerEvent(storable(payload))  # type: ignore[no-untyped-call]
 
 
 def kill_is_only_for_users() -> bool:
@@ -124,7 +129,7 @@ def keep_with_dag_run(store: Any, key: str, value: Any) -> None:
     """
     from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # its stub forgets it
 
-    store.set(key, value, retention=NEVER_EXPIRE)
+    store.set(key, storable(value), retention=NEVER_EXPIRE)
 
 
 def forget_xcoms(context: Mapping[str, Any], keys: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A whole Airflow on this machine: api-server, scheduler, dag-processor and triggerer over SQLite."""
+"""A whole Airflow on this machine: api-server, scheduler, dag-processor and triggerer, over SQLite by default."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class AirflowStack:
     :param environment: further variables, which win over those set here
     :param api_port: wished port of the api-server; a free one is taken when it is busy
     :param parallelism: how many tasks may run at once
+    :param database: SQLAlchemy address of an empty database; None for SQLite in ``home``
     :param without: components that are not started
     :param on_step: takes what is being done until all are healthy
     """
@@ -50,6 +51,7 @@ class AirflowStack:
         environment: Mapping[str, str] | None = None,
         api_port: int | None = None,
         parallelism: int = 4,
+        database: str | None = None,
         without: frozenset[str] = frozenset(),
         on_step: Callable[[str], object] | None = None,
     ) -> None:
@@ -60,6 +62,7 @@ class AirflowStack:
         self.api = AirflowApi(self.url)
         self.processes: dict[str, ManagedProcess] = {}
         self._parallelism = parallelism
+        self._database = database
         self._without = without
         self._on_step = on_step or (lambda step: None)
         self._extra_environment = dict(environment or {})
@@ -90,11 +93,7 @@ class AirflowStack:
                 "dagbag_import_timeout": "240",
                 "test_connection": "Enabled",
             },
-            "database": {
-                "sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}",
-                "sql_alchemy_connect_args": "airflow_domino.demo.sqlite.CONNECT_ARGS",
-                "sql_alchemy_connect_args_async": "airflow_domino.demo.sqlite.ASYNC_CONNECT_ARGS",
-            },
+            "database": {"sql_alchemy_conn": self._database} if self._database else self._sqlite(),
             "api": {
                 "base_url": self.url,
                 "host": "127.0.0.1",
@@ -122,6 +121,13 @@ class AirflowStack:
             f"AIRFLOW__{s.upper()}__{key.upper()}": value for s, part in settings.items() for key, value in part.items()
         }
         return {"AIRFLOW_HOME": str(self.home), **flat}
+
+    def _sqlite(self) -> dict[str, str]:
+        return {
+            "sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}",
+            "sql_alchemy_connect_args": "airflow_domino.demo.sqlite.CONNECT_ARGS",
+            "sql_alchemy_connect_args_async": "airflow_domino.demo.sqlite.ASYNC_CONNECT_ARGS",
+        }
 
     def _secret(self, name: str, make: Callable[[], str]) -> str:
         folder = self.home / "secrets"
@@ -181,7 +187,7 @@ class AirflowStack:
         label = label or name
         command = [sys.executable, "-m", "airflow", name]
         log = self.log_of(label)
-        environment = self.environment | (_API_SERVER if name == "api-server" else {})
+        environment = self.environment | (_API_SERVER if name == "api-server" and not self._database else {})
         process = ManagedProcess(label, command, environment, log, self.home)
         self._register.add(process.identity)
         self.processes[label] = process

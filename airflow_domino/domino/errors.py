@@ -23,7 +23,7 @@
      └── RunWaitTimeoutError             the deadline passed while the run was still going
           └── QueueWaitTimeoutError      the run was still queued when it should have started
 
-All of them survive pickling, say everything in ``str()`` and never hold credentials.
+All of them survive pickling, say everything in ``str()``, which Airflow can store, and never hold credentials.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airflow_domino.domino.causes import died_of_memory, stayed_queued
+from airflow_domino.domino.storable import storable_text
 
 if TYPE_CHECKING:
     from airflow_domino.domino.models import Run
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 class DominoError(Exception):
     """Base of every error of this package's Domino client."""
+
+    def __str__(self) -> str:
+        return storable_text(super().__str__())
 
 
 class ConfigurationError(DominoError):
@@ -151,7 +155,7 @@ class RunError(DominoError):
         if self.log_tail:
             lines.append("Last lines of its log:")
             lines.extend(f"    {line}" for line in self.log_tail)
-        return "\n".join(lines)
+        return storable_text("\n".join(lines))
 
 
 class RunFailedError(RunError):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError, RunWaitTimeoutError
+from airflow_domino.domino.storable import storable
 from airflow_domino.hooks.run_log import LOG_LIMIT_BYTES as LOG_LIMIT_BYTES
 from airflow_domino.hooks.run_log import Logger as Logger
 from airflow_domino.hooks.run_log import RunLog as RunLog
@@ -50,8 +51,8 @@ class RunHandle:
     conn_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values, which Airflow's database takes."""
+        return dict(storable(asdict(self)))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunHandle:
@@ -113,7 +114,7 @@ def run_result(run: Run, handle: RunHandle) -> dict[str, Any]:
     cost = None
     if handle.cents_per_minute is not None and run.run_seconds is not None:
         cost = round(handle.cents_per_minute * run.run_seconds / 60, 4)
-    return {
+    result = {
         "run_id": run.id,
         "number": run.number,
         "status": run.status.word,
@@ -130,6 +131,7 @@ def run_result(run: Run, handle: RunHandle) -> dict[str, Any]:
         "stats": dict(run.stats),
         "outputs": {},
     }
+    return dict(storable(result))
 
 
 def single_xcoms(result: Mapping[str, Any]) -> dict[str, str]:
@@ -143,7 +145,12 @@ def single_xcoms(result: Mapping[str, Any]) -> dict[str, str]:
 def push_single_xcoms(task_instance: Any, result: Mapping[str, Any]) -> None:
     """Push these from a worker."""
     for key, value in single_xcoms(result).items():
-        task_instance.xcom_push(key=key, value=value)
+        push_xcom(task_instance, key, value)
+
+
+def push_xcom(task_instance: Any, key: str, value: object) -> None:
+    """Push an XCom from a worker, in a form that Airflow's database takes."""
+    task_instance.xcom_push(key=key, value=storable(value))
 
 
 def sentence(run: Run, handle: RunHandle) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperatorLink
 
+from airflow_domino.domino.storable import storable_text
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
@@ -29,4 +31,4 @@ class LuigiTrackingLink(BaseOperatorLink):
         :param operator: the task that has just run
         :param ti_key: its task instance
         """
-        return str(getattr(operator, "luigi_tracking_url", None) or "")
+        return storable_text(str(getattr(operator, "luigi_tracking_url", None) or ""))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_domino.domino.errors import ConfigurationError
+from airflow_domino.domino.storable import storable
 from airflow_domino.luigi.engine import outcome as words
 
 _ENGINE = Path(__file__).parent / "engine"
@@ -154,7 +155,7 @@ class EngineAnswer:
             "ran": list(self.facts.get("ran", ())),
             "outputs": [output["path"] for output in self.facts.get("outputs", ())],
         }
-        return {**result, "absent": True} if self.outcome == words.NODE_ABSENT else result
+        return dict(storable({**result, "absent": True} if self.outcome == words.NODE_ABSENT else result))
 
 
 class EngineProcess:

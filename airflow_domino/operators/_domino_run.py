@@ -21,8 +21,8 @@ from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, Wan
 from airflow_domino.hooks.past_runs import note_earlier, note_launch
 from airflow_domino.hooks.places import wait_for_place
 from airflow_domino.hooks.runs import RunHandle
-from airflow_domino.links.domino import LINK_KEY, DominoRunLink
-from airflow_domino.operators._rules import RENEWABLE, refusing_wrong_requests
+from airflow_domino.links.domino import DominoRunLink
+from airflow_domino.operators._rules import RENEWABLE, refusing_wrong_requests, show_run
 from airflow_domino.operators._waiting import LOST_SIGHT, AwaitsItsRun
 from airflow_domino.triggers.launch import DominoLaunchTrigger
 
@@ -279,9 +279,7 @@ class BaseDominoRunOperator(AwaitsItsRun, BaseOperator):
         """Keep the run where a retry finds it, before anything else that can fail; then tell of it."""
         LaunchRecord(identity.generation, launched.number, launched.handle).save(context)
         self.run_handle = launched.handle
-        task_instance = context["ti"]
-        task_instance.xcom_push(key="run_id", value=launched.handle.run_id)
-        task_instance.xcom_push(key=LINK_KEY, value=launched.handle.url)
+        show_run(context["ti"], launched.handle)
         tell_launch(self.log, launched)
         if warning := self.hook.settings.expiry_warning():
             self.log.warning("%s", warning)

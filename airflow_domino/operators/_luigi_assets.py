@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
 from airflow_domino.compat import default_emit_assets, execution_api_timeout, task_state_store
+from airflow_domino.domino.storable import storable
 
 STORE_KEY = "luigi_made"
 EVENTS_PER_SECOND = 4
@@ -74,7 +75,7 @@ class TellsWhatWasMade(BaseOperator):
         for name in aliases:
             if name not in declared:
                 self.outlets = [*self.outlets, AssetAlias(name)]
-            context["outlet_events"][AssetAlias(name)].add(asset, extra=extra)
+            context["outlet_events"][AssetAlias(name)].add(asset, extra=storable(extra))
 
     def keep_what_was_made(self, context: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> None:
         """Keep it for the attempt that succeeds: there, what is complete already is not made, nor told, again."""
@@ -85,7 +86,7 @@ class TellsWhatWasMade(BaseOperator):
         kept = list(self._made)
         while len(json.dumps(kept)) > _STORE_BYTES:
             kept = kept[len(kept) // 10 + 1 :]
-        store.set(STORE_KEY, kept)
+        store.set(STORE_KEY, storable(kept))
 
     def _recall(self, context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         store = task_state_store(context)

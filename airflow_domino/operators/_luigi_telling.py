@@ -11,7 +11,8 @@ from typing import Any
 from airflow.sdk import get_current_context
 
 from airflow_domino.compat import default_luigi_scheduler_url, log_url, redact, task_state_store
-from airflow_domino.hooks.runs import Logger
+from airflow_domino.domino.storable import storable
+from airflow_domino.hooks.runs import Logger, push_xcom
 from airflow_domino.luigi.engine.luigid import Luigid, LuigidError
 from airflow_domino.luigi.graph_record import pack
 
@@ -60,9 +61,10 @@ def show_tasks(facts: Mapping[str, Any]) -> str:
     tasks = without_secrets(facts.get("tasks") or ())
     context = _context()
     if tasks and context:
-        context["ti"].xcom_push(key=TASKS_KEY, value=tasks)
+        push_xcom(context["ti"], TASKS_KEY, list(tasks))
         if (store := task_state_store(context)) is not None:
-            store.set(TASKS_KEY, {"counts": dict(facts.get("counts") or {}), "tasks": _as_many_as_fit(tasks)})
+            kept = {"counts": dict(facts.get("counts") or {}), "tasks": _as_many_as_fit(tasks)}
+            store.set(TASKS_KEY, storable(kept))
     return _tracking_url(tasks, facts.get("task_id"))
 
 
@@ -77,7 +79,7 @@ def show_graph(graph: Mapping[str, Any] | None, asked: str) -> int:
     if not context or not graph or not graph["tasks"]:
         return 0
     record = pack({**graph, "tasks": without_secrets(graph["tasks"])}, asked)
-    context["ti"].xcom_push(key=GRAPH_KEY, value=record)
+    push_xcom(context["ti"], GRAPH_KEY, record)
     return len(record.get("packed", ""))
 
 

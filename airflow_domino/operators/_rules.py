@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_domino.compat import AirflowFailException, redact
+from airflow_domino.compat import AirflowException, AirflowFailException, AirflowNotFoundException, redact
 from airflow_domino.domino import errors
-from airflow_domino.domino.errors import ConfigurationError, DominoError, DominoUnavailableError, RequestError
-from airflow_domino.hooks.runs import RunHandle
+from airflow_domino.domino.errors import ConfigurationError, DominoError, RequestError
+from airflow_domino.hooks.runs import RunHandle, push_xcom
+from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._kill import task_key
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ LONGEST_LINE = 500
 """Characters kept of a line of a run's log where it is stored in Airflow."""
 # A token may be renewed and a permission given while a run goes on.
 RENEWABLE = (errors.AuthenticationError, errors.PermissionDeniedError)
+
+# What Airflow itself raises in a trigger of ours.
+_AIRFLOWS: tuple[type[Exception], ...] = (AirflowException, AirflowNotFoundException)
 
 
 @contextmanager
@@ -40,13 +44,26 @@ def refusing_wrong_requests(passing: tuple[type[DominoError], ...] = ()) -> Iter
         raise AirflowFailException(str(error)) from None
 
 
-def told_error(event: Mapping[str, Any]) -> DominoError:
-    """Make the exception that a trigger tells of."""
-    kind = getattr(errors, str(event.get("error")), DominoError)
+def told_error(event: Mapping[str, Any]) -> Exception:
+    """Make the exception that a trigger tells of: what a worker would have raised in its place."""
+    name = str(event.get("error"))
     message = str(event.get("message") or "The trigger gave no reason; the log of the triggerer may tell it")
-    if isinstance(kind, type) and issubclass(kind, (RequestError, ConfigurationError, DominoUnavailableError)):
+    kind = next((one for one in (*_below(DominoError), *_AIRFLOWS) if one.__name__ == name), DominoError)
+    with suppress(TypeError):  # errors about the end of a run: a worker asks Domino how it ended
         return kind(message)
     return DominoError(message)
+
+
+def _below(kind: type[Exception]) -> Iterator[type[Exception]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def show_run(task_instance: Any, handle: RunHandle) -> None:
+    """Push the XComs that show a run while it goes on."""
+    push_xcom(task_instance, "run_id", handle.run_id)
+    push_xcom(task_instance, LINK_KEY, handle.url)
 
 
 def is_for_another(event: Any, context: Mapping[str, Any]) -> bool:
@@ -60,7 +77,9 @@ def ends_without_worker(operator: BaseOperator) -> bool:
     hooked = operator._post_execute_hook is not None or type(operator).post_execute is not BaseOperator.post_execute
     in_dag = operator.has_dag()  # type: ignore[no-untyped-call]
     expands = in_dag and next(iter(operator.iter_mapped_dependants()), None) is not None
-    announces = bool(operator.outlets or operator.on_success_callback or getattr(operator, "multiple_outputs", False))
+    # The trigger pushes the XCom `return_value`, and not as what Airflow takes for the result of a whole DAG.
+    is_result = getattr(operator, "multiple_outputs", False) or getattr(operator, "returns_dag_result", False)
+    announces = bool(operator.outlets or operator.on_success_callback or is_result)
     return not (hooked or expands or announces)
 
 

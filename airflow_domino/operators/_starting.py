@@ -10,6 +10,7 @@ import jinja2.meta
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_domino import compat
+from airflow_domino.triggers._xcoms import is_addressable
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, BaseOperator
@@ -79,6 +80,7 @@ def can_start_without_worker(task: BaseOperator, base: type, values: Mapping[str
     return (
         compat.can_start_from_trigger()
         and task.has_dag()  # type: ignore[no-untyped-call]
+        and is_addressable(task.dag_id, task.task_id)
         and not _is_hooked(task)
         and not _is_limited(task)
         and not _changes_behaviour(type(task), base)

@@ -20,6 +20,7 @@ from airflow_domino.domino.errors import (
     run_error,
 )
 from airflow_domino.domino.launch import scan_marked
+from airflow_domino.domino.storable import storable
 from airflow_domino.domino.waiting import PASSING, wait_for_run
 from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.domino import DominoHook
@@ -32,6 +33,7 @@ from airflow_domino.hooks.runs import (
     RunHandle,
     RunLog,
     push_single_xcoms,
+    push_xcom,
     run_result,
     sentence,
     stop_and_confirm,
@@ -45,6 +47,7 @@ from airflow_domino.operators._rules import (
     is_for_another,
     log_tail,
     refusing_wrong_requests,
+    show_run,
     told_error,
     why_it_failed,
 )
@@ -212,6 +215,7 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
         number = event.get("launch") if isinstance(event, Mapping) else None
         if isinstance(number, int):
             LaunchRecord(TaskIdentity.of(context).generation, number, handle).save(context)
+            show_run(context["ti"], handle)
 
     def _complete(self, context: Context, event: Any, handle: RunHandle) -> Any:
         outcome = event.get("outcome") if isinstance(event, Mapping) else event
@@ -315,18 +319,26 @@ class AwaitsItsRun(ShowsRun, StopsItsRun):
         note_end(context, run, handle, self.log)
         if not run.status.succeeded:
             result = run_result(run, handle)
-            context["ti"].xcom_push(key=RUN_KEY, value=result)
+            push_xcom(context["ti"], RUN_KEY, result)
             self.note_failure(run, result)
             tier = next_tier(parse_tiers(self.tier), handle)
             tail = log_tail(client, handle)
-            context["ti"].xcom_push(key=RUN_KEY, value={**result, **why_it_failed(run, tail)})
+            push_xcom(context["ti"], RUN_KEY, {**result, **why_it_failed(run, tail)})
             meaning = self.explain_failure(run, tail)
             raise run_error(run, handle.url, tail, queue_timeout=self.queue_timeout, next_tier=tier, meaning=meaning)
         self.log.info("%s", sentence(run, handle))
         with refusing_wrong_requests(passing=RENEWABLE):
             delivered = self.deliver(context, client, run, run_result(run, handle))
-        push_single_xcoms(context["ti"], run_result(run, handle))
-        return delivered
+        return self._handed_out(context, run_result(run, handle), delivered)
+
+    def _handed_out(self, context: Context, result: Mapping[str, Any], delivered: dict[str, Any]) -> Any:
+        """Push what of the run's result is an XCom of its own; return the XCom `return_value` as Airflow can store it.
+
+        A trigger that ends a task does the same.
+        """
+        if self.do_xcom_push:
+            push_single_xcoms(context["ti"], result)
+        return storable(delivered)
 
     def _handle(self) -> RunHandle:
         if self.run_handle is None:

@@ -16,7 +16,7 @@ from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.domino import DominoHook
 from airflow_domino.hooks.matching import RunMatch
 from airflow_domino.hooks.poked_log import PokedLog
-from airflow_domino.hooks.runs import RunHandle, push_single_xcoms, run_result, sentence
+from airflow_domino.hooks.runs import RunHandle, push_single_xcoms, push_xcom, run_result, sentence
 from airflow_domino.links.domino import LINK_KEY, DominoRunLink
 from airflow_domino.operators._rules import (
     ShowsRun,
@@ -132,7 +132,8 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
                     return PokeReturnValue(is_done=False)
                 handle = RunHandle.asked(hook.client, project, run)
                 result = self._judge(hook.client, run, handle)
-                push_single_xcoms(context["ti"], result)
+                if self.do_xcom_push:
+                    push_single_xcoms(context["ti"], result)
                 return PokeReturnValue(is_done=True, xcom_value=result)
         except DominoUnavailableError as error:
             self.log.warning("Domino is out of reach, asking again: %s", error)
@@ -177,7 +178,7 @@ class DominoRunSensor(StartsInTriggerer, ShowsRun, BaseSensorOperator):
 
     def _show(self, context: Context, handle: RunHandle) -> None:
         if self.run_handle is None or self.run_handle.run_id != handle.run_id:
-            context["ti"].xcom_push(key=LINK_KEY, value=handle.url)
+            push_xcom(context["ti"], LINK_KEY, handle.url)
         self.run_handle = handle
 
     def _judge(self, client: DominoClient, run: Run, handle: RunHandle) -> dict[str, Any]:

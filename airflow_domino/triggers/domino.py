@@ -220,7 +220,7 @@ class DominoRunTrigger(BaseTrigger):
             return self._news("ended")  # the worker says how it ended
         self.log.info("%s", sentence(watched.run, self._handle()))
         if watched.run.status.succeeded and await _kill.still_waits(self.task_instance):
-            return await self.success(watched.run)
+            return await self.success(watched.run) or self._news("ended")
         return self._news("ended")
 
     def _news(self, outcome: str, error: Exception | None = None) -> TriggerEvent:
@@ -263,8 +263,8 @@ class DominoRunTrigger(BaseTrigger):
         finally:
             self.log_cursor = place.cursor or self.log_cursor
 
-    async def success(self, run: Run) -> TaskSuccessEvent:
-        """End the task well, with the run's result as its XCom."""
+    async def success(self, run: Run) -> TaskSuccessEvent | None:
+        """End the task well, with the run's result as its XCom; None where a worker has to."""
         handle = self._handle()
         xcoms: dict[str, Any] = {"run_id": handle.run_id, LINK_KEY: handle.url}
         if self.push_result:

@@ -23,7 +23,7 @@ from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers._kill import still_waits, task_key
 from airflow_domino.triggers._log_cursor import LogCursor
 from airflow_domino.triggers._rendering import RendersStrictly
-from airflow_domino.triggers._xcoms import ended_well, push_xcoms
+from airflow_domino.triggers._xcoms import can_push_xcoms, ended_well, push_xcoms
 from airflow_domino.triggers.domino import log_writer, settle, shared_watcher
 
 JITTER = 0.1
@@ -117,7 +117,7 @@ class DominoRunSensorTrigger(RendersStrictly, BaseTrigger):
         yield event
 
     async def _event(self) -> TriggerEvent:
-        if not self.is_rendered:
+        if not self.is_rendered or self._needs_worker_first():
             return trigger_event({"outcome": "look"})
         settings, handle = await self._search()
         self.log.info("Waiting for %s", handle.url)
@@ -147,8 +147,14 @@ class DominoRunSensorTrigger(RendersStrictly, BaseTrigger):
             if self.push_result:
                 result = run_result(run, handle)
                 xcoms |= {"return_value": result, **single_xcoms(result)}
-            return await ended_well(self.task_instance, xcoms)
+            if (event := await ended_well(self.task_instance, xcoms)) is not None:
+                return event
         return trigger_event({"outcome": "ended", "run_id": run.id, "log_cursor": watched.log_cursor})
+
+    def _needs_worker_first(self) -> bool:
+        """Say whether no worker has looked yet, and only a worker can push the link."""
+        task_instance = self.task_instance
+        return self.deferred_at is None and task_instance is not None and not can_push_xcoms(task_instance)
 
     async def _search(self) -> tuple[ConnectionSettings, RunHandle]:
         """Look until there is such a run. Trouble that may pass is waited out, credentials are read anew meanwhile."""

@@ -25,7 +25,7 @@ from airflow_domino.hooks.stopping import stop_run
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers import _kill
 from airflow_domino.triggers._rendering import RendersStrictly
-from airflow_domino.triggers._xcoms import push_xcoms
+from airflow_domino.triggers._xcoms import can_push_xcoms, push_xcoms
 from airflow_domino.triggers.domino import DominoRunTrigger, shared_watcher
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
@@ -111,6 +111,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         self.max_active_runs = max_active_runs
         self._started: asyncio.Future[Launched] | None = None
         self._reservation: Reservation | None = None
+        self._is_shown = False
 
     async def _event(self) -> TriggerEvent:
         identity = self._identity()
@@ -125,6 +126,8 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
             return self._news("deadline")
         except (DominoError, AirflowException) as error:
             return self._news("error", error)
+        if not self._is_shown:
+            return self._news("ended")  # a worker pushes what shows the run, and goes on waiting for it
         return await super()._event()
 
     def _identity(self) -> TaskIdentity | None:
@@ -132,7 +135,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         if self.identity is not None:
             return TaskIdentity.from_dict(self.identity)
         task_instance = self.task_instance
-        if task_instance is None or task_instance.try_number > 1:
+        if task_instance is None or task_instance.try_number > 1 or not can_push_xcoms(task_instance):
             return None
         return TaskIdentity.of_first_try(task_instance.get_template_context())
 
@@ -230,7 +233,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         tell_launch(self.log, launched)
         handle = launched.handle
         xcoms = {RUN_KEY: handle.to_dict(), "run_id": handle.run_id, LINK_KEY: handle.url}
-        await push_xcoms(self.task_instance, xcoms)
+        self._is_shown = await push_xcoms(self.task_instance, xcoms)
 
     async def _look_up(self, settings: ConnectionSettings, name: str | None) -> Project:
         watcher = self._watcher(settings, "")

@@ -110,9 +110,9 @@ class LuigiTargetTrigger(BaseTrigger):
             if answer.is_complete or answer.outcome == NODE_ABSENT:
                 self.log.info("%s", answer.message)
                 if self.ends_task and await still_waits(self.task_instance):
-                    return await ended_well(
-                        self.task_instance, {"return_value": answer.result} if self.push_result else {}
-                    )
+                    xcoms = {"return_value": answer.result} if self.push_result else {}
+                    if (event := await ended_well(self.task_instance, xcoms)) is not None:
+                        return event
                 return trigger_event({"outcome": "look"})
 
     async def _look(self) -> EngineAnswer:

@@ -319,6 +319,44 @@ def task_context() -> Callable[..., dict[str, Any]]:
     return make
 
 
+class Supervisor:
+    """Keeps XComs as a triggerer's supervisor does; refuses them like Airflow 3.4's betas when it is told to."""
+
+    def __init__(self) -> None:
+        self.xcoms: dict[tuple[Any, ...], Any] = {}
+        self.asked: list[str] = []
+        self.refuses: bool | str = False
+
+    async def asend(self, message: Any) -> Any:
+        from airflow.sdk.execution_time import comms
+
+        self.asked.append(type(message).__name__)
+        if not isinstance(message, comms.SetXCom | comms.GetXCom):
+            return None
+        if self.refuses is True or self.refuses == message.key:
+            raise RuntimeError("403: not for triggers")
+        place = (message.dag_id, message.run_id, message.task_id, message.map_index, message.key)
+        if isinstance(message, comms.SetXCom):
+            self.xcoms[place] = message.value
+            return None
+        return comms.XComResult(key=message.key, value=self.xcoms.get(place))
+
+    @property
+    def pushed(self) -> dict[str, Any]:
+        """The XComs of a test's only task, by their keys."""
+        return {place[-1]: value for place, value in self.xcoms.items()}
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    """What the triggers of a test ask for XComs; `refuses` may be the key that it does not take."""
+    from airflow.sdk.execution_time import task_runner
+
+    made = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", made, raising=False)
+    return made
+
+
 @pytest.fixture
 def state_store() -> FakeStore:
     """An empty store that outlives retries."""

@@ -106,12 +106,26 @@ def test_a_filter_of_airflows_needs_no_worker(dag, name):
         {"run_as_user": "ann"},
         {"pre_execute": print},
         {"on_execute_callback": print},
+        {"task_id": "žlu"},
     ],
     ids=str,
 )
 def test_what_needs_a_worker_first_gets_one(dag, arguments):
-    DominoRunOperator(**{"task_id": "t", "command": "train.py"} | arguments)
-    assert starts(dag) is False
+    made = DominoRunOperator(**{"task_id": "t", "command": "train.py"} | arguments)
+    assert starts(dag, made.task_id) is False
+
+
+def test_a_task_of_a_dag_whose_id_airflow_garbles_in_the_triggerer_needs_a_worker():
+    with DAG("неделя", schedule=None) as dag:
+        DominoRunOperator(task_id="t", command="train.py")
+        DominoRunSensor(task_id="s", title="x")
+    assert (starts(dag), starts(dag, "s")) == (False, False)
+
+
+def test_the_result_of_a_whole_dag_is_recorded_by_a_worker(dag):
+    made = DominoRunOperator(task_id="t", command="train.py")
+    made.returns_dag_result = True
+    assert told(serialized(dag)["t"])["ends_task"] is False
 
 
 def test_an_argument_from_another_task_needs_a_worker(dag):

@@ -20,7 +20,7 @@ from airflow_domino.domino.errors import RunError, RunFailedError
 from airflow_domino.sensors.domino import DominoRunSensor
 from airflow_domino.triggers.domino_sensor import DominoRunSensorTrigger
 
-pytestmark = pytest.mark.usefixtures("domino_connection")
+pytestmark = pytest.mark.usefixtures("domino_connection", "supervisor")
 
 
 @pytest.fixture
@@ -49,12 +49,13 @@ def sensor():
 def event_of(task_context):
     """Defer a sensor and run its trigger to the first event."""
 
-    def run(sensor, then=lambda: None):
+    def run(sensor, then=lambda: None, **task_instance):
         with pytest.raises(TaskDeferred) as deferral:
             sensor.execute(task_context())
         _, arguments = deferral.value.trigger.serialize()
         trigger = DominoRunSensorTrigger(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments)))
         trigger.deferred_at = None
+        trigger.task_instance = task_context(**task_instance)["ti"]
 
         async def first():
             async for event in trigger.run():
@@ -172,12 +173,37 @@ def test_an_unknown_way_to_fail_is_refused_where_the_dag_is_written(sensor):
         sensor(run_id="1", on_failure="panic")
 
 
-def test_a_success_ends_in_the_triggerer(sensor, launch, event_of, fake_domino):
+def test_a_success_ends_in_the_triggerer(sensor, launch, event_of, fake_domino, supervisor):
     run_id = launch()
     event = event_of(sensor(run_id=run_id, deferrable=True), lambda: fake_domino.end(run_id, "Succeeded"))
     assert isinstance(event, TaskSuccessEvent)
-    assert event.xcoms["return_value"]["cost_cents"] == 15.0
-    assert (event.xcoms["run_id"], event.xcoms["output_commit"]) == (run_id, "a" * 40)
+    assert supervisor.pushed["return_value"]["cost_cents"] == 15.0
+    assert (supervisor.pushed["run_id"], supervisor.pushed["output_commit"]) == (run_id, "a" * 40)
+
+
+def test_a_success_whose_xcoms_the_triggerer_cannot_push_is_handed_to_a_worker(
+    sensor, launch, event_of, fake_domino, supervisor, task_context
+):
+    supervisor.refuses = "return_value"
+    run_id, context = launch(), task_context()
+    waiting = sensor(run_id=run_id, deferrable=True)
+    event = event_of(waiting, lambda: fake_domino.end(run_id, "Succeeded"))
+    result = waiting.execute_complete(context, event=event.payload)
+    assert result["cost_cents"] == 15.0
+    assert (context["ti"].xcoms["run_id"], context["ti"].xcoms["output_commit"]) == (run_id, "a" * 40)
+
+
+def test_a_sensor_that_pushes_no_xcom_shows_its_link_alone(sensor, launch, task_context):
+    context = task_context()
+    sensor(run_id=launch(status="Succeeded"), do_xcom_push=False).execute(context)
+    assert context["ti"].xcoms.keys() == {"domino_run_link"}
+
+
+def test_a_sensor_whose_ids_airflow_garbles_in_the_triggerer_is_begun_by_a_worker(sensor, event_of, supervisor):
+    waiting = sensor(title="late", deferrable=True)
+    event = event_of(waiting, task_id="žlu")
+    assert event.payload["outcome"] == "look"
+    assert supervisor.asked == []
 
 
 def test_a_run_that_is_launched_while_the_sensor_is_deferred_is_found(sensor, launch, event_of):

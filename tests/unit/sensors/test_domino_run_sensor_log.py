@@ -14,7 +14,7 @@ from airflow_domino.compat import TaskSuccessEvent
 from airflow_domino.sensors.domino import DominoRunSensor
 from airflow_domino.triggers.domino_sensor import DominoRunSensorTrigger
 
-pytestmark = pytest.mark.usefixtures("domino_connection")
+pytestmark = pytest.mark.usefixtures("domino_connection", "supervisor")
 
 
 class Log(logging.Handler):

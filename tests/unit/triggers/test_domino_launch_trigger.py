@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_domino.compat import TaskSuccessEvent
+from airflow_domino.compat import TaskDeferred, TaskSuccessEvent
 from airflow_domino.domino.launch import RunMark
 from airflow_domino.hooks.identity import TaskIdentity
+from airflow_domino.operators.domino import DominoRunOperator
 from airflow_domino.triggers import _kill, launch
+from airflow_domino.triggers.domino import DominoRunTrigger
 from airflow_domino.triggers.launch import DominoLaunchTrigger
 
-pytestmark = pytest.mark.usefixtures("domino_connection")
+pytestmark = pytest.mark.usefixtures("domino_connection", "supervisor")
 
 
 @pytest.fixture
@@ -61,17 +63,58 @@ def run(*triggers, until=None, seconds=20):
     return asyncio.run(main())
 
 
-def test_it_launches_waits_and_ends_the_task_with_all_xcoms(trigger, fake_domino):
+def test_it_launches_waits_and_ends_the_task_with_all_xcoms(trigger, fake_domino, supervisor):
     (event,) = run(trigger(tier="X-Large", title="The forest", ends_task=True))
     assert isinstance(event, TaskSuccessEvent)
     (start,) = fake_domino.starts
     assert (start["commandToRun"], start["overrideHardwareTierId"]) == ("train.py --trees 3", "xlarge-k8s")
     assert start["title"].startswith("The forest [airflow ")
-    result = event.xcoms["return_value"]
+    result = supervisor.pushed["return_value"]
     assert (result["run_id"], result["tier"], result["status"]) == (fake_domino.last["id"], "X-Large", "Succeeded")
-    assert event.xcoms["run_id"] == result["run_id"]
-    assert event.xcoms["output_commit"] == result["output_commit"]
-    assert event.xcoms["domino_run_link"] == result["url"]
+    assert supervisor.pushed["run_id"] == result["run_id"]
+    assert supervisor.pushed["output_commit"] == result["output_commit"]
+    assert supervisor.pushed["domino_run_link"] == result["url"]
+
+
+@pytest.mark.parametrize("refused", ["domino_run", "domino_run_link"])
+def test_a_run_that_it_cannot_show_is_shown_and_waited_for_by_a_worker(
+    trigger, fake_domino, supervisor, task_context, refused
+):
+    fake_domino.leave_running()
+    supervisor.refuses = refused
+    (event,) = run(trigger(ends_task=True))
+    assert event.payload["outcome"] == "ended"
+
+    task, context = DominoRunOperator(task_id="forest", command="train.py"), task_context()
+    with pytest.raises(TaskDeferred) as deferral:
+        task.execute_complete(context, event=event.payload, run=None)
+    assert isinstance(deferral.value.trigger, DominoRunTrigger)
+    assert context["ti"].xcoms["run_id"] == fake_domino.last["id"]
+    assert fake_domino.last["id"] in context["ti"].xcoms["domino_run_link"]
+    assert len(fake_domino.starts) == 1
+
+
+def test_a_result_that_it_cannot_push_is_pushed_by_a_worker(trigger, fake_domino, supervisor, task_context):
+    supervisor.refuses = "return_value"
+    (event,) = run(trigger(ends_task=True, tier="X-Large"))
+    assert event.payload["outcome"] == "ended"
+
+    task, context = DominoRunOperator(task_id="forest", command="train.py"), task_context()
+    result = task.execute_complete(context, event=event.payload, run=None)
+    assert (result["status"], result["tier"]) == ("Succeeded", "X-Large")
+    assert context["ti"].xcoms["output_commit"] == result["output_commit"]
+
+
+@pytest.mark.parametrize("name", ["run_id", "dag_id", "task_id"])
+def test_a_task_whose_ids_airflow_garbles_in_the_triggerer_is_launched_by_a_worker(
+    trigger, fake_domino, supervisor, name
+):
+    waiting = trigger(ends_task=True)
+    setattr(waiting.task_instance, name, "manual__ü")
+    (event,) = run(waiting)
+    assert event.payload["outcome"] == "launch"
+    assert fake_domino.starts == []
+    assert supervisor.xcoms == {}
 
 
 def test_a_second_triggerer_takes_the_run_up_instead_of_launching(trigger, fake_domino):
@@ -83,17 +126,17 @@ def test_a_second_triggerer_takes_the_run_up_instead_of_launching(trigger, fake_
     assert second.run_handle.run_id == fake_domino.last["id"]
 
 
-def test_a_run_that_ended_while_no_triggerer_was_there_is_delivered(trigger, fake_domino):
+def test_a_run_that_ended_while_no_triggerer_was_there_is_delivered(trigger, fake_domino, supervisor):
     run(trigger(), until=lambda: fake_domino.starts)
-    (event,) = run(trigger(ends_task=True))
-    assert event.xcoms["return_value"]["number"] == 1
+    run(trigger(ends_task=True))
+    assert supervisor.pushed["return_value"]["number"] == 1
     assert len(fake_domino.starts) == 1
 
 
-def test_an_answer_that_was_lost_costs_no_second_run(trigger, fake_domino, monkeypatch):
+def test_an_answer_that_was_lost_costs_no_second_run(trigger, fake_domino, supervisor):
     fake_domino.lose_answers = 1
-    (event,) = run(trigger(ends_task=True))
-    assert event.xcoms["return_value"]["number"] == 1
+    run(trigger(ends_task=True))
+    assert supervisor.pushed["return_value"]["number"] == 1
     assert len(fake_domino.starts) == 1
 
 

@@ -17,7 +17,7 @@ from airflow_domino.triggers import _kill
 from airflow_domino.triggers import domino as module
 from airflow_domino.triggers.domino import DominoRunTrigger
 
-pytestmark = pytest.mark.usefixtures("domino_connection")
+pytestmark = pytest.mark.usefixtures("domino_connection", "supervisor")
 
 
 @pytest.fixture
@@ -62,19 +62,19 @@ def in_triggerer(*triggers, then=lambda: None):
     return asyncio.run(main())
 
 
-def test_a_success_that_needs_no_worker_ends_the_task_with_the_result(trigger, fake_domino):
+def test_a_success_that_needs_no_worker_ends_the_task_with_the_result(trigger, fake_domino, supervisor):
     waiting = trigger(ends_task=True)
     (event,) = in_triggerer(waiting, then=lambda: fake_domino.end(fake_domino.last["id"], "Succeeded"))
     assert isinstance(event, TaskSuccessEvent)
-    result = event.xcoms["return_value"]
+    result = supervisor.pushed["return_value"]
     assert (result["status"], result["tier"], result["cost_cents"]) == ("Succeeded", "X-Large", 6.0)
-    assert event.xcoms["output_commit"] == result["output_commit"]
+    assert supervisor.pushed["output_commit"] == result["output_commit"]
 
 
-def test_a_task_that_pushes_no_xcom_gets_none(trigger, fake_domino):
+def test_a_task_that_pushes_no_xcom_gets_none(trigger, fake_domino, supervisor):
     waiting = trigger(ends_task=True, push_result=False)
-    (event,) = in_triggerer(waiting, then=lambda: fake_domino.end(fake_domino.last["id"], "Succeeded"))
-    assert not {"return_value", "output_commit"} & set(event.xcoms)
+    in_triggerer(waiting, then=lambda: fake_domino.end(fake_domino.last["id"], "Succeeded"))
+    assert supervisor.pushed.keys() == {"run_id", "domino_run_link", "domino_log_cursor"}
 
 
 @pytest.mark.parametrize(("status", "ends_task"), [("Succeeded", False), ("Failed", True), ("Stopped", True)])

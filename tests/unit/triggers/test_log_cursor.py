@@ -19,25 +19,6 @@ LINES = [f"line {number}" for number in range(10)]
 PER_PAGE = 2
 
 
-class Supervisor:
-    """Keeps XComs as a triggerer's supervisor does; refuses them like Airflow 3.4's betas when it is told to."""
-
-    def __init__(self):
-        self.xcoms = {}
-        self.asked = []
-        self.refuses = False
-
-    async def asend(self, message):
-        self.asked.append(type(message).__name__)
-        if self.refuses:
-            raise RuntimeError("403: not for triggers")
-        place = (message.dag_id, message.run_id, message.task_id, message.map_index, message.key)
-        if isinstance(message, comms.SetXCom):
-            self.xcoms[place] = message.value
-            return None
-        return comms.XComResult(key=message.key, value=self.xcoms.get(place))
-
-
 class Log:
     def __init__(self):
         self.lines = []
@@ -94,13 +75,6 @@ class Triggerer:
             raise ProcessLookupError("killed")
         self.written += 1
         self.copy.write(line)
-
-
-@pytest.fixture
-def supervisor(monkeypatch):
-    made = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", made, raising=False)
-    return made
 
 
 @pytest.fixture

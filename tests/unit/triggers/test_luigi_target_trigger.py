@@ -63,9 +63,11 @@ def sensor(project):
     return make
 
 
-def test_it_waits_until_the_target_is_there_and_ends_the_task(trigger, project):
+def test_it_waits_until_the_target_is_there_and_ends_the_task(trigger, project, supervisor, task_context):
     async def deliver_late():
-        waiting = asyncio.create_task(first_event(trigger(ends_task=True)))
+        made = trigger(ends_task=True)
+        made.task_instance = task_context()["ti"]
+        waiting = asyncio.create_task(first_event(made))
         await asyncio.sleep(1)
         assert not waiting.done()
         (project / "2026-01-02.csv").touch()
@@ -73,7 +75,15 @@ def test_it_waits_until_the_target_is_there_and_ends_the_task(trigger, project):
 
     event = asyncio.run(deliver_late())
     assert isinstance(event, TaskSuccessEvent)
-    assert event.xcoms["return_value"]["outputs"] == ["2026-01-02.csv"]
+    assert supervisor.pushed["return_value"]["outputs"] == ["2026-01-02.csv"]
+
+
+def test_a_result_that_it_cannot_push_is_handed_to_a_worker(trigger, project, supervisor, task_context):
+    (project / "2026-01-02.csv").touch()
+    supervisor.refuses = True
+    made = trigger(ends_task=True)
+    made.task_instance = task_context()["ti"]
+    assert asyncio.run(first_event(made)).payload["outcome"] == "look"
 
 
 def test_what_a_worker_has_to_say_is_handed_to_a_worker(trigger):
