@@ -60,7 +60,7 @@ def worker(task_context):
 
 
 @pytest.fixture
-def triggerer(task_context):
+def triggerer(task_context, supervisor):
     """Make the first attempt at the task in the triggerer; the number of the run that it delivers."""
 
     def attempt(dag_run, on_clear="stop", *, is_shut_down=False, **task_instance):
@@ -89,7 +89,8 @@ def triggerer(task_context):
 
         if is_shut_down:
             return asyncio.run(until_launched())
-        return asyncio.run(asyncio.wait_for(first_event(), 20)).xcoms["return_value"]["number"]
+        asyncio.run(asyncio.wait_for(first_event(), 20))
+        return supervisor.pushed["return_value"]["number"]
 
     return attempt
 
