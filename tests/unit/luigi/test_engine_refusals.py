@@ -204,13 +204,6 @@ def test_a_complete_that_raises_is_told_and_nothing_is_run(ask, write_module):
     assert "ran" not in ask.lines
 
 
-def test_a_complete_that_does_not_answer_true_or_false(ask, write_module):
-    write_module("unsure", "class T(luigi.Task):\n    def complete(self):\n        return None\n")
-    answer = ask("run", "unsure:T")
-    assert answer.outcome == "complete_not_bool"
-    assert "returned None" in answer.message
-
-
 @pytest.mark.parametrize("checked_by_luigi", [False, True])
 def test_a_run_that_succeeds_without_its_target_names_the_target(ask, write_module, work, checked_by_luigi):
     (work / "luigi.cfg").write_text(f"[worker]\ncheck_complete_on_run={checked_by_luigi}\n")
