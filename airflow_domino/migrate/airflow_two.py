@@ -40,7 +40,7 @@ _DAG_ARGUMENTS = {
     "default_view": None,
     "orientation": None,
 }
-_IN_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_IN_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _SAME = (
     (re.compile(r"\bexecution_date\b"), "logical_date"),
     (re.compile(r"\byesterday_ds\b"), "macros.ds_add(ds, -1)"),

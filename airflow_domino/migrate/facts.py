@@ -10,7 +10,6 @@ import libcst as cst
 import libcst.matchers as m
 from libcst.helpers import get_full_name_for_node
 from libcst.metadata import (
-    GlobalScope,
     MetadataWrapper,
     ParentNodeProvider,
     PositionProvider,
@@ -24,6 +23,8 @@ from airflow_domino.migrate.arguments import Arguments
 from airflow_domino.migrate.domino import OPERATORS
 from airflow_domino.migrate.luigi import BASH_OPERATORS
 from airflow_domino.migrate.schedules import Days, begins_after_its_day, names_a_date
+
+_CALLABLE = m.Arg(keyword=m.Name("python_callable"))
 
 
 @dataclass
@@ -85,9 +86,8 @@ def _constants(wrapper: MetadataWrapper) -> dict[str, cst.BaseExpression]:
     found: dict[str, cst.BaseExpression] = {}
     times: dict[str, int] = {}
     for scope in set(wrapper.resolve(ScopeProvider).values()):
-        if isinstance(scope, GlobalScope):
-            for assignment in scope.assignments:
-                times[assignment.name] = times.get(assignment.name, 0) + 1
+        for assignment in scope.assignments if scope else ():  # also an argument or a local variable of the name
+            times[assignment.name] = times.get(assignment.name, 0) + 1
     for statement in wrapper.module.body:
         for name, value in _assigned(statement):
             if times.get(name) == 1:
@@ -166,12 +166,13 @@ class _Calls(cst.CSTVisitor):
 
 
 class _Dates(cst.CSTVisitor):
-    """Finds the blocks of DAGs, and in which of them a date of a DAG run is named."""
+    """Finds the blocks of DAGs, and in which of them a date of a DAG run is named, or may be out of sight."""
 
     def __init__(self, facts: Facts) -> None:
         super().__init__()
         self._facts = facts
         self._blocks: list[cst.Call | None] = [None]
+        self._contexts: list[str | None] = []
 
     def visit_Import(self, node: cst.Import) -> bool:
         return False
@@ -189,9 +190,20 @@ class _Dates(cst.CSTVisitor):
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         self._enter([decorator.decorator for decorator in node.decorators])
+        self._enter_function(node.params)
 
     def leave_FunctionDef(self, original_node: cst.FunctionDef) -> None:
+        self._contexts.pop()
         self._blocks.pop()
+
+    def visit_Lambda(self, node: cst.Lambda) -> None:
+        self._enter_function(node.params)
+
+    def leave_Lambda(self, original_node: cst.Lambda) -> None:
+        self._contexts.pop()
+
+    def _enter_function(self, parameters: cst.Parameters) -> None:
+        self._contexts.append(parameters.star_kwarg.name.value if parameters.star_kwarg else None)
 
     def _enter(self, heads: Iterable[cst.BaseExpression]) -> None:
         """Begin a block: a DAG's own, or a part of the one around it."""
@@ -205,6 +217,18 @@ class _Dates(cst.CSTVisitor):
         if self._is_dag(node):
             self._facts.dags.append(node)
         self._facts.days.around[id(node)] = self._blocks[-1]
+        if self._hands_dates_on(node):
+            self._note_a_date()
+
+    def _hands_dates_on(self, call: cst.Call) -> bool:
+        """Say whether code that the file does not show is given the dates of a DAG run, or may be."""
+        names = self._facts.names
+        function = names(call.func)
+        if any(name.startswith(("airflow.", "airflow_domino.", "domino")) for name in function):
+            return any(m.matches(arg, _CALLABLE) and names(arg.value) for arg in call.args)
+        if any(name.endswith(("Operator", "Sensor")) for name in function):
+            return True
+        return any(isinstance(arg.value, cst.Name) and arg.value.value in self._contexts for arg in call.args)
 
     def visit_Name(self, node: cst.Name) -> None:
         self._look_at(node)
@@ -217,8 +241,11 @@ class _Dates(cst.CSTVisitor):
 
     def _look_at(self, node: cst.Name | cst.SimpleString | cst.FormattedStringText) -> None:
         if names_a_date(node):
-            block = self._blocks[-1]
-            self._facts.days.dated.add(None if block is None else id(block))
+            self._note_a_date()
+
+    def _note_a_date(self) -> None:
+        block = self._blocks[-1]
+        self._facts.days.dated.add(None if block is None else id(block))
 
 
 def as_dict(value: cst.BaseExpression, constants: Mapping[str, cst.BaseExpression]) -> cst.Call | cst.Dict | None:

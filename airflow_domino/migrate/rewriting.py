@@ -241,17 +241,19 @@ class Rewriter(cst.CSTTransformer):
             for old, new in _NEW_RESULTS.items():
                 if re.search(rf"\b{old}\b", source):
                     self._aside(original_node, f"{old} of a run's result is {new} now")
-        for name in airflow_two.lost_in_templates(source):
-            self._aside(
-                original_node, f"Airflow 3 has no {{{{ {name} }}}}: write it with data_interval_end or macros.ds_add"
-            )
+        self._report_lost(original_node, source)
         return updated_node.with_changes(value=source)
 
     def leave_FormattedStringText(
         self, original_node: cst.FormattedStringText, updated_node: cst.FormattedStringText
     ) -> cst.FormattedStringText:
         """Rename what templates name, in an f-string."""
+        self._report_lost(original_node, updated_node.value)
         return updated_node.with_changes(value=airflow_two.renamed_in_templates(updated_node.value))
+
+    def _report_lost(self, node: cst.CSTNode, source: str) -> None:
+        for name in airflow_two.lost_in_templates(source):
+            self._aside(node, f"Airflow 3 has no {{{{ {name} }}}}: write it with data_interval_end or macros.ds_add")
 
     # ---- what is told ------------------------------------------------------------------------------------------------
 

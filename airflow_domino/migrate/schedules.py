@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import libcst as cst
-import libcst.matchers as m
 
 from airflow_domino.migrate.arguments import Argument, Arguments, with_names
 from airflow_domino.migrate.domino import constant
@@ -26,10 +25,11 @@ _DATES = frozenset(
     | {"prev_data_interval_start_success", "prev_data_interval_end_success"}
     | {f"{one}{form}" for one in ("ds", "ts", "prev_ds", "next_ds") for form in ("", "_nodash")}
     | {f"{one}_ds{form}" for one in ("yesterday", "tomorrow") for form in ("", "_nodash")}
+    | {"get_current_context", "get_template_context"}
 )
 _DATE = re.compile(rf"\b(?:{'|'.join(sorted(_DATES))})\b")
 # Files that operators render.
-_TEMPLATE_FILE = re.compile(r"\S+\.(?:sql|hql|sh|bash|j2|jinja2?)")
+_TEMPLATE_FILE = re.compile(r"\S+\.(?:sql|hql|sh|bash|j2|jinja2?|ya?ml|json|html)")
 _WITHOUT_INTERVAL = ("@once", "@continuous")
 _UTC = frozenset({"UTC", "utc", "timezone.utc", "datetime.timezone.utc", "datetime.UTC", "pendulum.UTC", "pytz.utc"})
 
@@ -38,6 +38,12 @@ _KEPT = (
     "Airflow 3 before, take its old schedule"
 )
 _ZONE = " in the time zone of start_date ({zone})"
+# Of a start date that has no time zone: Airflow takes it in the one of its configuration.
+_DEFAULT_ZONE = "UTC, unless [core] default_timezone is another one"
+# How many arguments of a date by position come before its time zone.
+_DATE_AND_TIME = 7
+_RECEIVES_ZONE = frozenset({"in_timezone", "in_tz", "astimezone", "today", "now"})
+_KEEPS_ZONE = frozenset({"add", "subtract", "replace", "start_of", "end_of", "set"})
 _CATCHUP = (
     "Airflow 3 makes the DAG runs of missed days only where catchup=True is given; Airflow 2 made them by default"
 )
@@ -135,18 +141,21 @@ class Schedule:
         match _kind(self._resolved(value)):
             case "cron":
                 zone = self._zone(given)
-                return self._timetable("CronDataIntervalTimetable", value, zone)
+                if zone is None:
+                    self.left.append(_UNKNOWN_ZONE)
+                where = "" if zone is None else _ZONE.format(zone=zone or _DEFAULT_ZONE)
+                return self._timetable("CronDataIntervalTimetable", value, where, zone or "UTC")
             case "delta":
-                return self._timetable("DeltaDataIntervalTimetable", value, None)
+                return self._timetable("DeltaDataIntervalTimetable", value)
             case "asset":
                 raise DecidedElsewhereError(_OF_ASSETS)
             case "unknown":
                 raise DecidedElsewhereError(_DECIDED_ELSEWHERE)
         return value
 
-    def _timetable(self, name: str, value: cst.BaseExpression, zone: str | None) -> cst.Call:
+    def _timetable(self, name: str, value: cst.BaseExpression, where: str = "", zone: str | None = None) -> cst.Call:
         self.needed.add(name)
-        note = _KEPT.format(zone=_ZONE.format(zone=zone) if zone else "")
+        note = _KEPT.format(zone=where)
         if note not in self.notes:
             self.notes.append(note)
         made = cst.Call(cst.Name(name), [cst.Arg(value)])
@@ -154,21 +163,25 @@ class Schedule:
             return made
         equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
         comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-        return made.with_changes(
-            args=[cst.Arg(value, comma=comma), cst.Arg(literal(zone), keyword=cst.Name("timezone"), equal=equal)]
-        )
+        zone_of_cron = cst.Arg(literal(zone), keyword=cst.Name("timezone"), equal=equal)
+        return made.with_changes(args=[cst.Arg(value, comma=comma), zone_of_cron])
 
-    def _zone(self, given: Mapping[str, Argument]) -> str:
-        """The time zone that Airflow takes a cron text in: that of the DAG's start_date."""
-        start = given.get("start_date")
-        if start is None and "default_args" in given:
-            shared = self._resolved(given["default_args"].value)
-            if isinstance(shared, cst.Dict) or _called(shared) == "dict":
-                start = with_names(Arguments(shared).named()).get("start_date")  # type: ignore[arg-type]
-        zone = _zone_of(self._resolved(start.value), self.constants) if start is not None else "UTC"
-        if zone is None:
-            self.left.append(_UNKNOWN_ZONE)
-        return zone or "UTC"
+    def _zone(self, given: Mapping[str, Argument]) -> str | None:
+        """The time zone that Airflow takes a cron text in, that of the DAG's start_date (:func:`_zone_of`)."""
+        if "start_date" in given:
+            return _zone_of(given["start_date"].value, self.constants)
+        if "default_args" in given:
+            return self._zone_of_defaults(self._resolved(given["default_args"].value))
+        return None if _is_open(Arguments(self.dag)) else ""
+
+    def _zone_of_defaults(self, shared: cst.BaseExpression) -> str | None:
+        if not isinstance(shared, cst.Dict) and _called(shared) != "dict":
+            return None
+        arguments = Arguments(shared)  # type: ignore[arg-type]
+        start = with_names(arguments.named()).get("start_date")
+        if start is not None:
+            return _zone_of(start.value, self.constants)
+        return None if arguments.unnamed() else ""
 
     def _resolved(self, value: cst.BaseExpression) -> cst.BaseExpression:
         return self.constants.get(value.value, value) if isinstance(value, cst.Name) else value
@@ -214,18 +227,42 @@ def _called(value: cst.BaseExpression) -> str:
 
 
 def _zone_of(start: cst.BaseExpression, constants: Mapping[str, cst.BaseExpression]) -> str | None:
-    """The time zone of a start date; None where it cannot be seen."""
+    """The time zone of a start date: empty where it has none of its own; None where it cannot be seen."""
+    if isinstance(start, cst.Name):
+        start = constants.get(start.value, start)
+    if isinstance(start, cst.BinaryOperation):  # a date and a timedelta
+        return _zone_of(start.left, constants)
     text = constant(start)
     if isinstance(text, str):  # of default_args
-        return "UTC" if re.fullmatch(r"[\d\-T :.]+(Z|\+00:?00)?", text) else None
-    for argument in m.findall(start, m.Arg(keyword=m.Name("tz") | m.Name("tzinfo"))):
-        return _name_of_zone(cst.ensure_type(argument, cst.Arg).value, constants)
-    calls = [cst.ensure_type(call, cst.Call) for call in m.findall(start, m.Call())]
-    names = {_called(call) for call in calls}
-    for call in calls:
-        if _called(call) in ("today", "now", "local"):
-            return _name_of_zone(call.args[0].value, constants) if call.args else None
-    return "UTC" if names & {"datetime", "days_ago", "utcnow", "strptime"} else None
+        return "" if re.fullmatch(r"[\d\-T :.]+", text) else "UTC" if re.search(r"(Z|\+00:?00)$", text) else None
+    return _zone_of_call(start, constants) if isinstance(start, cst.Call) else None
+
+
+def _zone_of_call(start: cst.Call, constants: Mapping[str, cst.BaseExpression]) -> str | None:
+    name = _called(start)
+    named = {argument.keyword.value: argument.value for argument in start.args if argument.keyword is not None}
+    unnamed = [argument.value for argument in start.args if argument.keyword is None]
+    on = start.func.value if isinstance(start.func, cst.Attribute) else None
+    if zone := named.get("tz") or named.get("tzinfo"):
+        return _name_of_zone(zone, constants)
+    if name == "localize" and on is not None:
+        return _name_of_zone(on, constants)
+    if name in _RECEIVES_ZONE:
+        return _name_of_zone(unnamed[0], constants) if unnamed else None
+    if name in _KEEPS_ZONE and on is not None:
+        return _zone_of(on, constants)
+    if name == "datetime" and len(unnamed) > _DATE_AND_TIME:
+        return _name_of_zone(unnamed[_DATE_AND_TIME], constants)
+    return _zone_of_date(start)
+
+
+def _zone_of_date(start: cst.Call) -> str | None:
+    """The time zone of a call that gives a date without naming one."""
+    name, code = _called(start), cst.Module([]).code_for_node(start)
+    if name == "days_ago" or code.startswith("pendulum.datetime("):
+        return "UTC"
+    is_without_zone = name in ("datetime", "utcnow") or (name == "strptime" and not re.search("%[zZ]", code))
+    return "" if is_without_zone and not any(argument.star for argument in start.args) else None
 
 
 def _name_of_zone(zone: cst.BaseExpression, constants: Mapping[str, cst.BaseExpression]) -> str | None:

@@ -187,7 +187,8 @@ def test_a_dag_without_a_block_keeps_its_days() -> None:
 
 def test_what_is_kept_is_said_and_what_else_changes() -> None:
     catchup, note = told(in_a_dag(f'schedule="@daily", {START}'), Kind.NOTE)
-    assert "in the time zone of start_date (UTC), so that {{ ds }} stays their start, as on Airflow 2" in note
+    assert "in the time zone of start_date (UTC" in note
+    assert "so that {{ ds }} stays their start, as on Airflow 2" in note
     assert "catchup=True" in catchup
     assert len(told(in_a_dag(f'schedule="@daily", {START}, catchup=False'), Kind.NOTE)) == 1
 
@@ -203,12 +204,19 @@ def test_what_is_kept_is_said_and_what_else_changes() -> None:
         (START, "daily on Airflow 2"),
         ('schedule="@daily", start_date=Variable.get("start")', "timezone="),
         ('schedule="@daily", start_date=datetime.datetime(2026, 1, 1, tzinfo=ZONE)', "timezone="),
+        ('schedule="@daily", start_date=datetime.datetime(2026, 1, 1, 0, 0, 0, 0, ZONE)', "timezone="),
+        ('schedule="@daily", start_date=datetime.datetime(2026, 1, 1).astimezone()', "timezone="),
+        ('schedule="@daily", start_date=datetime.datetime.strptime("2026-01-01 +0100", "%Y-%m-%d %z")', "timezone="),
+        ('schedule="@daily", default_args=SHARED', "timezone="),
+        ('schedule="@daily", **SHARED', "timezone="),
+        ('schedule="@daily", default_args={**SHARED, "retries": 1}', "timezone="),
     ],
 )
 def test_what_cannot_be_kept_is_left_with_the_reason(arguments: str, why: str) -> None:
     migration = in_a_dag(arguments)
     (left,) = told(migration, Kind.LEFT)
     assert why in left
+    assert not any("in the time zone of" in note for note in told(migration, Kind.NOTE))
     assert ("import CronDataIntervalTimetable" in migration.after) is ("timezone=" in why)
 
 
@@ -220,6 +228,76 @@ def test_the_time_zone_of_the_start_date_is_that_of_the_schedule(zone: str) -> N
     before = 'ZONE = pendulum.timezone("Europe/Berlin")\n'
     migration = in_a_dag(f'schedule="@daily", start_date=datetime.datetime(2026, 1, 1, tzinfo={zone})', before=before)
     assert schedule(migration) == 'CronDataIntervalTimetable("@daily", timezone="Europe/Berlin")'
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        'pendulum.datetime(2026, 11, 10, 0, 0, 0, 0, "Asia/Tokyo")',
+        'pendulum.datetime(2026, 11, 9, 15).in_timezone("Asia/Tokyo")',
+        'pendulum.datetime(2026, 11, 9, 15).astimezone(tz=pendulum.timezone("Asia/Tokyo"))',
+        'datetime.datetime(2026, 11, 10, 0, 0, 0, 0, pendulum.timezone("Asia/Tokyo"))',
+        'datetime.datetime(2026, 11, 10).replace(tzinfo=pendulum.timezone("Asia/Tokyo"))',
+        'pytz.timezone("Asia/Tokyo").localize(datetime.datetime(2026, 11, 10))',
+        'pytz.timezone("Asia/Tokyo").localize(datetime.datetime(2026, 11, 9)) + timedelta(days=1)',
+    ],
+)
+def test_the_time_zone_of_the_start_date_counts_in_whichever_way_it_is_given(start: str) -> None:
+    migration = in_a_dag(f'schedule="0 3 * * *", start_date={start}')
+    assert told(migration, Kind.LEFT) == []
+    assert schedule(migration) == 'CronDataIntervalTimetable("0 3 * * *", timezone="Asia/Tokyo")'
+
+
+def test_a_start_date_without_a_time_zone_has_that_of_airflows_configuration() -> None:
+    note = told(in_a_dag(f'schedule="@daily", {START}, catchup=False'), Kind.NOTE)[0]
+    assert "in the time zone of start_date (UTC, unless [core] default_timezone is another one)" in note
+    aware = 'start_date=pendulum.datetime(2026, 11, 10, tz="UTC")'
+    note = told(in_a_dag(f'schedule="@daily", {aware}, catchup=False'), Kind.NOTE)[0]
+    assert "in the time zone of start_date (UTC)" in note
+
+
+@pytest.mark.parametrize("constant", ['"@daily"', "None", '"@once"', "timedelta(days=1)"])
+def test_a_schedule_that_a_function_is_given_is_not_the_constant_of_its_name(constant: str) -> None:
+    migration = migrate(
+        f"{HEAD}schedule = {constant}\n"
+        f"def make(name, schedule):\n    with DAG(name, schedule_interval=schedule, {START}) as made:\n"
+        f"        {LUIGI.replace('{day}', '{{ ds }}')}\n    return made\n"
+    )
+    (left,) = told(migration, Kind.LEFT)
+    assert "decided elsewhere" in left
+    assert f"DAG(name, schedule=schedule, {START})" in migration.after
+
+
+@pytest.mark.parametrize(
+    ("task", "is_dated"),
+    [
+        ("PythonOperator(task_id='f', python_callable=run)", True),
+        ("PythonOperator(task_id='f', python_callable=jobs.run)", True),
+        ("OwnOperator(task_id='f')", True),
+        ("PythonOperator(task_id='f', python_callable=lambda **context: run(context))", True),
+        ("PythonOperator(task_id='f', python_callable=lambda **context: run(**context))", True),
+        ("KubernetesPodOperator(task_id='f', pod_template_file='pods/day.yaml')", True),
+        ("PythonOperator(task_id='f', python_callable=lambda **context: run(context['params']))", False),
+        ("PythonOperator(task_id='f', python_callable=shown)", False),
+    ],
+)
+def test_a_date_may_be_named_by_code_and_templates_that_the_file_does_not_show(task: str, is_dated: bool) -> None:
+    before = (
+        "from airflow.operators.python import PythonOperator\nfrom jobs import OwnOperator, run\nimport jobs\n"
+        "def shown(**context):\n    print(context['params'])\n"
+    )
+    migration = in_a_dag(f'schedule="@daily", {START}', "2026-01-01", before=before)
+    assert schedule(migration) == '"@daily"'
+    migration = migrate(
+        f'{HEAD}{before}with DAG("d", schedule="@daily"):\n    {LUIGI.replace("{day}", "1")}\n    {task}\n'
+    )
+    assert schedule(migration).startswith("CronDataIntervalTimetable") is is_dated
+
+
+def test_a_function_that_hands_its_context_on_counts_as_one_that_names_a_date() -> None:
+    code = "from jobs import run\ndef f(ti, **context):\n    run(context)\n"
+    migration = in_a_dag(f'schedule="@daily", {START}', "2026-01-01", before=code)
+    assert schedule(migration) == 'CronDataIntervalTimetable("@daily", timezone="UTC")'
 
 
 def test_a_dag_for_airflow_3_keeps_its_schedule() -> None:
@@ -253,5 +331,17 @@ def test_a_renamed_date_is_renamed_in_a_constant_and_in_an_f_string() -> None:
     line = 'LINE = "luigi --module a T --date {{ execution_date }}"\n'
     migration = migrate(f'{HEAD}{line}BashOperator(task_id="t", bash_command=LINE)\n')
     assert 'params={"date": "{{ logical_date }}"}' in migration.after
+    block = "{% if execution_date.day == 1 %}x{% endif %}"
+    beside = f'{HEAD}BashOperator(task_id="u", bash_command="echo {block}")\n'
+    assert "{% if logical_date.day == 1 %}x" in migrate(beside + LUIGI.replace("{day}", "1") + "\n").after
     code = 'N = 1\nBashOperator(task_id="t", bash_command=f"luigi --module a T --n {N} --d {{{{ execution_date }}}}")\n'
     assert '"d": "{{ logical_date }}"' in migrate(HEAD + code).after
+
+
+@pytest.mark.parametrize(
+    "text", ['"echo {{ prev_ds }}"', 'f"echo {1} {{{{ prev_ds }}}}"', '"{% if prev_ds %}x{% endif %}"']
+)
+def test_a_date_that_airflow_3_lacks_is_told_in_each_kind_of_text(text: str) -> None:
+    task = f'BashOperator(task_id="u", bash_command={text})'
+    migration = migrate(f"{HEAD}{task}\n{LUIGI.replace('{day}', '1')}\n")
+    assert [left for left in told(migration, Kind.LEFT) if "has no {{ prev_ds }}" in left]
