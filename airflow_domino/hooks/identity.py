@@ -159,6 +159,12 @@ def was_cleared(dag_run: Any) -> bool:
     return getattr(dag_run, "clear_number", None) != 0
 
 
+def began_late(dag_run: Any) -> bool:
+    """Say whether a DAG run began long after it was due: also a clear lets one that was over begin again."""
+    start, due = getattr(dag_run, "start_date", None), getattr(dag_run, "run_after", None)
+    return isinstance(start, datetime) and isinstance(due, datetime) and start - due > CLOCK_SKEW
+
+
 def _earliest(dag_run: Any) -> datetime | None:
     """Return when a run of this DAG run can have been launched at the earliest, give or take clocks that differ.
 

@@ -13,11 +13,13 @@ from typing import Any, ClassVar
 from airflow_domino.compat import AirflowException, TriggerEvent
 from airflow_domino.domino.client import DominoClient
 from airflow_domino.domino.errors import DominoError, DominoUnavailableError, LaunchOutcomeUnknownError
+from airflow_domino.domino.launch import MarkedRuns
 from airflow_domino.domino.models import Project, Run
 from airflow_domino.domino.watch import RunWatcher
 from airflow_domino.hooks.arguments import given
+from airflow_domino.hooks.commits import DAG_RUN
 from airflow_domino.hooks.connection import ConnectionSettings
-from airflow_domino.hooks.identity import TaskIdentity
+from airflow_domino.hooks.identity import TaskIdentity, began_late
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
 from airflow_domino.hooks.places import Reservation, places_for
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle
@@ -37,6 +39,10 @@ _starts: set[asyncio.Future[Launched]] = set()
 
 class _MadeElsewhereError(Exception):
     """Another task's run makes the same already."""
+
+
+class _UnknownPinError(Exception):
+    """An input commit may be pinned that only a worker can know."""
 
 
 class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
@@ -120,7 +126,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         try:
             settings = await self.settings()
             await self._launch_in_patience(settings, identity)
-        except _MadeElsewhereError:
+        except (_MadeElsewhereError, _UnknownPinError):
             return self._news("launch")
         except TimeoutError:
             return self._news("deadline")
@@ -185,6 +191,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
                 "runs before you clear the task"
             )
         if launched is None:
+            self._refuse_unknown_pin(identity, marked)
             await watcher.call(lambda _: launch.prepare())
             self._refuse_late()
             launched = await self._start_in_turn(watcher, launch, settings)
@@ -192,6 +199,18 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         await self._tell(launched)
         if warning := await watcher.call(lambda _: settings.expiry_warning()):
             self.log.warning("%s", warning)
+
+    def _refuse_unknown_pin(self, identity: TaskIdentity, marked: MarkedRuns) -> None:
+        """Leave a pinned commit to a worker where the DAG run may have begun again after a clear.
+
+        A triggerer is not told of clears, so it cannot tell tasks that ran before from those of a deleted DAG run.
+        """
+        if self.identity is not None or given(self.commit_id) != DAG_RUN or self.task_instance is None:
+            return
+        of_name = marked.with_owner_key(identity.mark(0).owner_key)
+        is_pinned_before = any(mark.pinned and not mark.may_be_of(identity.creation_key) for _, mark in of_name)
+        if is_pinned_before or began_late(self.task_instance.get_template_context().get("dag_run")):
+            raise _UnknownPinError
 
     async def _give_way(self, watcher: RunWatcher, launch: RunLaunch, launched: Launched) -> None:
         """Stop the run where another task has launched one before that makes the same."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -144,6 +145,51 @@ def test_later_tries_are_left_to_a_worker_which_knows_whether_the_task_was_clear
     (event,) = run(trigger(try_number=2))
     assert event.payload["outcome"] == "launch"
     assert fake_domino.starts == []
+
+
+NOW = datetime.now(UTC)
+
+
+def dag_run_of(trigger, *, run_after=NOW, start_date=NOW):
+    """Let a trigger's DAG run have these times; a triggerer is told of no clear, whether there was one or not."""
+    times = {"run_after": run_after, "start_date": start_date}
+    context = trigger.task_instance.get_template_context()
+    context["dag_run"] = SimpleNamespace(run_id="manual__1", state="running", clear_number=0, **times)
+    return trigger
+
+
+def test_tasks_of_a_dag_run_that_a_triggerer_starts_begin_with_one_commit(trigger, fake_domino):
+    run(dag_run_of(trigger(commit_id="dag_run", ends_task=True)))
+    second = dag_run_of(trigger(commit_id="dag_run", ends_task=True))
+    second.task_instance.task_id = "net"
+    run(second)
+    first, other = fake_domino.starts
+    assert first["commitId"] == other["commitId"] == "a" * 40
+
+
+def test_a_pinned_commit_is_left_to_a_worker_where_a_clear_may_have_let_the_dag_run_begin_again(trigger, fake_domino):
+    run(dag_run_of(trigger(commit_id="dag_run", ends_task=True)))
+    begun_again = NOW + timedelta(minutes=2)
+    second = dag_run_of(trigger(commit_id="dag_run", ends_task=True), start_date=begun_again)
+    second.task_instance.task_id = "net"
+    (event,) = run(second)
+    assert event.payload["outcome"] == "launch"
+    assert len(fake_domino.starts) == 1
+
+
+def test_a_pinned_commit_of_a_dag_run_that_began_long_after_it_was_due_is_left_to_a_worker(trigger, fake_domino):
+    late = {"run_after": NOW - timedelta(minutes=6)}
+    (event,) = run(dag_run_of(trigger(commit_id="dag_run"), **late))
+    assert event.payload["outcome"] == "launch"
+    run(dag_run_of(trigger(ends_task=True), **late))
+    assert len(fake_domino.starts) == 1
+
+
+def test_a_pinned_commit_that_a_worker_has_left_to_the_triggerer_is_launched_there(trigger, fake_domino):
+    late = dag_run_of(trigger(commit_id="dag_run", ends_task=True), run_after=NOW - timedelta(hours=1))
+    late.identity = TaskIdentity.of(late.task_instance.get_template_context()).to_dict()
+    run(late)
+    assert len(fake_domino.starts) == 1
 
 
 def test_a_template_that_cannot_be_rendered_is_left_to_a_worker(trigger, fake_domino):
