@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,8 @@ class OrphanFinder:
         for run, mark in marked:
             known = mark.owner_key in self._dag_runs
             task, generation = tasks.get((mark.owner_key, mark.task_key), (None, 0))
+            if task is not None and not mark.may_be_of(task.creation_key) and _is_noted(session, task, run):
+                mark = replace(mark, creation_key="")  # its DAG run was set back to queued, and began again
             if task is None or not task.has_launched(mark):
                 orphans.append(self._orphan(client, project, run, now, is_known=known))
             elif not task.waits_for(mark, generation):
@@ -201,6 +203,13 @@ class OrphanFinder:
             return Orphan(run, handle, is_known=is_known, cost_cents=cost)
         where = (task.dag_id, task.run_id, task.task_id, task.map_index, task.state)
         return Orphan(run, handle, *where, is_known=is_known, cost_cents=cost)
+
+
+def _is_noted(session: Session, task: _Task, run: Run) -> bool:
+    """Say whether a task instance has a run in its XComs; those of a deleted DAG run are gone."""
+    names = {"dag_id": task.dag_id, "run_id": task.run_id, "task_id": task.task_id, "map_index": task.map_index}
+    noted = session.scalar(select(XComModel.value).filter_by(key=RUN_KEY, **names))
+    return _launch(noted).get("run_id") == run.id
 
 
 def find_orphans(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from airflow_domino.domino.watch import RunWatcher
 from airflow_domino.hooks.arguments import given
 from airflow_domino.hooks.commits import DAG_RUN
 from airflow_domino.hooks.connection import ConnectionSettings
-from airflow_domino.hooks.identity import TaskIdentity, began_late
+from airflow_domino.hooks.identity import LaunchRecord, TaskIdentity, began_late
 from airflow_domino.hooks.launching import Launched, LaunchRules, RunLaunch, WantedRun, tell_launch
 from airflow_domino.hooks.places import Reservation, places_for
 from airflow_domino.hooks.runs import RUN_KEY, RunHandle
@@ -27,7 +27,7 @@ from airflow_domino.hooks.stopping import stop_run
 from airflow_domino.links.domino import LINK_KEY
 from airflow_domino.triggers import _kill
 from airflow_domino.triggers._rendering import RendersStrictly
-from airflow_domino.triggers._xcoms import can_push_xcoms, push_xcoms
+from airflow_domino.triggers._xcoms import can_push_xcoms, push_xcoms, read_xcom
 from airflow_domino.triggers.domino import DominoRunTrigger, shared_watcher
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 2.0, 60.0
@@ -182,8 +182,10 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         project = await self._look_up(settings, given(wanted.project))
         watcher = self._watcher(settings, project.id)
         marked = await watcher.marked_runs(identity.since)
+        noted = await self._noted(identity, marked)
+        record = LaunchRecord(identity.generation, 0, noted) if noted is not None else None
         client = await watcher.call(lambda client: client)
-        launch = RunLaunch(client, project, wanted, identity, rules, self.log, conn_id=settings.conn_id)
+        launch = RunLaunch(client, project, wanted, identity, rules, self.log, record, settings.conn_id)
         launched = await watcher.call(lambda _: launch.look(marked))
         if launched is None and only_look:
             raise LaunchOutcomeUnknownError(
@@ -199,6 +201,19 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         await self._tell(launched)
         if warning := await watcher.call(lambda _: settings.expiry_warning()):
             self.log.warning("%s", warning)
+
+    async def _noted(self, identity: TaskIdentity, marked: MarkedRuns) -> RunHandle | None:
+        """Return the run that this task has in its XComs, where the run's mark names another start of the DAG run.
+
+        A DAG run that is set back to queued starts again, and its tasks go on; a deleted one leaves no XComs.
+        """
+        mark = identity.mark(0)
+        others = [run.id for run, other in marked if other.task_key == mark.task_key and not mark.is_same_launch(other)]
+        noted = await read_xcom(self.task_instance, RUN_KEY) if others else None
+        with suppress(ValueError):
+            handle = RunHandle.from_dict(noted if isinstance(noted, Mapping) else {})
+            return handle if handle.run_id in others else None
+        return None
 
     def _refuse_unknown_pin(self, identity: TaskIdentity, marked: MarkedRuns) -> None:
         """Leave a pinned commit to a worker where the DAG run may have begun again after a clear.
@@ -294,6 +309,7 @@ class DominoLaunchTrigger(RendersStrictly, DominoRunTrigger):
         project = await self._look_up(settings, given(self.project))
         marked = await self._watcher(settings, project.id).marked_runs(identity.since)
         runs = [run for run in marked.of_launch(identity.mark(0)) if not run.status.is_completed]
+        self.run_handle = await self._noted(identity, marked)
         if runs:
             url = await self._watcher(settings, project.id).call(lambda client: client.run_url(project, runs[0].id))
             self.run_handle = RunHandle(runs[0].id, url, project.full_name, project.id, number=runs[0].number)

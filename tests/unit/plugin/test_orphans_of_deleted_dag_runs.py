@@ -31,11 +31,11 @@ def orphans(store, sessions, monkeypatch):
     monkeypatch.setattr(DBDagBag, "get_dag_for_run", lambda *_, **__: None)
     monkeypatch.setattr(RunHandle, "asked", lambda client, project, run: RunHandle(run.id, "u", "ann/churn", "p1"))
 
-    def find(marks, state="deferred", clear_number=0):
+    def find(marks, state="deferred", clear_number=0, noted=None):
         dag_run = {"dag_id": "ensemble", "run_id": "manual__1", "run_type": "manual", "state": "running"}
         times = {"run_after": STARTED, "start_date": STARTED}
         other = {"span_status": "not_started", "clear_number": clear_number, "log_template_id": None}
-        store.add(task_id="train", state=state)
+        store.add(task_id="train", state=state, **{"domino_run": {"run_id": noted}} if noted else {})
         with sessions.begin() as session:
             session.execute(insert(DagRun.__table__).values(**dag_run, **times, **other))
             session.execute(update(TaskInstance.__table__).values(max_tries=1))
@@ -73,3 +73,13 @@ def test_a_run_from_before_a_clear_is_an_orphan_of_its_task_when_another_is_awai
     found = orphans({"before the clear": mark(key_of(BEFORE)), "now": mark(key_of(STARTED), 1)}, clear_number=1)
     assert set(found) == {"before the clear"}
     assert found["before the clear"].task_id == "train"
+
+
+def test_a_run_that_its_task_has_noted_is_no_orphan_though_the_dag_run_was_set_back_to_queued(orphans):
+    runs = {"noted": mark(key_of(BEFORE)), "deleted": mark(key_of(BEFORE))}
+    assert set(orphans(runs, noted="noted")) == {"deleted"}
+
+
+def test_a_run_that_its_task_has_noted_is_an_orphan_of_it_once_the_task_is_over(orphans):
+    found = orphans({"noted": mark(key_of(BEFORE))}, noted="noted", state="success")
+    assert found["noted"].task_id == "train"

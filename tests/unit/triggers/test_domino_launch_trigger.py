@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_domino.compat import TaskDeferred, TaskSuccessEvent
 from airflow_domino.domino.launch import RunMark
@@ -190,6 +191,50 @@ def test_a_pinned_commit_that_a_worker_has_left_to_the_triggerer_is_launched_the
     late.identity = TaskIdentity.of(late.task_instance.get_template_context()).to_dict()
     run(late)
     assert len(fake_domino.starts) == 1
+
+
+@pytest.fixture
+def xcoms(monkeypatch):
+    """The XComs that triggers push, by key, as their supervisor keeps them."""
+
+    class Supervisor:
+        async def asend(self, message):
+            if isinstance(message, comms.SetXCom):
+                kept[message.key] = message.value
+            return comms.XComResult(key=message.key, value=kept.get(message.key))
+
+    kept = {}
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+    return kept
+
+
+BEGUN_AGAIN = {"start_date": NOW + timedelta(minutes=2)}
+
+
+def test_the_run_of_a_dag_run_that_was_set_back_to_queued_is_watched_on(trigger, fake_domino, xcoms):
+    fake_domino.leave_running()
+    run(dag_run_of(trigger()), until=lambda: "run_id" in xcoms)
+    second = dag_run_of(trigger(), **BEGUN_AGAIN)
+    run(second, until=lambda: second.run_handle is not None)
+    assert second.run_handle.run_id == fake_domino.last["id"]
+    assert len(fake_domino.starts) == 1
+
+
+def test_a_kill_stops_the_run_of_a_dag_run_that_was_set_back_to_queued(trigger, fake_domino, xcoms):
+    fake_domino.leave_running()
+    run(dag_run_of(trigger()), until=lambda: "run_id" in xcoms)
+    handle = asyncio.run(dag_run_of(trigger(), **BEGUN_AGAIN).run_to_stop())
+    assert handle.run_id == fake_domino.last["id"]
+
+
+def test_a_run_that_airflow_has_not_noted_is_of_a_deleted_dag_run(trigger, fake_domino, xcoms):
+    fake_domino.leave_running()
+    run(dag_run_of(trigger()), until=lambda: "run_id" in xcoms)
+    xcoms.clear()  # with the DAG run
+    assert asyncio.run(dag_run_of(trigger(), **BEGUN_AGAIN).run_to_stop()) is None
+    second = dag_run_of(trigger(), **BEGUN_AGAIN)
+    run(second, until=lambda: second.run_handle is not None)
+    assert len(fake_domino.starts) == 2
 
 
 def test_a_template_that_cannot_be_rendered_is_left_to_a_worker(trigger, fake_domino):
