@@ -229,6 +229,21 @@ def test_a_part_of_airflow_that_goes_leaves_the_run_alone_and_the_result_comes(a
     assert result["status"] == "Succeeded"
 
 
+def test_the_run_of_a_dag_run_that_is_set_back_to_queued_is_watched_on_by_another_triggerer(life, airflow, domino):
+    before = len(jobs(domino, "life_restarts.started"))
+    run_id = airflow.api.trigger("life_restarts")
+    launched = run_id_of(airflow, "life_restarts", run_id, "started")
+    place = f"/dags/life_restarts/dagRuns/{run_id}"
+    began = airflow.api.call("GET", place)["start_date"]
+    airflow.api.call("PATCH", place, body={"state": "queued"})
+    until(lambda: airflow.api.call("GET", place)["start_date"] not in (None, began), "the DAG run has not begun again")
+    end_group(airflow.processes["triggerer"])
+    airflow.start_component("triggerer")
+    log, result = succeeded(airflow, "life_restarts", run_id, "started")
+    assert result["run_id"] == launched, log
+    assert len(jobs(domino, "life_restarts.started")) == before + 1, log
+
+
 @pytest.mark.parametrize("task_id", ["sensor_started", "sensor_deferred"])
 def test_a_sensor_outlives_it_too(airflow, restarted, task_id):
     _, run_id, _ = restarted
