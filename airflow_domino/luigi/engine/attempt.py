@@ -21,7 +21,7 @@ from .graph import COMPLETE, DONE, FAILED
 from .journal import PROGRESS, RESOURCES, STATUS, TRACKING_URL, Journal
 from .masking import kept_text
 from .outcome import Problem, Terminated
-from .race import absent_files, lost_race
+from .race import lost_race
 from .settings import Settings
 from .survey import is_plain_wrapper
 
@@ -142,7 +142,6 @@ class Attempt:
         self._unfit = unfit
         self._around = contextlib.ExitStack()
         self._began: float | None = None
-        self._absent: frozenset[str] = frozenset()
 
     def run(self) -> Result:
         """All of it."""
@@ -171,7 +170,6 @@ class Attempt:
                 self._around.close()
                 return Result(COMPLETE)
             self._check_requirements()
-            self._absent = absent_files(self.task) if self._settings.strict else self._absent
             self.task.trigger_event(luigi.Event.START, self.task)
             self._began = time.monotonic()
             self._around.enter_context(lent(self.task, self.status_reporter))
@@ -221,15 +219,15 @@ class Attempt:
         return is_plain_wrapper(self.task) or runs_each_time(self.task)
 
     def _failed(self, error: BaseException) -> Result:
-        if lost_race(error, self._absent) and _is_complete_now(self.task):
+        if self._settings.strict and lost_race(error, self.task) and _is_complete_now(self.task):
             logger.warning("%s: another process made its target meanwhile: counted as done", self.task, exc_info=error)
             self.task.trigger_event(luigi.Event.SUCCESS, self.task)
             return Result(DONE, self._seconds())
         logger.error("failed %s", self.task, exc_info=error)
         raised = authors_own(error)
         self.task.trigger_event(luigi.Event.FAILURE, self.task, raised)
-        explanation = self.task.on_failure(raised)
-        message = f"{type(error).__name__}: {error}"
+        explanation = self._ask_on_failure(raised)
+        message = _in_words(error)
         if type(self.task).on_failure is not luigi.Task.on_failure and explanation:
             message += f" ({explanation})"
         ending, needs = FAILED, []
@@ -240,6 +238,16 @@ class Attempt:
         elif self._began is not None:
             message += what_is_left(self.task)
         return Result(ending, self._seconds(), message, explanation, needs)
+
+    def _ask_on_failure(self, raised: BaseException) -> Any:
+        """What ``on_failure()`` returns; what it raises stands beside the failure, not instead of it."""
+        try:
+            return self.task.on_failure(raised)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            logger.error("on_failure() of %s raised", self.task, exc_info=error)
+            return f"on_failure() raised {_in_words(error)}"
 
     def _seconds(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began
@@ -310,6 +318,11 @@ def _yielded(task: luigi.Task, yielded: Any) -> tuple[list[luigi.Task], bool, An
 def authors_own(error: BaseException) -> BaseException:
     """What the pipeline's own code raised, where that was put into words since."""
     return error.__cause__ if isinstance(error, Problem) and error.__cause__ is not None else error
+
+
+def _in_words(error: BaseException) -> str:
+    text = kept_text(error)  # also of an exception that cannot be written
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def what_is_left(task: luigi.Task) -> str:

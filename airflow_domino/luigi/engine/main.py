@@ -70,6 +70,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
             planning,
             privacy,
             project_files,
+            race,
             run_anyway,
         )
     except ImportError as error:
@@ -79,6 +80,7 @@ def _answer(request: dict[str, Any], journal_path: str) -> dict[str, Any]:
         ) from error
 
     privacy.hide_private_values()
+    race.notice_races()
     run_anyway.share(request.get("dag_run"))
     params = request.get("params") or {}
     if request["action"] == "plan":

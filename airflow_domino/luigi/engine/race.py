@@ -1,48 +1,57 @@
-"""Whether a run failed only since another process had made the task's target in the meantime."""
+"""Whether a run failed only since another process made the task's target while this one wrote its result."""
 
 from __future__ import annotations
 
-import traceback
-from types import FrameType
+import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import luigi
-from luigi.target import FileAlreadyExists, FileSystem, FileSystemTarget
+from luigi.target import FileAlreadyExists, FileSystemTarget
 
 from .completion import outputs
+from .outcome import Problem
 
-_MOVES = ("move", "rename", "rename_dont_move")
+_plain_temporary_path: Any = FileSystemTarget.temporary_path
 
 
-def absent_files(task: luigi.Task) -> frozenset[str]:
-    """The paths of those of a task's targets that Luigi moves into place, and that do not exist yet.
+def notice_races() -> None:
+    """Let ``temporary_path()`` of Luigi's targets note, in this process, that its target appeared within its block."""
+    FileSystemTarget.temporary_path = _temporary_path  # type: ignore[method-assign]
 
-    A target that cannot be asked counts as existing, so that nothing is concluded from it.
-    """
+
+@contextlib.contextmanager
+def _temporary_path(target: FileSystemTarget) -> Iterator[str]:
+    was_absent, is_written = _is_absent(target), False
     try:
-        return frozenset(one.path for one in outputs(task) if isinstance(one, FileSystemTarget) and not one.exists())
+        with _plain_temporary_path(target) as path:
+            yield path
+            is_written = True
+    except FileAlreadyExists as error:
+        if was_absent and is_written:
+            error.appeared = target.path  # type: ignore[attr-defined]
+        raise
+
+
+def _is_absent(target: FileSystemTarget) -> bool:
+    try:
+        return not target.exists()
     except Exception:
-        return frozenset()
+        return False  # nothing is concluded from it
 
 
-def lost_race(error: BaseException, absent: frozenset[str]) -> bool:
-    """Whether a run ended since Luigi refused to move its result to a target that had come into existence meanwhile.
+def lost_race(error: BaseException, task: luigi.Task) -> bool:
+    """Whether a run ended since Luigi refused to move its result to a target that appeared while it was written.
 
-    Luigi raises ``FileAlreadyExists`` for this (``temporary_path()``, ``move(raise_if_exists=True)``), but also for a
-    folder that ``mkdir(raise_if_exists=True)`` finds, which says nothing of the target. Python's own
-    ``FileExistsError`` never comes from Luigi: it is about whatever the author's code tried to make.
+    ``FileAlreadyExists`` alone does not say that: Luigi raises it of folders too, and of a target that the run itself
+    has made before, half perhaps.
 
     :param error: what the run raised
-    :param absent: :func:`absent_files` right before the run
+    :param task: the task; a target that is none of its outputs does not count
     """
-    return isinstance(error, FileAlreadyExists) and any(
-        _destination(frame) in absent for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
-
-
-def _destination(frame: FrameType) -> object:
-    """Where a move of a file system goes to: ``move(self, path, dest)``; None for any other call."""
-    code, values = frame.f_code, frame.f_locals
-    names = code.co_varnames[: code.co_argcount]
-    if code.co_name not in _MOVES or len(names) < 3 or not isinstance(values.get(names[0]), FileSystem):
-        return None
-    return values.get(names[2])
+    appeared = getattr(error, "appeared", None)
+    if not isinstance(error, FileAlreadyExists) or appeared is None:
+        return False
+    with contextlib.suppress(Problem):
+        return any(isinstance(one, FileSystemTarget) and one.path == appeared for one in outputs(task))
+    return False

@@ -144,6 +144,87 @@ def test_a_failure_whose_target_was_there_before_the_run_is_no_lost_race(pipelin
     assert "InPlace(): FileAlreadyExists" in answer.message
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        """
+        for part in ("first", "second"):
+            with self.output().temporary_path() as path:
+                with open(path, "w") as file:
+                    file.write(part)
+        """,
+        """
+        self.make()
+        with self.output().temporary_path() as path:
+            open(path, "w").close()
+        """,
+        """
+        self.make()
+        with luigi.LocalTarget("other.txt").temporary_path() as path:
+            open(path, "w").close()
+            open("other.txt", "w").close()
+        """,
+        """
+        with self.output().temporary_path():
+            self.make()
+            raise luigi.target.FileAlreadyExists("by the author's own code")
+        """,
+    ],
+    ids=["two blocks", "made before the block", "another target", "raised in the block"],
+)
+def test_a_target_that_the_failed_run_has_made_itself_is_no_lost_race(pipeline, ask, run):
+    pipeline("twice", "class Twice(Made):\n    def run(self):\n" + run)
+    answer = ask("run", "twice:Twice")
+    assert answer.outcome == "run_failed"
+    assert "Twice(): FileAlreadyExists" in answer.message
+    assert "Its targets exist all the same" in answer.message
+
+
+FAILS_TWICE = """
+class Unwritable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+class RaisesUnwritable(Made):
+    def run(self):
+        raise Unwritable
+class RaisesNothing(Made):
+    def run(self):
+        raise SystemExit
+class FailsTwice(Made):
+    def run(self):
+        raise ValueError("first")
+    def on_failure(self, error):
+        raise KeyError("second")
+class EndsTwice(FailsTwice):
+    def on_failure(self, error):
+        raise SystemExit(0)
+class Both(luigi.WrapperTask):
+    other = luigi.TaskParameter()
+    def requires(self):
+        return [self.other(), Made()]
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("RaisesUnwritable", "RaisesUnwritable(): Unwritable: (a Unwritable that cannot be written: ValueError)."),
+        ("RaisesNothing", "RaisesNothing(): SystemExit. The log"),
+        ("FailsTwice", "ValueError: first (on_failure() raised KeyError: 'second')"),
+        ("EndsTwice", "ValueError: first (on_failure() raised SystemExit: 0)"),
+    ],
+)
+def test_a_failure_is_that_of_its_task_whatever_its_text_and_on_failure_raise(
+    pipeline, ask, ran, family, said, workers
+):
+    pipeline("fails", FAILS_TWICE)
+    answer = ask("run", "fails:Both", {"other": family}, workers=workers)
+    assert (answer.outcome, answer.facts["counts"]) == ("run_failed", {"failed": 1, "done": 1, "upstream_failed": 1})
+    assert said in answer.message
+    assert ran() == ["Made"]
+
+
 def test_handlers_get_what_complete_or_requires_raised(pipeline, ask):
     pipeline(
         "handlers",
