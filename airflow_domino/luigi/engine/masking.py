@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import unquote
 
 #: Characters that are kept of a text that a pipeline gives: of an exception, a status, what on_failure() returns.
 LONGEST_TEXT = 2_000
@@ -16,28 +17,40 @@ SHORTEST_SECRET = 5
 MASK = "***"
 
 _SECRET_NAME = re.compile(
-    r"PASSW|PASSPHRASE|_PWD|SECRET|TOKEN|API_?KEY|(ACCESS|ACCOUNT|PRIVATE|SIGNING)_?KEY|CREDENTIAL",
+    r"PASSW|PASSPHRASE|_PWD|(^|_)PASS$|SECRET|TOKEN(?!IZ)|API_?KEY|CREDENTIAL|CONNECTION_?STRING"
+    r"|(ACCESS|ACCOUNT|ENCRYPTION|FERNET|PRIVATE|SIGNING)_?KEY",
     re.IGNORECASE,
 )
-# The names of variables that say where a secret is, or how it is used.
-_NO_SECRET_NAME = re.compile(r"_(FILE|PATH|DIR|HOST|PORT|USER|NAME|TYPE|TTL)$", re.IGNORECASE)
+# The names of variables that say where a secret is, how it is used, or how many there are.
+_NO_SECRET_NAME = re.compile(
+    r"_(FILE|PATH|DIR|HOST|PORT|USER|NAME|TYPE|TTL|LENGTH|LIMIT|COUNT|TIMEOUT)$|(^|_)(MAX|MIN|NUM)_", re.IGNORECASE
+)
+# ``postgres://ada:PASSWORD@host``, ``host=a password=PASSWORD``, ``AccountKey=KEY;``
+_PASSWORDS_IN_ADDRESSES = re.compile(
+    r"://[^\s/?#:@]*:([^\s/?#]+)@|(?:passw(?:or)?d|pwd|secret|token|account_?key|api_?key)=([^\s&;\"']+)", re.IGNORECASE
+)
+_ESCAPED = {" ": (r"\+",), "\n": (r"\\+n",), "\r": (r"\\+r",), "\t": (r"\\+t",), "\\": (r"\\+",)}
 _TRIVIAL = frozenset({"false", "none", "null", "true", "airflow"})
 
-_secrets: set[str] = set()
-_pattern: tuple[int, re.Pattern[str]] | None = None
+_PLAIN = re.compile("[A-Za-z0-9]+")
+
+# Each secret, longest first, with its longest part that is written the same everywhere.
+_secrets: dict[str, str] = {}
 
 
 def secrets_in(environment: Mapping[str, str], names: Iterable[str] = ()) -> list[str]:
     """The secrets among the variables of an environment.
 
-    Those are the values of variables whose names say it, such as ``DB_PASSWORD``, and passwords within addresses.
+    Those are the values of variables whose names say it, such as ``DB_PASSWORD``, and passwords within the
+    addresses of any.
 
     :param environment: variables by name
     :param names: further variables whose values are secret
     """
     named = set(names)
     found = [value for name, value in environment.items() if name in named or _is_secret_name(name)]
-    found += [password for value in environment.values() if (password := _password_of(value))]
+    addresses = (_PASSWORDS_IN_ADDRESSES.findall(value) for value in environment.values())
+    found += [password for passwords in addresses for either in passwords for password in either]
     return [value for value in found if is_worth_masking(value)]
 
 
@@ -50,21 +63,16 @@ def is_worth_masking(value: str) -> bool:
     return len(value) >= SHORTEST_SECRET and value.lower() not in _TRIVIAL
 
 
-def _password_of(address: str) -> str | None:
-    if "://" not in address:
-        return None
-    try:
-        return urlsplit(address).password
-    except ValueError:
-        return None
-
-
 def keep_secret(values: Iterable[Any]) -> None:
     """Mask these values from now on, in this process and those forked from it later.
 
     :param values: texts; lists and mappings are taken apart, and anything else is no secret
     """
-    _secrets.update(form for value in values for text in _texts(value) for form in _forms(text))
+    global _secrets
+    new = {form for value in values for text in _texts(value) for form in _forms(text)} - _secrets.keys()
+    if new:
+        known = _secrets | {one: max(_PLAIN.findall(one), key=len, default="") for one in new}
+        _secrets = dict(sorted(known.items(), key=lambda one: -len(one[0])))
 
 
 def _texts(value: Any) -> Iterable[str]:
@@ -78,26 +86,39 @@ def _texts(value: Any) -> Iterable[str]:
 
 
 def _forms(text: str) -> set[str]:
-    """A secret as texts contain it: itself, its lines, in an address, and as Python or JSON write it."""
-    plain = {text, text.strip(), unquote(text), *(text.splitlines() if "\n" in text else ())}
-    written = {write(one) for one in plain for write in (quote, quote_plus, _in_python, json.dumps)}
-    return {one for one in plain | {one.strip('"') for one in written} if is_worth_masking(one)}
+    """A secret with what is as secret: its lines, and what it stands for in an address."""
+    forms = {text, text.strip(), unquote(text), *(text.splitlines() if "\n" in text else ())}
+    return {one for one in forms if is_worth_masking(one)}
 
 
-def _in_python(text: str) -> str:
-    return repr(text)[1:-1]
+@cache
+def _written(character: str) -> str:
+    """A pattern for a character as itself and as an address, Python, JSON or HTML write it, more than once perhaps."""
+    if character.isascii() and character.isalnum():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    coded = (
+        "".join(f"%(?:25)*{byte:02x}" for byte in character.encode("utf-8", "surrogatepass")),
+        "".join(rf"\\+x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass")),
+        "".join(rf"\\+u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)),
+        rf"\\+x{ord(character):02x}",
+        rf"\\+U{ord(character):08x}",
+        re.escape(html.escape(character)),
+    )
+    plain = (r"\\*" + re.escape(character), *_ESCAPED.get(character, ()))
+    return f"(?:{'|'.join(plain)}|(?i:{'|'.join(coded)}))"
+
+
+@lru_cache(1_000)
+def _pattern(secret: str) -> re.Pattern[str]:
+    return re.compile("".join(map(_written, secret)))
 
 
 def masked(text: str) -> str:
     """The text with ``***`` for each secret."""
-    global _pattern
-    if not _secrets:
-        return text
-    found = _pattern
-    if found is None or found[0] != len(_secrets):
-        longest_first = sorted(_secrets.copy(), key=len, reverse=True)
-        found = _pattern = (len(longest_first), re.compile("|".join(map(re.escape, longest_first))))
-    return found[1].sub(MASK, text)
+    for secret in [secret for secret, part in _secrets.items() if part in text]:
+        text = _pattern(secret).sub(MASK, text)
+    return text
 
 
 def kept_text(value: Any, longest: int = LONGEST_TEXT) -> str:

@@ -17,7 +17,7 @@ _plain_temporary_path: Any = FileSystemTarget.temporary_path
 
 def notice_races() -> None:
     """Let ``temporary_path()`` of Luigi's targets note, in this process, that its target appeared within its block."""
-    FileSystemTarget.temporary_path = _temporary_path  # type: ignore[method-assign]
+    FileSystemTarget.temporary_path = _temporary_path  # type: ignore[method-assign, assignment]
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import json
 import socketserver
 import threading
 from email import message_from_string
+from urllib.parse import quote
 
 import pytest
 
@@ -95,6 +96,7 @@ def test_a_mail_of_a_failure_holds_no_secret(ask, write_module, work, mails):
 
 
 PASSWORD = "p@ss'wörd \\ 1"
+KEY = "wJalr/XUtn+FEMI=K7"
 
 
 @pytest.mark.parametrize(
@@ -104,13 +106,22 @@ PASSWORD = "p@ss'wörd \\ 1"
         (repr({"x": PASSWORD}), """{'x': "***"}"""),
         (json.dumps(PASSWORD), '"***"'),
         ("u:p%40ss%27w%C3%B6rd%20%5C%201@host", "u:***@host"),
+        (json.dumps({"x": PASSWORD}, ensure_ascii=False), '{"x": "***"}'),
+        (json.dumps(json.dumps([PASSWORD])), r'"[\"***\"]"'),
+        (repr([repr(PASSWORD)]), """['"***"']"""),
+        (repr(PASSWORD.encode()), """b"***\""""),
+        ("p%40ss%27w%c3%b6rd+%5c+1", "***"),
+        ("p%2540ss%2527w%25C3%25B6rd%2520%255C%25201", "***"),
+        (quote(KEY, safe=""), "***"),
+        (quote(KEY), "***"),
         ("nested-one", "***"),
+        ("Nested-One, nested one and nested", "Nested-One, nested one and nested"),
         ("no 471100815", "no ***"),
         ("a line, MIIEvQIBADANBg, of a key", "a line, ***, of a key"),
     ],
 )
 def test_a_secret_is_masked_in_each_form_in_which_texts_hold_it(text, left):
-    keep_secret([PASSWORD, "-----BEGIN-----\nMIIEvQIBADANBg\n-----END-----", {"deep": ["nested-one"]}, 471100815])
+    keep_secret([PASSWORD, KEY, "-----BEGIN-----\nMIIEvQIBADANBg\n-----END-----", {"deep": ["nested-one"]}, 471100815])
     assert masked(text) == left
 
 

@@ -149,7 +149,17 @@ def test_a_long_text_is_cut_in_its_middle_and_says_so(fail):
         ("OPENAI_API_KEY", "hunter22", True),
         ("DB_PASSWORD", "abcd", False),
         ("USE_TOKEN", "false", False),
+        ("SMTP_PASS", "hunter22", True),
+        ("AZURE_STORAGE_CONNECTION_STRING", "hunter22", True),
+        ("FERNET_KEY", "hunter22", True),
         ("TOKEN_FILE", "/run/token", False),
+        ("MAX_TOKENS", "128000", False),
+        ("OPENAI_MAX_TOKENS", "128000", False),
+        ("TOKENIZER", "bert-base", False),
+        ("TOKENIZERS_PARALLELISM", "false", False),
+        ("PASSWORD_LENGTH", "10000", False),
+        ("AWS_REGION", "eu-west-1", False),
+        ("BYPASS", "everything", False),
         ("PATH", "/usr/bin", False),
         ("KEYBOARD", "qwertz", False),
         ("PWD", "/home/ada", False),
@@ -159,3 +169,20 @@ def test_a_long_text_is_cut_in_its_middle_and_says_so(fail):
 )
 def test_names_tell_which_variables_hold_secrets(name, value, is_secret):
     assert secrets_in({name: value}) == ([value] if is_secret else [])
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("postgres://ada:hunter-2@warehouse/sales", ["hunter-2"]),
+        ("postgresql+psycopg2://ada:hunter@2@warehouse:5432/sales", ["hunter@2"]),
+        ("redis://:hunter-2@one:6379,redis://:hunter-3@other:6379", ["hunter-2", "hunter-3"]),
+        ("jdbc:postgresql://warehouse/sales?user=ada&password=hunter-2&ssl=true", ["hunter-2"]),
+        ("host=warehouse user=ada password=hunter-2 dbname=sales", ["hunter-2"]),
+        ("DefaultEndpointsProtocol=https;AccountName=ada;AccountKey=aHVudGVyLTI=;", ["aHVudGVyLTI="]),
+        ("https://warehouse:8080/at@noon", []),
+        ("--tokenizer=bert-base --max_tokens=128000", []),
+    ],
+)
+def test_passwords_within_addresses_are_secrets(value, secrets):
+    assert secrets_in({"ADDRESS": value}) == secrets
