@@ -38,7 +38,7 @@ class LuigiDag(DAG):
     drawn: Drawn
 
     def __init__(self, dag_id: str, *, dag_params: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        drawing, rest = _split(kwargs)
+        drawing, rest = _drawing(kwargs, kwargs.get("default_args") or {}), _of_airflow(kwargs)
         self.plan = drawing.plan()
         # Two runs of one DAG may name the same Luigi tasks, on machines that share no folder for locks.
         rest.setdefault("max_active_runs", 1)
@@ -75,8 +75,8 @@ class LuigiTaskGroup(TaskGroup):
     drawn: Drawn
 
     def __init__(self, group_id: str, **kwargs: Any) -> None:
-        drawing, rest = _split(kwargs)
-        super().__init__(group_id, **rest)
+        super().__init__(group_id, **_of_airflow(kwargs))
+        drawing = _drawing(kwargs, {**self.dag.default_args, **self.default_args})
         with self:
             self.plan = drawing.plan()
             self.drawn = drawing.draw(self.plan)
@@ -92,7 +92,7 @@ class LuigiTaskGroup(TaskGroup):
         return self.drawn.tasks
 
 
-def _split(kwargs: Mapping[str, Any]) -> tuple[Drawing, dict[str, Any]]:
+def _drawing(kwargs: Mapping[str, Any], default_args: Mapping[str, Any]) -> Drawing:
     ours: Sequence[str] = tuple(Drawing.__dataclass_fields__)
     if "task" not in kwargs:
         raise TypeError("missing keyword argument 'task': the root of the Luigi pipeline; give it as 'module:Family'")
@@ -102,6 +102,9 @@ def _split(kwargs: Mapping[str, Any]) -> tuple[Drawing, dict[str, Any]]:
     shared = arguments_of(LuigiTaskOperator) & set(ours)
     weaker = {name: value for name, value in for_tasks.items() if name in shared}
     rest = {name: value for name, value in for_tasks.items() if name not in weaker}
-    return Drawing(**{**weaker, **said}, operator_args=rest), {
-        name: value for name, value in kwargs.items() if name not in ours
-    }
+    weakest = {name: value for name, value in default_args.items() if name == "run_on"}
+    return Drawing(**{**weakest, **weaker, **said}, operator_args=rest)
+
+
+def _of_airflow(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kwargs.items() if name not in Drawing.__dataclass_fields__}

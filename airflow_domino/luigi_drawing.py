@@ -263,8 +263,8 @@ class Drawing:
         arguments |= {"run_on": place, "asset_alias": alias_of(f"{node.module}:{node.family}")}
         if place == WORKER:
             arguments = {name: value for name, value in arguments.items() if name not in arguments_of_runs()}
-        else:
-            arguments["tier"] = self._tier(node)
+        elif (tier := self._tier(node)) is not None:
+            arguments["tier"] = tier  # else what default_args say
         if node.is_run_wrapper:
             arguments["run_wrapper"] = True  # what its plan found complete is skipped; else its turn has come
         if not node.is_domino_run or place == DOMINO:

@@ -99,4 +99,22 @@ def test_what_is_said_for_all_reaches_the_tasks_on_domino_alone(draw):
 
 def test_default_args_are_taken(draw):
     tasks = draw(default_args={"tier": "Small", "queue_timeout": 60}, overrides={"Clean": {"run_on": "domino"}})
-    assert tasks["Clean"].queue_timeout == 60
+    assert (tasks["Clean"].queue_timeout, tasks["Clean"].tier) == (60, "Small")
+
+
+def test_a_place_in_default_args_counts(draw):
+    defaults = {"run_on": "domino", "tier": "Small"}
+    tasks = draw(default_args=defaults, overrides={"Report": {"run_on": "worker"}})
+    assert [(tasks[name].run_on, tasks[name].tier) for name in ("Clean", "Report")] == [
+        ("domino", "Small"),
+        ("worker", "Small"),
+    ]
+    assert draw(default_args=defaults, run_on="worker")["Clean"].run_on == "worker"
+    with pytest.raises(ValueError, match="run_on='moon': choose one of"):
+        draw(default_args={"run_on": "moon"})
+
+
+def test_a_place_in_default_args_of_the_dag_around_a_group_counts(draw, tmp_path):
+    with DAG("around", default_args={"run_on": "domino"}):
+        group = LuigiTaskGroup("inner", task="ensemble_pipeline:Clean", project_path=tmp_path / "project")
+    assert group.luigi_tasks["Clean"].run_on == "domino"
