@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from inspect import Parameter, signature
 from typing import Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
 from airflow_domino.hooks.arguments import one_of
 from airflow_domino.operators._domino_run import BaseDominoRunOperator
@@ -100,3 +101,49 @@ def refuse_useless(
         )
         verb = "do" if len(useless) > 1 else "does"
         raise ValueError(f"tiers name {', '.join(useless)}, which {verb} not run on Domino; {way_out}")
+
+
+class PartialLuigiTask(OperatorPartial):
+    """What ``LuigiTaskOperator.partial`` returns: refuses when the file is read what the operator refuses at each run.
+
+    :param said: the arguments that the author gave to ``partial``
+    """
+
+    said: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, partial: OperatorPartial, said: Mapping[str, Any]) -> PartialLuigiTask:
+        """The same partial, with what the author gave to it."""
+        partial._expand_called = True  # else it warns that it is never mapped
+        made = cls(operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params)
+        made.said = said
+        return made
+
+    def expand(self, **mapped_kwargs: Any) -> MappedOperator:
+        """Map over lists, or over what other tasks return.
+
+        :raises ValueError: a value that is known already is refused
+        """
+        places = mapped_kwargs.get("run_on", [])
+        for place in places if isinstance(places, Sequence) else ():
+            check_place(place)
+        if "run_on" not in mapped_kwargs:
+            self._refuse(mapped_kwargs)
+        return super().expand(**mapped_kwargs)
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
+        """Map over sets of arguments, or over what another task returns.
+
+        :raises ValueError: a value that is known already is refused
+        """
+        for one in kwargs if isinstance(kwargs, Sequence) else ():
+            if isinstance(one, Mapping):
+                self._refuse(one)
+        return super().expand_kwargs(kwargs, strict=strict)
+
+    def _refuse(self, mapped: Mapping[str, Any]) -> None:
+        given = {**self.said, **mapped}
+        around = (self.kwargs.get("dag"), self.kwargs.get("task_group"))
+        inherited = [one.default_args["run_on"] for one in around if one and "run_on" in (one.default_args or {})]
+        if check_place(given.get("run_on", [WORKER, *inherited][-1])) == WORKER:
+            refuse_on_worker(self.kwargs["task_id"], given)

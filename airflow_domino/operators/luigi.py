@@ -18,7 +18,7 @@ from airflow_domino.operators._luigi_due import follow_plan
 from airflow_domino.operators._luigi_engine import ENGINE_FIELDS, ENGINE_RENDERERS, LuigiTaskError
 from airflow_domino.operators._luigi_on_domino import RunsLuigiOnDomino
 from airflow_domino.operators._luigi_params import LuigiParamsMeta
-from airflow_domino.operators._luigi_places import check_place, refuse_on_worker
+from airflow_domino.operators._luigi_places import PartialLuigiTask, check_place, refuse_on_worker
 
 if TYPE_CHECKING:
     import luigi
@@ -144,6 +144,11 @@ class LuigiTaskOperator(TellsWhatWasMade, RunsLuigiOnDomino, metaclass=LuigiPara
         if run_on == "worker":
             self.domino_conn_id = domino_conn_id
             self.operator_extra_links = (LuigiTrackingLink(),)  # type: ignore[assignment]  # there is no Domino run
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> PartialLuigiTask:
+        """Begin a mapped task; see Airflow's ``BaseOperator.partial``."""
+        return PartialLuigiTask.of(super().partial(**kwargs), kwargs)
 
     def execute(self, context: Context) -> Any:
         """Check, run if due, check again.

@@ -101,3 +101,61 @@ def test_a_mapped_task_takes_default_args_too():
             luigi_params=[{"n": 1}, {"n": 2}]
         )
     assert mapped.unmap({"luigi_params": {"n": 1}}).run_on == "worker"
+
+
+MAPPED = {"luigi_params": [{"n": 1}, {"n": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("partial", "expand", "said"),
+    [
+        ({"tier": "Small"}, MAPPED, "Task 'around.report': tier is about a Domino run"),
+        ({}, {"tier": ["Small", "GPU"]}, "tier is about a Domino run"),
+        ({"queue_timeout": 60}, [{"tier": "Small"}], "tier, queue_timeout are about a Domino run"),
+        ({"run_on": "domino"}, [{"run_on": "worker", "tier": "Small"}], "tier is about a Domino run"),
+        ({}, [{"run_on": "domino", "tier": "Small"}, {"tier": "Small"}], "tier is about a Domino run"),
+        ({"run_on": "moon"}, MAPPED, "run_on='moon': choose one of"),
+        ({}, {"run_on": ["domino", "moon"]}, "run_on='moon': choose one of"),
+        ({}, [{"run_on": "moon"}], "run_on='moon': choose one of"),
+    ],
+)
+def test_a_mapped_task_is_refused_when_the_file_is_read(partial, expand, said):
+    with DAG("mapped"), TaskGroup("around"):
+        made = LuigiTaskOperator.partial(task_id="report", task="reports:Report", **partial)
+        made._expand_called = True  # else Airflow warns that it is never mapped
+        with pytest.raises(ValueError, match=said):
+            made.expand_kwargs(expand) if isinstance(expand, list) else made.expand(**expand)
+
+
+@pytest.mark.parametrize("defaults", [{}, {"tier": "Small"}, {"run_on": "domino"}])
+@pytest.mark.parametrize(
+    ("partial", "expand"),
+    [
+        ({}, MAPPED),
+        ({"run_on": "domino", "tier": "Small"}, MAPPED),
+        ({"run_on": "domino"}, {"tier": ["Small", "GPU"]}),
+        ({}, [{"run_on": "domino", "tier": "Small"}, {"workers": 2}]),
+        ({"tier": "Small"}, {"run_on": ["domino"]}),
+    ],
+)
+def test_a_mapped_task_that_makes_sense_is_taken(defaults, partial, expand):
+    with DAG("mapped", default_args=defaults):
+        made = LuigiTaskOperator.partial(task_id="report", task="reports:Report", **partial)
+        mapped = made.expand_kwargs(expand) if isinstance(expand, list) else made.expand(**expand)
+    assert mapped.operator_class is LuigiTaskOperator
+    first = expand[0] if isinstance(expand, list) else {name: values[0] for name, values in expand.items()}
+    assert mapped.unmap(first).task == "reports:Report"
+
+
+def test_a_mapped_task_over_what_another_task_returns_is_taken():
+    with DAG("mapped"):
+        tiers = DominoRunOperator(task_id="tiers", command="tiers.py").output
+        made = LuigiTaskOperator.partial(task_id="report", task="reports:Report", run_on="domino").expand(tier=tiers)
+        LuigiTaskOperator.partial(task_id="other", task="reports:Report").expand_kwargs(tiers)
+    assert made.upstream_task_ids == {"tiers"}
+
+
+def test_a_place_in_default_args_counts_for_a_mapped_task():
+    with DAG("mapped", default_args={"run_on": "domino"}), TaskGroup("group"):
+        made = LuigiTaskOperator.partial(task_id="report", task="reports:Report").expand(tier=["Small", "GPU"])
+    assert made.unmap({"tier": "Small"}).run_on == "domino"
