@@ -20,6 +20,7 @@ from luigi.parameter import ParameterVisibility
 from airflow_domino.luigi.engine import reporter as module
 from airflow_domino.luigi.engine.journal import Journal
 from airflow_domino.luigi.engine.luigid import Luigid, LuigidError
+from airflow_domino.luigi.engine.masking import LONGEST_TEXT, keep_secret
 from airflow_domino.luigi.engine.reporter import Reporter, reporting
 
 WORKER = "Airflow(dag_id=train, run_id=manual__1)"
@@ -171,6 +172,25 @@ def test_what_a_task_says_about_itself_is_told(luigid, report):
     assert luigid.told("add_task", task)[-1]["tracking_url"] == "http://domino/run/7"
     assert luigid.told("set_task_status_message") == [{"task_id": task.task_id, "status_message": "reading"}]
     assert luigid.told("set_task_progress_percentage") == [{"task_id": task.task_id, "progress_percentage": 40}]
+
+
+def test_what_a_task_says_about_itself_holds_no_secret_and_is_short(luigid, report, tmp_path):
+    keep_secret(["hunter-2/x"])
+    reporter, task, journal = report(), Part(n=1), Journal(str(tmp_path / "journal"))
+    journal.subscribe(reporter.note)
+    journal.note(pending(task))
+    journal.note(event(task, "running"))
+    journal.note(event(task, "tracking_url", url="http://job?key=hunter-2%2Fx"))
+    journal.note(event(task, "status", message="reading with hunter-2/x " + 10_000 * "."))
+    journal.note(event(task, "failed", message="failed", explanation={"key": "hunter-2/x"}))
+    reporter.start()
+    eventually(lambda: luigid.statuses(task)[-1:] == ["FAILED"])
+    reporter.close()
+    assert "hunter" not in json.dumps(luigid.calls)
+    assert luigid.told("add_task", task)[-1]["tracking_url"] == "http://job?key=***"
+    (status,) = luigid.told("set_task_status_message")
+    assert status["status_message"].startswith("reading with *** ...")
+    assert len(status["status_message"]) < LONGEST_TEXT + 50
 
 
 def test_a_task_that_names_no_page_is_followed_in_airflows_log(luigid, report):

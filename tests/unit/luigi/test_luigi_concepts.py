@@ -316,6 +316,8 @@ def test_a_target_that_appears_while_its_task_runs_makes_the_task_done(pipeline,
     assert (answer.outcome, states(answer)) == ("done", {"Raced": "done"})
     assert any("FileAlreadyExists" in line for line in ask.lines)
     assert (work / "raced.txt").read_text() == "by somebody else"
+    (work / "raced.txt").unlink()
+    assert ask("run", "raced:Raced", check="luigi").outcome == "run_failed"
 
 
 def test_two_processes_never_run_one_task_at_the_same_time(pipeline, project, work, ran):

@@ -112,9 +112,10 @@ def test_a_password_in_an_address_is_stored_nowhere(fail):
     assert "DATABASE='***'" in kept["xcoms"]
 
 
-def test_what_airflow_masks_is_masked_whatever_its_variable_is_called(fail):
-    mask_secret("unremarkable-value")
-    assert "unremarkable-value" not in told(fail("Loads", env={"SETTING": "unremarkable-value"}))
+@pytest.mark.parametrize("value", ["unremarkable-value", "unremarkable 'value' as \"Python\" writes it"])
+def test_what_airflow_masks_is_masked_whatever_its_variable_is_called(fail, value):
+    mask_secret(value)
+    assert "unremarkable" not in told(fail("Loads", env={"SETTING": value}))
 
 
 @pytest.mark.parametrize("family", ["Raises", "Explains", "Unasked", "Unplanned", "Odd"])
