@@ -50,6 +50,20 @@ def test_variables_that_are_named_as_secret_are_masked_whatever_their_names_say(
     assert "OSError: ***" in ask("check", "shouts:T", env=environment, masked_variables=["SHOUTS"]).message
 
 
+@pytest.mark.parametrize(
+    "answer", ["[os.environ['API_TOKEN']]", "Made(note=os.environ['API_TOKEN'])", "{os.environ['API_TOKEN']: 1}"]
+)
+def test_what_is_said_of_requirements_that_are_wrong_holds_no_secret(ask, write_module, answer):
+    write_module(
+        "wrong",
+        "import os\nclass Made(luigi.Task):\n    pass\n"
+        f"class T(luigi.Task):\n    def requires(self):\n        return {answer}\n",
+    )
+    found = ask("run", "wrong:T", env=engine_environment(ENVIRONMENT))
+    assert found.outcome == "scheduling_failed"
+    assert "tok-en-123" not in found.message + json.dumps(dict(found.facts)) + "\n".join(ask.lines)
+
+
 class Mail(socketserver.StreamRequestHandler):
     """Takes a mail, as an SMTP server does."""
 
