@@ -113,6 +113,8 @@ class Drawing:
         """Refuse places that there are not, before anything is drawn."""
         check_place(self.run_on)
         for family, own in self.overrides.items():
+            if not isinstance(own, Mapping):
+                raise ValueError(f"overrides of {family}: {own!r} is no mapping; write {{'run_on': 'domino'}}, say")
             check_place(own.get("run_on", WORKER), f"run_on of {family}")
 
     def plan(self) -> Plan:

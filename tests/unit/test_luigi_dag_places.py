@@ -63,6 +63,7 @@ def draw(request, tmp_path, monkeypatch):
         ({"tiers": {"Cleen": "Small"}}, r"name Cleen, but the plan has only Clean"),
         ({"overrides": {"Clean": {"tier": "Small"}}}, r"Task 'Clean': tier is about a Domino run"),
         ({"overrides": {"Clean": {"run_on": "Domino"}}}, r"run_on of Clean='Domino': choose one of"),
+        ({"overrides": {"Clean": "domino"}}, r"overrides of Clean: 'domino' is no mapping"),
         ({"run_on": "Domino"}, r"run_on='Domino': choose one of 'worker', 'domino'"),
         ({"run_on": None}, r"run_on=None: choose one of"),
         ({"operator_args": {"run_on": True}}, r"run_on=True: choose one of"),
