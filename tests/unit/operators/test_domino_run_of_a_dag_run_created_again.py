@@ -63,7 +63,12 @@ def worker(task_context):
 def triggerer(task_context, supervisor):
     """Make the first attempt at the task in the triggerer; the number of the run that it delivers."""
 
+    known = []
+
     def attempt(dag_run, on_clear="stop", *, is_shut_down=False, **task_instance):
+        if dag_run not in known:
+            known.append(dag_run)
+            supervisor.xcoms.clear()  # Airflow deletes them with a DAG run
         context = task_context(None, **{"max_tries": 0} | task_instance) | {"dag_run": dag_run}
         trigger = DominoLaunchTrigger(
             command="main.py", domino_conn_id="domino_default", poll_interval=0.1, ends_task=True, on_clear=on_clear
