@@ -1,7 +1,8 @@
 """Texts that cannot be kept: refused in requests, made harmless in what runs write.
 
-A NUL is the end of a text for git and for programs, and half of a surrogate pair, which JSON can spell and Python makes
-of file names that are not UTF-8, has no encoding: an answer that holds one could never be sent.
+A NUL is the end of a text for git and for programs. Half of a surrogate pair, which JSON can spell and Python makes of
+file names that are not UTF-8, has no encoding: an answer that holds one could never be sent. A NUL that a run wrote can
+be sent, and is, as by Domino.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 from fastapi import HTTPException, Request
 
 _NOT_KEPT = re.compile("[\0\ud800-\udfff]")
+_NOT_SENT = re.compile("[\ud800-\udfff]")
 # How JSON of ASCII characters alone spells them; and the halves of pairs, which are no fault.
-_SPELLED = re.compile(r"\\u(?:0000|d[89a-f])")
+_SPELLED = re.compile(r"\\ud[89a-f]")
 _MAX_DEPTH = 100
 
 
@@ -48,22 +50,22 @@ def refuse_what_cannot_be_kept(value: Any) -> None:
 
 
 def harmless(value: Any) -> Any:
-    r"""Spell out what cannot be kept in a value, as in ``caf\udce9.csv``."""
+    r"""Spell out what cannot be sent in a value, as in ``caf\udce9.csv``."""
     if isinstance(value, str):
-        return _NOT_KEPT.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+        return _NOT_SENT.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
     if isinstance(value, list):
         return [harmless(part) for part in value]
     return {harmless(key): harmless(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def dumped(value: Any) -> str:
-    """Write a value as JSON without what cannot be kept."""
+    """Write a value as JSON without what cannot be sent."""
     text = json.dumps(value)
     return json.dumps(harmless(value)) if _SPELLED.search(text) else text
 
 
 def loaded(text: str) -> Any:
-    """Read JSON that was kept; earlier versions kept texts that cannot be."""
+    """Read JSON that was kept; earlier versions kept texts that cannot be sent."""
     value = json.loads(text)
     return harmless(value) if _SPELLED.search(text) else value
 

@@ -114,7 +114,7 @@ def test_nothing_that_runs_write_makes_their_project_unreadable_also_after_a_res
     assert_readable(domino, run_ids)
     stats = {program: {stat["name"]: stat["value"] for stat in job["dominoStats"]} for program, job in jobs.items()}
     assert stats["strange_file.py"] == {r"caf\udce9.csv": "1"}
-    assert stats["halves.py"] == {"a": r"\ud800", r"b\x00": r"c\x00", r"\udfff": '["\\ud800"]'}
+    assert stats["halves.py"] == {"a": r"\ud800", "b\0": "c\0", r"\udfff": '["\\ud800"]'}
     assert stats["no_numbers.py"] == {"a": "NaN", "b": "-Infinity", "c": "Infinity"}
     domino.stop()
     assert_readable(start_local_domino(PROGRAMS, arguments=arguments), run_ids)

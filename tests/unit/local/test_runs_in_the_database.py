@@ -77,8 +77,8 @@ def test_what_no_answer_could_hold_is_spelled_out_where_a_run_is_stored(runs):
     stats = [{"name": "caf\udce9.csv\0", "value": "\ud800 \U0001f600"}]
     runs.change(run.id, lambda run: replace(run, stats=stats, title="\ud800", failure_message="\0"))
     found = runs.find(run.id)
-    assert found.stats == [{"name": r"caf\udce9.csv\x00", "value": "\\ud800 \U0001f600"}]
-    assert (found.title, found.failure_message) == (r"\ud800", r"\x00")
+    assert found.stats == [{"name": "caf\\udce9.csv\0", "value": "\\ud800 \U0001f600"}]
+    assert (found.title, found.failure_message) == (r"\ud800", "\0")
     assert runs.listed(PROJECT.id, text=r"\ud800").runs == [found]
 
 
