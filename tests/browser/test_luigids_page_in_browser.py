@@ -52,6 +52,15 @@ class Report(Made):
 """
 GREEN, BLUE, RED, YELLOW = "#00DD00", "#0044DD", "#DD0000", "#EEBB00"
 PATIENCE = 60
+# Read at once, since the page draws its graph anew now and then.
+COLOURS = """
+number => {
+    const shown = [...document.querySelectorAll("svg > g")].filter(group => group.querySelector("a.graph-node-a"));
+    const nameOf = group => group.querySelector("a.graph-node-a").textContent.split("(")[0].trim();
+    const found = shown.map(group => [nameOf(group), group.querySelector("circle").getAttribute("fill")]);
+    return found.length == number && Object.fromEntries(found);
+}
+"""
 
 
 @pytest.fixture
@@ -81,12 +90,7 @@ def root(luigid: Any, tmp_path: Path) -> Iterator[str]:
 def test_the_graph_has_each_task_in_the_colour_of_its_state(browser, luigid, root, pictures):
     page = browser.new_page(viewport={"width": 1366, "height": 850})
     page.goto(f"{luigid.url}/static/visualiser/index.html#tab=graph&taskId={root}&visType=svg")
-    page.locator("a.graph-node-a", has_text="TrainForest").wait_for()
-    shown = page.locator("svg > g").filter(has=page.locator("a.graph-node-a"))
-    colours = {
-        group.locator("a.graph-node-a").text_content().split("(")[0]: group.locator("circle").get_attribute("fill")
-        for group in shown.all()
-    }
+    colours = page.wait_for_function(COLOURS, arg=5).json_value()
     page.screenshot(path=pictures / "luigid-graph.png")
     page.close()
     assert colours == {"Report": YELLOW, "TrainForest": BLUE, "Orders": GREEN, "Customers": GREEN, "Broken": RED}

@@ -21,7 +21,7 @@ import pytest
 from airflow_domino.demo.airflow_api import AirflowApiError
 from airflow_domino.demo.airflow_stack import AirflowStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "llms.txt", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,7 +48,7 @@ ELSEWHERE = {
     "/shared/": "{folder}/",
 }
 CONF = {"time_gate": {"closing_time": "2020-01-01 00:00"}}
-PATIENCE = 240
+PATIENCE = 600
 # A Luigi task that is complete as soon as somebody asks, and notes what it was asked for.
 ASKED = """\
 from pathlib import Path

@@ -23,7 +23,7 @@ from airflow_domino.demo.processes import free_port
 from airflow_domino.domino.storable import storable
 from airflow_domino.testing import LocalDomino
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 DAGS = Path(__file__).parent / "xcom_dags"
 PROJECT = "domino/xcoms"
