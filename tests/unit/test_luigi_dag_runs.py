@@ -293,6 +293,15 @@ def test_a_second_attempt_asks_what_is_complete_until_the_plan_is_made_anew(in_p
     assert made.read_text() == "made and more"
 
 
+def test_a_second_attempt_on_another_machine_asks_what_is_complete(in_place, task_context, state_store, monkeypatch):
+    dag, context = appends(in_place), task_context(state_store)
+    execute(dag.get_task("plan"), context)
+    execute(dag.get_task("Made"), {**context, "task_state_store": type(state_store)()})
+    execute(dag.get_task("Appends"), context)
+    monkeypatch.setenv("AIRFLOW_DOMINO_LUIGI_LOCKS", str(in_place / "locks of another machine"))
+    assert execute(dag.get_task("Appends"), context, try_number=2)["already_complete"] is True
+
+
 def test_what_a_plan_of_an_earlier_version_left_is_followed(in_place, task_context, state_store):
     dag, context = appends(in_place), task_context(state_store)
     execute(dag.get_task("plan"), context)

@@ -126,6 +126,26 @@ def test_the_exit_code_of_a_killed_program_is_the_signal(start: Callable[..., Ma
     assert program.exit_code == -9
 
 
+def test_what_a_crashed_program_left_and_could_not_be_ended_is_noted_too(
+    tmp_path: Path, start: Callable[..., ManagedProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register, note = ProcessRegister(tmp_path / "processes.json"), tmp_path / "child"
+    program = start(LEAVES_A_CHILD, str(note))
+    register.add(program.identity)
+    until(lambda: program.exit_code is not None)
+    child = int(note.read_text())
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "kill", lambda process: None)
+        patch.setattr(processes, "_DEATH_SECONDS", 0.1)
+        with pytest.raises(ProcessesLeftError, match=str(child)):
+            register.end_all(grace=0.1)
+    program.wait(60)  # from now on nothing but its own entry leads to the child
+
+    register.end_all(grace=0.1)
+
+    assert not goes_on(child)
+
+
 @pytest.mark.parametrize("birth", ["another-boot:1", ""])
 def test_a_process_that_has_the_number_of_another_is_left_alone(
     tmp_path: Path, start: Callable[..., ManagedProcess], birth: str
