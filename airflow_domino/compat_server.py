@@ -1,4 +1,4 @@
-"""What of Airflow's own insides the api-server's page *Domino* needs, each found out or done without in this one place.
+"""The private parts of Airflow that the page *Domino* in the api-server needs, each looked up in this one place.
 
 None of it is public: a version of Airflow may lack any part. Then the part is a :class:`Missing`: whatever is done with
 it raises :class:`MissingInAirflowError`, so that an import does not fail and only what needs the part says so. This is
@@ -20,7 +20,7 @@ XCOM_RETURN_KEY = "return_value"
 
 
 class MissingInAirflowError(ImportError):
-    """This version of Airflow has not what a page is built on; the text names both."""
+    """This version of Airflow lacks what a page is built on; the text names both."""
 
 
 class Missing:

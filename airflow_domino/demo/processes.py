@@ -43,7 +43,7 @@ class ProcessesLeftError(Exception):
 
 
 def birth_of(pid: int) -> str | None:
-    """Return what tells a process from all others that had, or will have, its id; None where there is none.
+    """Return what identifies a process among all that ever have its id; None where there is no such process.
 
     No step of the system's clock changes it, unlike psutil's ``create_time()`` (on Linux reckoned from the clock).
     """

@@ -17,7 +17,7 @@ def reason_of(row: TaskRow, run_id: str, airflow: AirflowApi, scheduler_log: Pat
     """Write why a task failed.
 
     A worker that Airflow does not answer in time, or that is killed, writes nothing into the log of its task: then the
-    scheduler's event and the last exception in its log tell.
+    scheduler's event and the last exception in its log are the reason.
 
     :param run_id: of its DAG run
     :param scheduler_log: output of the scheduler, whose processes are the workers too

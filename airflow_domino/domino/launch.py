@@ -81,7 +81,7 @@ class RunMark:
 
     @staticmethod
     def creation_of(*times: datetime | None) -> str:
-        """Derive the key that tells a DAG run from others of its name.
+        """Derive the key that identifies a DAG run among others of its name.
 
         :param times: with a time zone; equal for all tries of a task instance, and not for another DAG run of the name.
         """
@@ -111,7 +111,7 @@ class RunMark:
         return not (self.creation_key and creation_key) or self.creation_key == creation_key
 
     def is_same_launch(self, other: RunMark) -> bool:
-        """Whether both are of one launch; a mark of a version that did not tell the creation counts."""
+        """Whether both are of one launch; a mark without a creation key, of an earlier version, counts."""
         return self.task_key == other.task_key and self.may_be_of(other.creation_key)
 
     def marks(self, run: Run) -> bool:

@@ -122,9 +122,9 @@ def _cut(value: object, room: int, levels: int) -> tuple[Any, int]:
 def _cut_entries(value: dict[Any, Any] | list[Any], room: int, levels: int) -> Any:
     """Keep the first entries; one that takes more than half of the room that is left is cut to that."""
     kept: dict[Any, Any] = {}
-    for place, name in enumerate(value):
+    for position, name in enumerate(value):
         if room < 5 * _LEAST_ROOM:
-            kept["…"] = f"{len(value) - place} more are left out"
+            kept["…"] = f"{len(value) - position} more are left out"
             break
         given = room // 2
         if isinstance(value, dict):
@@ -132,7 +132,7 @@ def _cut_entries(value: dict[Any, Any] | list[Any], room: int, levels: int) -> A
             kept[key], size = _cut(value[name], max(given - len(key) - 4, _LEAST_ROOM), levels)
             size += len(key) + 4
         else:
-            kept[place], size = _cut(name, given, levels)
+            kept[position], size = _cut(name, given, levels)
         room -= size
     return kept if isinstance(value, dict) else list(kept.values())
 

@@ -138,7 +138,7 @@ class TaskIdentity:
 
 
 def creation_key(dag_run: Any) -> str:
-    """Return the key that tells a DAG run from others of its name; empty where it is not known.
+    """Return the key that identifies a DAG run among others of its name; empty where it is not known.
 
     Airflow hands a task nothing that is made for this. The start is as good: it is later than the deletion of a DAG run
     of the name, equal for all tries of a task instance, and only a clear of a DAG run that is over changes it. With
@@ -148,7 +148,7 @@ def creation_key(dag_run: Any) -> str:
     """
     start = getattr(dag_run, "start_date", None)
     state = getattr(dag_run, "state", None)
-    # Of a DAG run that has not begun Airflow tells a triggerer the present time as its start.
+    # For a DAG run that has not begun, Airflow gives a triggerer the present time as its start.
     if not isinstance(start, datetime) or getattr(state, "value", state) == "queued":
         return ""
     return RunMark.creation_of(start, getattr(dag_run, "run_after", None))

@@ -57,7 +57,7 @@ _OPERATIONS = {
 
 
 def role_of(project: Project, person: Person) -> str:
-    """Tell what somebody is in a project; who is nothing in particular is a viewer."""
+    """Return the role of a user in a project; a user without one is a viewer."""
     if project.owner == person.name:
         return OWNER
     return project.collaborators.get(person.name) or (ADMIN if person.is_admin else VIEWER)
